@@ -1,0 +1,41 @@
+# `make demo` and `make test` set everything up by themselves; `make help` lists what else there is.
+PYTHON ?= python3
+VENV := .venv
+# The stamp's name carries a digest of all that the environment is made from. It is written last: no stamp of that name,
+# no (whole) environment.
+DIGEST := $(shell { cat requirements/*.txt requirements/detectron2.in tools/*.py setup.py; pwd; $(PYTHON) --version; } | sha256sum | cut -c 1-16)
+READY := $(VENV)/.ready-$(DIGEST)
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --custom-compile-command 'make lock'
+
+.PHONY: help setup demo test lint format lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup: $(READY)  ## make the environment in .venv (demo and test do it by themselves)
+	@echo "ready; . $(VENV)/bin/activate puts avsf-det and ava-eval on your PATH"
+
+$(READY):
+	@$(PYTHON) tools/environment.py $@
+
+demo: $(READY)  ## see it work on synthetic scenes; VIDEO=path annotates a video of yours
+	@$(VENV)/bin/avsf-det demo $${VIDEO:+--video "$$VIDEO"}
+
+test: lint  ## run the linters and all tests
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+lint: $(READY)  ## check style and format
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+format: $(READY)  ## mend style and format
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+lock: $(READY)  ## pin the versions anew after a change in requirements/*.in
+	@cd requirements && ../$(LOCK) bootstrap.in --output-file bootstrap.txt
+	@cd requirements && ../$(LOCK) runtime.in detectron2.in dev.in --output-file lock.txt
+
+clean:  ## remove the environment and what builds and tests leave behind; never your results
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

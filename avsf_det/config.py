@@ -1,0 +1,195 @@
+"""The configuration: every key with its default and its meaning, and how files and command lines change it."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from yacs.config import CfgNode
+
+from avsf_det.errors import UserError
+from avsf_det.models.defaults import add_model_defaults
+
+CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+
+
+def get_cfg() -> CfgNode:
+    """A fresh configuration with every key at its default. Names follow PySlowFast where it has the same thing."""
+    cfg = CfgNode()
+
+    cfg.RNG_SEED = 0  # seeds weights, sampling and augmentation
+    cfg.OUTPUT_DIR = "runs/default"  # checkpoints, logs and results go here, and nowhere else
+    cfg.DEVICE = "auto"  # "cpu", "cuda", "cuda:1" ..., or "auto" for a GPU where there is one
+
+    cfg.DATA = CfgNode()
+    cfg.DATA.ROOT = ""  # dataset folder, with videos/ and annotations/ inside
+    cfg.DATA.TRAIN_SPLIT = "train"  # what {split} becomes in AVA.* file names when training
+    cfg.DATA.EVAL_SPLIT = "val"  # ... and when evaluating
+    cfg.DATA.CACHE_DIR = ""  # keeps decoded training clips here, so that each is decoded once; "" decodes every time
+    cfg.DATA.NUM_FRAMES = 32  # frames of the Fast pathway's clip
+    cfg.DATA.SAMPLING_RATE = 2  # every how many frames of TARGET_FPS one is taken
+    cfg.DATA.TARGET_FPS = 30  # frame rate by which a clip's span in seconds is reckoned, whatever the video's own
+    cfg.DATA.MEAN = [0.45, 0.45, 0.45]  # subtracted from RGB in 0..1
+    cfg.DATA.STD = [0.225, 0.225, 0.225]  # what is left is divided by it
+    cfg.DATA.TRAIN_JITTER_SCALES = [256, 320]  # short side of a training clip, drawn from this range
+    cfg.DATA.TRAIN_CROP_SIZE = 224  # side of the random square crop; 0 keeps the whole picture
+    cfg.DATA.TEST_CROP_SIZE = 256  # short side of the whole picture when evaluating and detecting
+    cfg.DATA.RANDOM_FLIP = True  # mirror half of the training clips
+    cfg.DATA.TRAIN_COLOUR_JITTER = 0.0  # brightness and contrast change by up to this share
+    cfg.DATA.TRAIN_BOX_JITTER = 0.0  # box edges move by up to this share of the box, as a detector's would
+    cfg.DATA.AUDIO_SAMPLE_RATE = 16000  # Hz, mono
+    cfg.DATA.AUDIO_WIN_SZ = 32  # ms
+    cfg.DATA.AUDIO_STEP_SZ = 16  # ms
+    cfg.DATA.AUDIO_FRAME_NUM = 128  # log-mel frames of a clip, centred on it
+    cfg.DATA.AUDIO_MEL_NUM = 80  # mel bins
+    cfg.DATA.LOGMEL_MEAN = -7.03  # of Kinetics, natural log
+    cfg.DATA.LOGMEL_STD = 4.66
+
+    cfg.AVA = CfgNode()
+    cfg.AVA.ANNOTATION_DIR = "annotations"  # under DATA.ROOT, like VIDEO_DIR
+    cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>
+    cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # under ANNOTATION_DIR, like all that follow
+    cfg.AVA.GROUNDTRUTH_FILE = "{split}.csv"  # video,timestamp,x1,y1,x2,y2,action_id,person_id
+    cfg.AVA.EXCLUSION_FILE = "{split}_excluded_timestamps.csv"  # video,timestamp; may be absent
+    cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
+
+    cfg.DETECTOR = CfgNode()
+    cfg.DETECTOR.NAME = "yolox"  # who finds persons: yolox, detectron2, boxes (a csv), groundtruth (evaluation only)
+    cfg.DETECTOR.CONFIG = ""  # detectron2: zoo name or yaml file; boxes: the csv
+    cfg.DETECTOR.WEIGHTS = ""  # detectron2: file or URL, "" for the zoo's; yolox: an .onnx file, "" for YOLOX-nano
+    cfg.DETECTOR.CACHE_DIR = ""  # keeps found persons here, so that no video is searched twice; "" for OUTPUT_DIR/boxes
+
+    add_model_defaults(cfg)
+
+    cfg.SOLVER = CfgNode()
+    cfg.SOLVER.OPTIMIZING_METHOD = "sgd"  # or "adamw"
+    cfg.SOLVER.BASE_LR = 0.1  # for BASE_BATCH_SIZE clips; scaled in proportion to TRAIN.BATCH_SIZE
+    cfg.SOLVER.BASE_BATCH_SIZE = 64
+    cfg.SOLVER.LR_POLICY = "cosine"  # half a cosine to zero, or "steps_with_relative_lrs"
+    cfg.SOLVER.STEPS = [0, 10, 15]  # epochs at which LRS change, for the steps policy
+    cfg.SOLVER.LRS = [1.0, 0.1, 0.01]  # shares of BASE_LR
+    cfg.SOLVER.MAX_EPOCH = 20
+    cfg.SOLVER.WARMUP_EPOCHS = 5.0  # linear, from WARMUP_START_LR
+    cfg.SOLVER.WARMUP_START_LR = 0.000125
+    cfg.SOLVER.MOMENTUM = 0.9
+    cfg.SOLVER.NESTEROV = True
+    cfg.SOLVER.WEIGHT_DECAY = 1e-7  # not on norms and biases
+    cfg.SOLVER.CLIP_GRAD_L2NORM = 0.0  # 0 for none
+
+    cfg.TRAIN = CfgNode()
+    cfg.TRAIN.BATCH_SIZE = 64  # clips
+    cfg.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from
+    cfg.TRAIN.AUTO_RESUME = True  # go on from the last checkpoint in OUTPUT_DIR
+    cfg.TRAIN.CHECKPOINT_PERIOD = 1  # epochs between checkpoints
+    cfg.TRAIN.EVAL_PERIOD = 0  # epochs between evaluations on EVAL_SPLIT; 0 for none while training
+    cfg.TRAIN.MIXED_PRECISION = False  # bfloat16 autocast
+    cfg.TRAIN.NUM_WORKERS = 2  # processes that load clips; 0 loads in the training process
+
+    cfg.TEST = CfgNode()
+    cfg.TEST.CHECKPOINT_FILE_PATH = ""  # weights to evaluate; "" for the last of OUTPUT_DIR
+    cfg.TEST.BATCH_SIZE = 8  # clips
+    cfg.TEST.USE_AUDIO = True  # False evaluates an audiovisual model as if nothing were to be heard
+    return cfg
+
+
+def load_cfg(config: str | Path | None = None, overrides: Sequence[str] = ()) -> CfgNode:
+    """The defaults, changed by a yaml file and then by KEY VALUE pairs.
+
+    Args:
+        config: a yaml file, or the name of one in `configs/` with or without `.yaml`; None for the defaults.
+        overrides: KEY VALUE KEY VALUE ..., as on the command line.
+
+    Raises:
+        UserError: for a file that is missing or not yaml, an unknown key (the nearest is named), or a wrong type.
+    """
+    cfg = get_cfg()
+    if config is not None:
+        path = find_config(config)
+        merge_yaml(cfg, path.read_text(encoding="utf-8"), str(path))
+    if len(overrides) % 2:
+        raise UserError(f"overrides come in pairs KEY VALUE: {overrides[-1]!r} has no value")
+    for key, value in zip(overrides[::2], overrides[1::2]):
+        _set(cfg, key, _parse(value), "command line")
+    return cfg
+
+
+def merge_yaml(cfg: CfgNode, text: str, where: str) -> None:
+    """Change `cfg` by the yaml `text`; `where` names its origin in errors.
+
+    Raises:
+        UserError: as `load_cfg`.
+    """
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{where}: not yaml: {' '.join(str(error).split())}") from None
+    if tree is None:
+        return
+    if not isinstance(tree, dict):
+        raise UserError(f"{where}: expected KEY: value pairs, got {type(tree).__name__}")
+    for key, value in _flatten(tree):
+        _set(cfg, key, value, where)
+
+
+def find_config(config: str | Path) -> Path:
+    """The yaml file meant by a path, or by a name within `configs/`.
+
+    Raises:
+        UserError: if there is none; the nearest names are given.
+    """
+    for path in (Path(config), CONFIG_FOLDER / config, CONFIG_FOLDER / f"{config}.yaml"):
+        if path.is_file():
+            return path
+    names = sorted(str(p.relative_to(CONFIG_FOLDER)) for p in CONFIG_FOLDER.rglob("*.yaml"))
+    near = difflib.get_close_matches(str(config), names, n=3, cutoff=0.4) or names[:3]
+    raise UserError(f"no config file {str(config)!r}; did you mean one of {', '.join(near)}?")
+
+
+def _flatten(tree: dict, prefix: str = "") -> list[tuple[str, object]]:
+    pairs = []
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        pairs += _flatten(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+    return pairs
+
+
+def _parse(value: str) -> object:
+    """A command-line value as Python reads it, else the text itself."""
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return {"true": True, "false": False}.get(value.lower(), value)
+
+
+def _set(cfg: CfgNode, key: str, value: object, where: str) -> None:
+    """Set one dotted key after checking that it exists and that the value is of the default's type."""
+    known = dict(_flatten(cfg))
+    if key not in known:
+        near = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else "; `avsf-det config` lists all keys"
+        raise UserError(f"{where}: unknown config key {key}{hint}")
+    value = _matched(key, value, known[key], where)
+    *folders, leaf = key.split(".")
+    node = cfg
+    for folder in folders:
+        node = node[folder]
+    node[leaf] = value
+
+
+def _matched(key: str, value: object, default: object, where: str) -> object:
+    """`value` as the type of `default`: an int may stand for a float, nothing else is converted."""
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(default, list) and isinstance(value, tuple):
+        value = list(value)
+    if isinstance(default, str) and isinstance(value, int | float) and where == "command line":
+        value = str(value)
+    if type(value) is not type(default):
+        expected = type(default).__name__
+        raise UserError(f"{where}: {key} expects {expected} like {default!r}, got {type(value).__name__} {value!r}")
+    if isinstance(default, list) and default and value:
+        return [_matched(f"{key}[{i}]", item, default[0], where) for i, item in enumerate(value)]
+    return value

@@ -1,0 +1,100 @@
+"""A clip: the frames and the sound around a moment, on one clock, and the tensors a network takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from avsf_det.media import AudioReader, LogMel, VideoReader
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """What a clip is made of.
+
+    Attributes:
+        num_frames: T, frames of the Fast pathway.
+        sampling_rate: every how many frames of `target_fps` one is taken.
+        target_fps: frame rate by which the span is reckoned.
+        short_side: pixels of the picture's shorter side.
+        audio_frames: A, log-mel frames.
+        num_mels: M.
+        sample_rate: Hz.
+        window_ms, step_ms: of the log-mel.
+        mean, std: of the log-mel.
+    """
+
+    num_frames: int = 32
+    sampling_rate: int = 2
+    target_fps: float = 30
+    short_side: int = 256
+    audio_frames: int = 128
+    num_mels: int = 80
+    sample_rate: int = 16000
+    window_ms: float = 32
+    step_ms: float = 16
+    mean: float = -7.03
+    std: float = 4.66
+
+    @classmethod
+    def from_config(cls, cfg: object, short_side: int) -> ClipSpec:
+        """The clip that a configuration's DATA keys describe."""
+        data = cfg.DATA
+        return cls(
+            num_frames=data.NUM_FRAMES,
+            sampling_rate=data.SAMPLING_RATE,
+            target_fps=data.TARGET_FPS,
+            short_side=short_side,
+            audio_frames=data.AUDIO_FRAME_NUM,
+            num_mels=data.AUDIO_MEL_NUM,
+            sample_rate=data.AUDIO_SAMPLE_RATE,
+            window_ms=data.AUDIO_WIN_SZ,
+            step_ms=data.AUDIO_STEP_SZ,
+            mean=data.LOGMEL_MEAN,
+            std=data.LOGMEL_STD,
+        )
+
+    def frame_times(self, center: float) -> np.ndarray:
+        """(T,) seconds of the frames of the clip at `center`.
+
+        As PySlowFast's AVA clips: every `sampling_rate`-th frame from half the clip before the centre on.
+        """
+        steps = np.arange(self.num_frames) - self.num_frames // 2
+        return center + steps * self.sampling_rate / self.target_fps
+
+    def log_mel(self) -> LogMel:
+        """The log-mel of this clip's sound."""
+        return LogMel(self.num_mels, self.sample_rate, self.window_ms, self.step_ms, self.mean, self.std)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames and sound around a moment.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8 RGB.
+        log_mel: (A, M) float32, or None where the file has no sound track.
+    """
+
+    frames: np.ndarray
+    log_mel: np.ndarray | None
+
+
+def read_clips(path: str, centers: Sequence[float], spec: ClipSpec) -> Iterator[Clip]:
+    """The clips of a file at ascending times; frames before the first or after the last are the nearest one.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    log_mel = spec.log_mel()
+    with VideoReader(path, short_side=spec.short_side) as video, AudioReader(path, spec.sample_rate) as audio:
+        for center in centers:
+            frames = video.frames_at(spec.frame_times(center))
+            sound = None
+            if audio.has_audio:
+                span = log_mel.span(center, spec.audio_frames)
+                sound = log_mel(torch.from_numpy(audio.read(*span))).numpy()
+            yield Clip(frames, sound)

@@ -1,0 +1,217 @@
+"""Training samples from an AVA-format dataset, and the batches that a network takes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from avsf_det.data.annotations import AnnotatedKeyframe
+from avsf_det.data.clip import Clip, ClipSpec, read_clips
+from avsf_det.data.transforms import TrainTransform
+from avsf_det.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip with its persons.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8.
+        log_mel: (A, M) float32, or None without a sound track.
+        boxes: (N, 4) float32, x1 y1 x2 y2 in 0..1.
+        labels: (N, K) float32, 1 where an action holds.
+    """
+
+    frames: torch.Tensor
+    log_mel: torch.Tensor | None
+    boxes: torch.Tensor
+    labels: torch.Tensor
+
+
+@dataclass
+class Batch:
+    """B clips with N persons in all, as `AVSlowFast.forward` takes them.
+
+    Attributes:
+        slow: (B, 3, T/alpha, H, W) float32, normalised.
+        fast: (B, 3, T, H, W) float32.
+        audio: (B, 1, 1, A, M) float32.
+        audio_present: (B,) bool, False where a clip's file has no sound track.
+        boxes: (N, 5) float32, clip index and x1 y1 x2 y2 in pixels.
+        labels: (N, K) float32.
+    """
+
+    slow: torch.Tensor
+    fast: torch.Tensor
+    audio: torch.Tensor
+    audio_present: torch.Tensor
+    boxes: torch.Tensor
+    labels: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device."""
+        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in vars(self).items()})
+
+
+class Collate:
+    """Makes a batch of samples; smaller pictures are padded on the right and at the bottom with the mean colour.
+
+    Args:
+        spec: what clips are made of.
+        slow_frames: frames of the Slow pathway.
+        mean, std: (3,) of RGB in 0..1.
+    """
+
+    def __init__(self, spec: ClipSpec, slow_frames: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        self._spec = spec
+        # truncated linspace: PySlowFast's choice of Slow frames among the Fast ones
+        self._slow = torch.linspace(0, spec.num_frames - 1, slow_frames).long()
+        self._scale = 1 / (255 * torch.tensor(std))
+        self._shift = -torch.tensor(mean) / torch.tensor(std)
+
+    @classmethod
+    def from_config(cls, cfg: object, spec: ClipSpec) -> Collate:
+        """As a configuration's DATA and SLOWFAST keys say."""
+        return cls(spec, cfg.DATA.NUM_FRAMES // cfg.SLOWFAST.ALPHA, cfg.DATA.MEAN, cfg.DATA.STD)
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """Stack samples."""
+        height = max(s.frames.shape[1] for s in samples)
+        width = max(s.frames.shape[2] for s in samples)
+        fast = torch.zeros(len(samples), 3, self._spec.num_frames, height, width)
+        audio = torch.zeros(len(samples), 1, 1, self._spec.audio_frames, self._spec.num_mels)
+        boxes = []
+        for i, sample in enumerate(samples):
+            h, w = sample.frames.shape[1:3]
+            fast[i, :, :, :h, :w] = (sample.frames * self._scale + self._shift).permute(3, 0, 1, 2)
+            if sample.log_mel is not None:
+                audio[i, 0, 0] = sample.log_mel
+            pixels = sample.boxes * torch.tensor((w, h, w, h), dtype=torch.float32)
+            boxes.append(torch.cat((torch.full((len(pixels), 1), float(i)), pixels), dim=1))
+        return Batch(
+            slow=fast[:, :, self._slow],
+            fast=fast,
+            audio=audio,
+            audio_present=torch.tensor([s.log_mel is not None for s in samples]),
+            boxes=torch.cat(boxes),
+            labels=torch.cat([s.labels for s in samples]),
+        )
+
+
+class ActionDataset(Dataset):
+    """The labelled keyframes of a split as training samples.
+
+    What is random about sample i in epoch e follows from (seed, e, i) alone, whichever process loads it.
+
+    Args:
+        keyframes: what to load.
+        videos: video id -> file.
+        spec: what clips are made of; the short side is that of the largest scale wanted.
+        transform: the augmentation.
+        seed: of the augmentation.
+        cache: folder that keeps decoded clips, or None to decode each time.
+    """
+
+    def __init__(
+        self,
+        keyframes: Sequence[AnnotatedKeyframe],
+        videos: dict[str, Path],
+        spec: ClipSpec,
+        transform: TrainTransform,
+        seed: int,
+        cache: Path | None = None,
+    ) -> None:
+        self.keyframes, self.videos, self.spec = list(keyframes), videos, spec
+        self.transform, self.seed, self.epoch = transform, seed, 0
+        self._cache = ClipCache(cache, spec) if cache else None
+
+    def __len__(self) -> int:
+        return len(self.keyframes)
+
+    def __getitem__(self, index: int) -> Sample:
+        keyframe = self.keyframes[index]
+        path = self.videos[keyframe.video_id]
+        if self._cache:
+            clip = self._cache.get(path, keyframe.time)
+        else:
+            clip = next(read_clips(str(path), [keyframe.time], self.spec))
+        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch, index)) % 2**63)
+        persons = keyframe.persons
+        frames, boxes, kept = self.transform(torch.from_numpy(clip.frames), torch.from_numpy(persons.boxes), generator)
+        return Sample(
+            frames=frames,
+            log_mel=None if clip.log_mel is None else torch.from_numpy(clip.log_mel),
+            boxes=boxes,
+            labels=torch.from_numpy(persons.actions)[kept],
+        )
+
+    def prepare(self, progress: object = lambda items: items) -> None:
+        """Check that every video opens and, with a cache, decode each clip that is not in it yet.
+
+        Videos that cannot be read are named in a warning, counted, and their keyframes left out.
+
+        Args:
+            progress: wraps the list of videos in a progress bar.
+
+        Raises:
+            UserError: if no video can be read.
+        """
+        bad = {}
+        for video_id, keyframes in progress([(v, list(k)) for v, k in groupby(self.keyframes, lambda k: k.video_id)]):
+            try:
+                if self._cache:
+                    self._cache.fill(self.videos[video_id], [k.time for k in keyframes])
+            except UserError as error:
+                bad[video_id] = error
+        if bad:
+            logger.warning("%d videos left out: %s", len(bad), "; ".join(str(error) for error in bad.values()))
+            self.keyframes = [k for k in self.keyframes if k.video_id not in bad]
+        if not self.keyframes:
+            raise UserError("no video of the training split can be read")
+
+
+class ClipCache:
+    """Decoded clips on disk, one file each.
+
+    Args:
+        folder: where.
+        spec: what clips are made of; other specs use other files.
+    """
+
+    def __init__(self, folder: Path, spec: ClipSpec) -> None:
+        self._folder, self._spec = Path(folder), spec
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def _file(self, path: Path, time: float) -> Path:
+        stat = path.stat()
+        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{time!r}|{self._spec}"
+        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+
+    def get(self, path: Path, time: float) -> Clip:
+        """The clip at `time`, decoded now if it is not there yet."""
+        file = self._file(path, time)
+        if not file.is_file():
+            self.fill(path, [time])
+        with np.load(file) as arrays:
+            return Clip(arrays["frames"], arrays["log_mel"] if "log_mel" in arrays else None)
+
+    def fill(self, path: Path, times: Iterable[float]) -> None:
+        """Decode the clips at `times` that are not there yet, in one pass over the file."""
+        missing = [time for time in sorted(times) if not self._file(path, time).is_file()]
+        for time, clip in zip(missing, read_clips(str(path), missing, self._spec) if missing else ()):
+            arrays = {"frames": clip.frames} | ({} if clip.log_mel is None else {"log_mel": clip.log_mel})
+            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".tmp", delete=False) as file:
+                np.savez(file, **arrays)
+            os.replace(file.name, self._file(path, time))

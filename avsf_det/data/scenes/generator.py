@@ -1,0 +1,144 @@
+"""Writes a dataset of scenes to disk, exactly as AVA is laid out: mp4 files, ground truth, label map, boxes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from avsf_det.data.scenes.activities import label_map
+from avsf_det.data.scenes.figure import Body
+from avsf_det.data.scenes.scene import Scene
+from avsf_det.errors import UserError
+from avsf_det.media import VideoWriter
+
+FRAME_RATES = (Fraction(30), Fraction(30000, 1001), Fraction(25))
+SAMPLE_RATES = (44100, 48000)
+SPLITS = ("train", "val", "test")
+BODIES = {"train": 60, "val": 20, "test": 20}
+"""How many people, and as many places, each split has; no split shares any with another."""
+EXCLUDED_SHARE = 0.02
+"""Share of keyframes that the excluded timestamps name."""
+
+
+@dataclass(frozen=True)
+class ScenesSpec:
+    """A dataset of scenes; the same spec gives the same dataset.
+
+    Attributes:
+        scenes: split -> number of videos.
+        width, height: of the picture, in pixels.
+        duration: of each video, whole seconds.
+        seed: of everything.
+    """
+
+    scenes: dict[str, int] = field(default_factory=lambda: {"train": 120, "val": 24, "test": 24})
+    width: int = 256
+    height: int = 192
+    duration: int = 8
+    seed: int = 0
+
+
+def generate(
+    root: str | Path, spec: ScenesSpec, workers: int = 0, progress: Callable[[Iterable, int], Iterable] | None = None
+) -> None:
+    """Write the dataset `spec` to `root`; nothing is done for videos that are there already.
+
+    Files:
+        videos/<video_id>.mp4
+        annotations/label_map.pbtxt
+        annotations/<split>.csv: video,timestamp,x1,y1,x2,y2,action_id,person_id
+        annotations/<split>_excluded_timestamps.csv: video,timestamp
+        annotations/<split>_person_boxes.csv: video,timestamp,x1,y1,x2,y2,,score
+
+    Args:
+        root: the folder; made if need be.
+        spec: what to make.
+        workers: processes; 0 for one per processor.
+        progress: wraps (iterable, total) in a progress bar.
+
+    Raises:
+        UserError: if `root` holds a dataset of another spec, or cannot be written.
+    """
+    root = Path(root)
+    stamp = root / "scenes.json"
+    wanted = json.dumps(asdict(spec), sort_keys=True)
+    if stamp.is_file() and stamp.read_text() != wanted:
+        raise UserError(f"{root} holds scenes of another size or seed; choose another folder, or remove this one")
+    try:
+        for folder in ("videos", "annotations"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        stamp.write_text(wanted)
+    except OSError as error:
+        raise UserError(f"cannot write to {root}: {error.strerror}; choose another folder") from None
+    jobs = [(split, number) for split in SPLITS for number in range(spec.scenes.get(split, 0))]
+    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+        rows = pool.map(partial(_write_scene, root, spec), *zip(*jobs))
+        rows = list(progress(rows, len(jobs)) if progress else rows)
+    _write(root / "annotations" / "label_map.pbtxt", label_map().to_pbtxt())
+    for split in SPLITS:
+        _write_tables(root / "annotations", split, [r for job, r in zip(jobs, rows) if job[0] == split], spec.seed)
+
+
+def _rng(seed: int, *place: int | str) -> np.random.Generator:
+    """The random source of one part of the dataset."""
+    return np.random.default_rng([seed, *(p if isinstance(p, int) else 1000 + SPLITS.index(p) for p in place)])
+
+
+def _write_scene(root: Path, spec: ScenesSpec, split: str, number: int) -> list[tuple]:
+    """Write one video unless it is there; its rows (video, second, box, action names, person id)."""
+    video_id = f"{split}_{number:04d}"
+    people = _rng(spec.seed, split, 1)
+    bodies = [Body.draw(people) for _ in range(BODIES[split])]
+    places = [int(p) for p in people.integers(2**31, size=BODIES[split])]
+    rng = _rng(spec.seed, split, 2, number)
+    track = rng.choice(["sound", "silent", "none"], p=[0.94, 0.03, 0.03])
+    scene = Scene(rng, bodies, places, spec.width, spec.height, spec.duration, sounds=track == "sound")
+    rate, sample_rate = FRAME_RATES[number % 3], int(rng.choice(SAMPLE_RATES))
+    sound = None
+    if track == "sound":
+        sound = (scene.sound(sample_rate), sample_rate)
+    elif track == "silent":
+        sound = (np.zeros((spec.duration * sample_rate, 2), np.float32), sample_rate)
+    path = root / "videos" / f"{video_id}.mp4"
+    if not path.is_file():
+        with VideoWriter(path, spec.width, spec.height, rate, sound=sound) as writer:
+            for i in range(int(spec.duration * rate)):
+                writer.write(scene.frame(float(i / rate), i)[0], float(i / rate))
+    rows = []
+    for second in range(1, spec.duration):
+        boxes = scene.frame(second, 0)[1]
+        for person, (box, actions) in enumerate(zip(boxes, scene.actions(second))):
+            if box is not None:
+                rows.append((video_id, second, box, actions, person))
+    return rows
+
+
+def _write_tables(folder: Path, split: str, scenes: list[list[tuple]], seed: int) -> None:
+    classes = label_map()
+    ids = dict(zip(classes.names, classes.ids))
+    truth, boxes, excluded = [], [], []
+    rng = _rng(seed, split, 3)
+    for rows in scenes:
+        seconds = sorted({row[:2] for row in rows})
+        excluded += [f"{video},{t:04d}" for video, t in seconds if rng.uniform() < EXCLUDED_SHARE]
+        for video, second, box, actions, person in rows:
+            place = f"{video},{second:04d}," + ",".join(f"{v:.3f}" for v in box)
+            truth += [f"{place},{ids[action]},{person}" for action in actions]
+            boxes.append(f"{place},,1.0")
+    _write(folder / f"{split}.csv", "\n".join(truth) + "\n")
+    _write(folder / f"{split}_person_boxes.csv", "\n".join(boxes) + "\n")
+    _write(folder / f"{split}_excluded_timestamps.csv", "".join(f"{row}\n" for row in excluded))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,201 @@
+"""One scene: who is in it, what each does when, and how it looks and sounds at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avsf_det.data.scenes.activities import ACTIVITIES, SOUND_PAIRS, TIMING_PAIR, Beats
+from avsf_det.data.scenes.figure import Body, draw_figure
+from avsf_det.data.scenes.place import Place
+from avsf_det.data.scenes.sound import mix
+
+MIN_VISIBLE = 0.4
+"""Share of a body's box that must lie inside the picture for the person to be annotated."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a person does from `start` to `end` seconds: a pose, an activity or None, and the way from x0 to x1."""
+
+    start: float
+    end: float
+    pose: str
+    activity: str | None
+    x0: float
+    x1: float
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A person of a scene.
+
+    Attributes:
+        body: how the person looks.
+        height: standing height in pixels.
+        foot: y of the feet in pixels.
+        facing: +1 or -1.
+        voice: 0..1, pitch of the person's sounds.
+        spans: what the person does, without gaps over the time the person is there.
+        beats: motion -> its beats.
+    """
+
+    body: Body
+    height: float
+    foot: float
+    facing: int
+    voice: float
+    spans: tuple[Span, ...]
+    beats: dict[str, Beats]
+
+    def span(self, t: float) -> Span | None:
+        """What the person does at `t`, or None when not in the scene."""
+        return next((span for span in self.spans if span.start <= t < span.end), None)
+
+
+class Scene:
+    """A random scene.
+
+    Args:
+        rng: random source; the same state gives the same scene.
+        bodies: the people it may cast.
+        place_seeds: the places it may play at.
+        width, height: of the picture, in pixels.
+        duration: seconds.
+        sounds: whether anything is heard; without, nobody does what only sound tells apart.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        bodies: Sequence[Body],
+        place_seeds: Sequence[int],
+        width: int,
+        height: int,
+        duration: float,
+        sounds: bool = True,
+    ) -> None:
+        self.width, self.height, self.duration = width, height, duration
+        self.place = Place(np.random.default_rng(rng.choice(place_seeds)), width, height)
+        self.actors = self._cast(rng, bodies, sounds)
+        self._sound_seed = int(rng.integers(2**31))
+
+    def _cast(self, rng: np.random.Generator, bodies: Sequence[Body], sounds: bool) -> list[Actor]:
+        timing = sounds and rng.uniform() < 0.35
+        motions = [str(m) for m in rng.permutation(["clap", "mouth", "drum", "carry", "wave", "none"])]
+        if not sounds:
+            motions = [m for m in motions if m not in SOUND_PAIRS] + ["none"]
+        count = int(rng.integers(2, 5))
+        slots = rng.permutation((np.arange(count) + 0.5 + rng.uniform(-0.25, 0.25, count)) / count)
+        chosen = rng.choice(len(bodies), count, replace=False)
+        if timing:
+            motions = ["bell", "bell", *motions]
+            periods = self._bell_periods(rng)
+        actors = []
+        for i in range(count):
+            beats = {}
+            for activity in ACTIVITIES.values():
+                if activity.motion not in beats:
+                    period = rng.uniform(*activity.period)
+                    beats[activity.motion] = Beats.draw(rng, self.duration, period, 0.12)
+            if timing and i < 2:
+                beats["bell"] = periods[i]
+            size = rng.uniform(0.5, 0.8) * self.height
+            actors.append(
+                Actor(
+                    body=bodies[chosen[i]],
+                    height=size,
+                    foot=self.height * rng.uniform(0.86, 0.97),
+                    facing=int(rng.choice((-1, 1))),
+                    voice=float(rng.uniform()),
+                    spans=self._plan(rng, motions[i], slots[i] * self.width, TIMING_PAIR[i % 2]),
+                    beats=beats,
+                )
+            )
+        return sorted(actors, key=lambda actor: actor.foot)
+
+    def _bell_periods(self, rng: np.random.Generator) -> list[Beats]:
+        """Beats of the bell that is heard and of the mute one: a different rate, or the same out of step."""
+        low, high = ACTIVITIES["ring a bell"].period
+        if rng.uniform() < 0.6:
+            pair = [rng.uniform(low, 0.6), rng.uniform(0.85, high)]
+            return [Beats.draw(rng, self.duration, p, 0.08) for p in rng.permutation(pair)]
+        heard = Beats.draw(rng, self.duration, rng.uniform(0.8, high), 0.08)
+        middles = (heard.times[:-1] + heard.times[1:]) / 2
+        return [heard, Beats(np.concatenate([[2 * heard.times[0] - middles[0]], middles]))]
+
+    def _plan(self, rng: np.random.Generator, motion: str, x: float, bell: str) -> tuple[Span, ...]:
+        """The spans of a person whose place is at `x` and whose motion is `motion`."""
+        end = self.duration + 1
+        if motion == "bell":
+            return (Span(-1, end, str(rng.choice(["stand", "sit"])), bell, x, x),)
+        twins = SOUND_PAIRS.get(motion)
+        if twins:
+            first, second = (str(name) for name in rng.permutation(twins))
+        else:
+            first = second = next((a.name for a in ACTIVITIES.values() if a.motion == motion), None)
+        pose = str(rng.choice(["stand", "sit", "crouch"], p=[0.5, 0.25, 0.25]))
+        walking = first if motion in ("carry", "wave") else None
+        edge = -0.1 * self.width if x < self.width / 2 else 1.1 * self.width
+        kind = rng.choice(["stay", "enter", "leave", "change", "stroll"], p=[0.45, 0.17, 0.1, 0.16, 0.12])
+        if kind == "enter":
+            arrival = float(rng.choice([2.5, 3.5]))
+            return Span(-1, arrival, "walk", walking, edge, x), Span(arrival, end, pose, first, x, x)
+        if kind == "leave":
+            start = self.duration - float(rng.choice([2.5, 3.5]))
+            return Span(-1, start, pose, first, x, x), Span(start, end, "walk", walking, x, edge)
+        if kind == "change":
+            turn = round(self.duration / 2) + 0.5
+            return Span(-1, turn, pose, first, x, x), Span(turn, end, pose, second, x, x)
+        if kind == "stroll" and not twins:
+            return (Span(-1, end, "walk", walking, x, self.width - x + rng.uniform(-20, 20)),)
+        return (Span(-1, end, pose, first, x, x),)
+
+    def frame(self, t: float, number: int) -> tuple[np.ndarray, list[np.ndarray | None]]:
+        """The picture at `t` seconds, frame `number`.
+
+        Returns:
+            (H, W, 3) uint8 RGB, and for each actor the (4,) box x1 y1 x2 y2 in 0..1 within the picture, or None
+            where the actor is not in the scene or less than MIN_VISIBLE of the body is inside the picture.
+        """
+        image = self.place.view(t)
+        boxes = [self._draw(image, actor, t) for actor in self.actors]
+        return self.place.add_noise(image, number), boxes
+
+    def _draw(self, image: np.ndarray, actor: Actor, t: float) -> np.ndarray | None:
+        span = actor.span(t)
+        if span is None:
+            return None
+        way = np.clip((t - span.start) / (span.end - span.start), 0, 1)
+        foot = (span.x0 + way * (span.x1 - span.x0), actor.foot)
+        motion = ACTIVITIES[span.activity].motion if span.activity else None
+        box = draw_figure(
+            image, actor.body, foot, actor.height, t, span.pose, motion, actor.beats.get(motion), actor.facing
+        )
+        inside = np.clip(box, 0, (self.width, self.height) * 2)
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        visible = max(inside[2] - inside[0], 0) * max(inside[3] - inside[1], 0) / area
+        return inside / ((self.width, self.height) * 2) if visible >= MIN_VISIBLE else None
+
+    def actions(self, t: float) -> list[tuple[str, ...]]:
+        """For each actor the class names that hold at `t`."""
+        spans = [actor.span(t) for actor in self.actors]
+        return [(s.pose, s.activity) if s and s.activity else (s.pose,) if s else () for s in spans]
+
+    def sound(self, rate: int) -> np.ndarray:
+        """(S, 2) float32: the sound track of the whole scene."""
+        rng = np.random.default_rng(self._sound_seed)
+        events = []
+        for actor in self.actors:
+            gain = 0.25 + 0.3 * actor.height / self.height
+            for span in actor.spans:
+                activity = ACTIVITIES.get(span.activity)
+                if activity is None or activity.sound is None:
+                    continue
+                pan = np.clip(2 * span.x0 / self.width - 1, -0.8, 0.8)
+                times = actor.beats[activity.motion].times
+                chosen = times[(times >= max(span.start, 0)) & (times < span.end)]
+                events += [(float(t), activity.sound, gain, pan, actor.voice) for t in chosen]
+        return mix(rng, rate, self.duration, sorted(events), rng.uniform(-42, -30))

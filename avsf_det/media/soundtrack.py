@@ -1,0 +1,109 @@
+"""The sound track of a written mp4: copied from a file where possible, encoded as AAC otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from math import ceil
+
+import av
+import numpy as np
+
+from avsf_det.media.audio import decode_span
+from avsf_det.media.track import Track
+
+# Codecs that mp4 carries and ordinary players play.
+_COPIED = ("aac", "mp3", "mp3float")
+# What FFmpeg's AAC encoder takes: sample rates, and a channel layout per number of channels.
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1(wide)"}
+_AAC_BIT_RATE_PER_CHANNEL = 96_000
+# Whole seconds that are decoded at a time for encoding.
+_BLOCK = 8
+
+
+def copy_sound(
+    output: av.container.OutputContainer, path: str | os.PathLike[str], duration: float | None
+) -> Iterator[tuple[float, av.Packet]]:
+    """Give `output` the sound of the file at `path`, on that file's clock.
+
+    Args:
+        output: an mp4 that is being written.
+        path: the file with the sound; one without is no error.
+        duration: seconds on the clock at which the sound is cut; None is never.
+
+    Returns:
+        An iterator over (seconds on the clock, packet to mux).
+
+    Raises:
+        UserError: the file is missing, empty or not media.
+    """
+    with closing(Track(path, "audio")) as sound:
+        if sound.stream is None:
+            return iter(())
+        codec = sound.stream.codec_context
+        if codec.name not in _COPIED or (codec.name == "aac" and not codec.extradata):
+            end = sound.end() if duration is None else min(sound.end(), duration)
+            return encode_sound(output, _blocks(path, end), codec.sample_rate, codec.channels, codec.layout.name)
+        return _copied(output.add_stream_from_template(sound.stream), path, duration)
+
+
+def _copied(stream: av.AudioStream, path: str | os.PathLike[str], duration: float | None) -> Iterator:
+    with closing(Track(path, "audio")) as sound:
+        origin = round(sound.origin / sound.stream.time_base)
+        last = None
+        for packet in sound.packets():
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if stamp is None or (last is not None and stamp <= last):  # no place on the clock: mp4 cannot hold it
+                continue
+            last = stamp
+            time = sound.seconds(stamp)
+            if duration is not None and time >= duration:
+                return
+            packet.pts = packet.dts = stamp - origin
+            packet.stream = stream
+            yield time, packet
+
+
+def _blocks(path: str | os.PathLike[str], end: float) -> Iterator[np.ndarray]:
+    """(S, C) float32 pieces of the sound of a file from time 0 to `end`, with zeros where there is none."""
+    for start in range(0, ceil(end), _BLOCK):
+        samples, rate = decode_span(path, start, min(start + _BLOCK, ceil(end)))
+        yield samples[: round((end - start) * rate)]
+
+
+def encode_sound(
+    output: av.container.OutputContainer, pieces: Iterator[np.ndarray], rate: int, channels: int, layout: str | None
+) -> Iterator[tuple[float, av.Packet]]:
+    """Give `output` an AAC track of (S, C) float32 `pieces` that follow each other from time 0.
+
+    Args:
+        output: an mp4 that is being written.
+        pieces: the samples in -1..1.
+        rate: samples per second; resampled to 48 kHz if AAC does not have it.
+        channels: C; mixed down to stereo if AAC has no layout for so many.
+        layout: FFmpeg's name of the layout of the channels; None is the usual one for so many.
+
+    Returns:
+        An iterator over (seconds on the clock, packet to mux).
+    """
+    aac_layout = _AAC_LAYOUTS.get(channels, "stereo")
+    stream = output.add_stream("aac", rate=rate if rate in _AAC_RATES else 48000, layout=aac_layout)
+    stream.bit_rate = _AAC_BIT_RATE_PER_CHANNEL * stream.codec_context.channels
+    return _encoded(stream, pieces, rate, layout or aac_layout)
+
+
+def _encoded(stream: av.AudioStream, pieces: Iterator[np.ndarray], rate: int, layout: str) -> Iterator:
+    position = 0
+    for piece in pieces:
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece.T), format="fltp", layout=layout)
+        frame.sample_rate = rate
+        frame.time_base = Fraction(1, rate)
+        frame.pts = position
+        position += len(piece)
+        for packet in stream.encode(frame):
+            yield float(packet.pts * packet.time_base), packet
+    for packet in stream.encode(None):
+        yield float(packet.pts * packet.time_base), packet

@@ -1,0 +1,205 @@
+"""One track (picture or sound) of a media file, decoded from any time on the file's clock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from math import floor
+
+import av
+from av.stream import Discard, Disposition
+
+from avsf_det.errors import UserError
+
+# What FFmpeg opens although it is no video: text drawn as ANSI art, and lists of other files.
+_NO_VIDEO_FORMATS = ("tty", "concat", "hls")
+# A seek that lands late is tried again this many seconds earlier, then twice as many, and so on.
+_FIRST_BACKOFF = 1.0
+# Time stamps that go back by this many seconds or more start anew, as in files joined end to end; time goes on.
+_RESTART = 1.0
+# The last packets are looked for in this many seconds before the end that the file's header promises.
+_TAIL = 2.0
+
+
+def open_container(path: str | os.PathLike[str]) -> av.container.InputContainer:
+    """Open a media file for reading: one on disk, never an address or a list of other files.
+
+    Raises:
+        UserError: the file is missing, unreadable, empty, cut off before its index or not media at all.
+    """
+    path = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened ({error.strerror}); check the path and its permissions") from error
+    if empty:
+        raise UserError(f"{path}: the file is empty (0 bytes); expected a video; copy or download it again")
+    try:
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+    except av.error.FFmpegError as error:
+        raise UserError(
+            f"{path}: not a video, or cut off so early that nothing can be read; check that it plays in a video player"
+        ) from error
+    name = container.format.name
+    if name in _NO_VIDEO_FORMATS or name.endswith("_pipe"):
+        container.close()
+        raise UserError(f"{path}: not a video (recognised as {container.format.long_name}); expected a video file")
+    return container
+
+
+class Track:
+    """The first picture or sound track of an open file, decoded in display order with times on the clock.
+
+    The clock is seconds from the start of the file: time 0 is the earliest start among its picture and sound
+    tracks, as a player shows it. Times come from presentation time stamps. Where the file has none, they come from
+    decoding time stamps (always so in AVI, which stores no other), else from the step to the frame before.
+
+    Attributes:
+        stream: the track's PyAV stream, or None if the file has no such track that FFmpeg can decode.
+        origin: the exact stream time in seconds at which the clock reads 0.
+        by_decoding_time: whether times come from decoding time stamps: each frame has the one of the packet that
+            completed it, so the picture starts a few frames after the first packet if it has B-frames.
+        broken: decoding time stamps of the packets that could not be decoded so far.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
+        """Open `path` and choose its track of `kind` "video" or "audio"; raises UserError as `open_container`."""
+        self.path = os.fspath(path)
+        self._kind = kind
+        self.broken: set[int | None] = set()
+        self._open()
+        self.origin = min(
+            (s.start_time * s.time_base for s in playable(self.container) if s.start_time is not None),
+            default=Fraction(0),
+        )
+
+    def _open(self) -> None:
+        self.container = open_container(self.path)
+        self.stream = next((s for s in playable(self.container) if s.type == self._kind), None)
+        for other in self.container.streams:
+            if other is not self.stream:
+                other.discard = Discard.all
+        if self.stream is not None:
+            self.stream.thread_type = "AUTO"
+        self.by_decoding_time = self.container.format.name == "avi"
+        self._at_start = True
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+    def seconds(self, stamp: int) -> float:
+        """The time on the clock of a time stamp of the track."""
+        return float(stamp * self.stream.time_base - self.origin)
+
+    def stamp(self, seconds: float) -> int:
+        """The last time stamp of the track at or before a time on the clock."""
+        return floor((Fraction(seconds) + self.origin) / self.stream.time_base)
+
+    def decode(self, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
+        """Yield (time, frame) in display order, from a frame at or before `start` to the end of the track.
+
+        The first frame comes from the last place to decode from, so several frames before `start` may come first.
+        Broken packets are skipped and noted in `broken`. A new call ends the iterators of earlier calls.
+        """
+        target = start - _FIRST_BACKOFF if self.by_decoding_time else start
+        backoff = _FIRST_BACKOFF
+        while True:
+            self._seek(target)
+            frames = self._frames()
+            first = next(frames, None)
+            if target <= 0 or (first is not None and first[0] <= start):
+                break
+            target = start - backoff
+            backoff *= 2
+        if first is not None:
+            yield first
+            yield from frames
+
+    def packets(self, start: float = 0.0) -> Iterator[av.Packet]:
+        """Yield the track's packets in file order, from about `start` to the end; a read error ends them."""
+        self._seek(start)
+        yield from self._packets()
+
+    def end(self) -> float:
+        """When the last packet of the track ends, in seconds on the clock."""
+        promised = (self.container.duration or 0) / av.time_base
+        for start in (max(promised - _TAIL, 0.0), 0.0):
+            ends = [
+                self.seconds(stamp) + self._duration(packet)
+                for packet in self.packets(start)
+                if (stamp := packet.dts if self.by_decoding_time or packet.pts is None else packet.pts) is not None
+            ]
+            if ends:
+                return max(ends)
+        return 0.0
+
+    def _seek(self, seconds: float) -> None:
+        """Let the next packet be the last one at or before `seconds` from which decoding can start."""
+        if seconds <= 0:
+            if not self._at_start:
+                self.close()
+                self._open()
+        else:
+            try:
+                self.container.seek(self.stamp(seconds), stream=self.stream)
+            except av.error.FFmpegError:  # a format without an index, or past its end: read from the start
+                self.close()
+                self._open()
+        self._at_start = False
+
+    def _packets(self) -> Iterator[av.Packet]:
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError:  # the file is cut off or unreadable from here on: its end
+            return
+
+    def _frames(self) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
+        previous = step = None
+        for packet in chain(self._packets(), (None,)):
+            for frame in self._decode_packet(packet):
+                step = step or self._duration(frame)
+                stamp = frame.dts if self.by_decoding_time or frame.pts is None else frame.pts
+                if stamp is not None:
+                    time = self.seconds(stamp)
+                else:
+                    time = 0.0 if previous is None else previous + step
+                if previous is not None:
+                    if previous - _RESTART < time <= previous:  # shown for no time: the next is due already
+                        continue
+                    if time <= previous:
+                        time = previous + step
+                    step = time - previous
+                previous = time
+                yield time, frame
+
+    def _decode_packet(self, packet: av.Packet | None) -> list[av.VideoFrame | av.AudioFrame]:
+        """The frames that `packet` completes; None drains the decoder."""
+        try:
+            frames = self.stream.codec_context.decode(packet)
+        except av.error.FFmpegError:
+            self.broken.add(None if packet is None else packet.dts)
+            return []
+        whole = [frame for frame in frames if not frame.is_corrupt]
+        self.broken.update(frame.dts for frame in frames if frame.is_corrupt)
+        return whole
+
+    def _duration(self, piece: av.Packet | av.VideoFrame | av.AudioFrame) -> float:
+        """Seconds that a packet or frame lasts."""
+        if piece.duration or self.stream.type == "audio":
+            return float((piece.duration or 0) * self.stream.time_base)
+        return float(1 / (self.stream.average_rate or self.stream.guessed_rate or 25))
+
+
+def playable(container: av.container.InputContainer) -> list[av.VideoStream | av.AudioStream]:
+    """The picture and sound tracks that FFmpeg can decode; cover pictures are not tracks."""
+    return [
+        stream
+        for stream in (*container.streams.video, *container.streams.audio)
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]

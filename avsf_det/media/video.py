@@ -1,0 +1,256 @@
+"""Read the picture of a video by time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from avsf_det.errors import UserError
+from avsf_det.media.track import Track
+
+# Within this many seconds, decoding on is taken to be cheaper than a seek, which empties the decoder's pipeline.
+_NEAR = 1.0
+# A frame counts as due this many seconds before its time: Matroska rounds times to milliseconds.
+_ROUNDING = 0.0006
+# Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
+_WIDEST_SAMPLE = 4
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds; times are seconds on the file's clock.
+
+    Attributes:
+        path: the file.
+        duration: when the last frame of the picture ends.
+        picture_start: when the first frame is shown.
+        fps: the average frame rate.
+        width, height: the picture as a player shows it: turned upright, and with square pixels (a picture whose
+            samples are wider or narrower than high is stretched in width).
+        rotation: degrees by which the stored picture was turned counterclockwise: 0, 90, 180 or 270.
+        codec: FFmpeg's name of the picture's codec.
+        has_audio: whether there is a sound track that can be decoded.
+        audio_start, audio_end: when the sound starts and ends; 0 without sound.
+        sample_rate, channels: of the sound as stored; 0 without sound.
+    """
+
+    path: str
+    duration: float
+    picture_start: float
+    fps: Fraction
+    width: int
+    height: int
+    rotation: int
+    codec: str
+    has_audio: bool
+    audio_start: float
+    audio_end: float
+    sample_rate: int
+    channels: int
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """What the file at `path` holds, from its headers, its first frame and its last packets.
+
+    Raises:
+        UserError: the file is missing, empty, cut off, not media, or has no picture that can be decoded.
+    """
+    with closing(Track(path, "video")) as picture:
+        return _probe(picture)
+
+
+class VideoReader:
+    """The frames of a video by time, upright, RGB and of one size. A context manager.
+
+    Attributes:
+        info: what the file holds.
+        height, width: of the frames it returns, in pixels.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        short_side: int | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Open the video at `path`.
+
+        Args:
+            path: the file.
+            short_side: scale frames so that their shorter side has this many pixels, keeping their proportions.
+            size: scale frames to exactly this (height, width) instead.
+
+        Raises:
+            UserError: as `probe`.
+        """
+        self._picture = Track(path, "video")
+        try:
+            self.info = _probe(self._picture)
+        except BaseException:
+            self._picture.close()
+            raise
+        self.height, self.width = size or _scaled(self.info.height, self.info.width, short_side)
+        self._cursor = _Cursor(self._picture, self.info)
+        self._reformatter = VideoReformatter()
+        self._passes_broken: set[int | None] = set()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._picture.close()
+
+    @property
+    def damaged(self) -> int:
+        """How many broken frames were met and skipped so far."""
+        return len(self._picture.broken | self._passes_broken)
+
+    def frames(self, start: float = 0.0, end: float | None = None) -> Iterator[tuple[float, np.ndarray]]:
+        """Yield (time, (H, W, 3) uint8 RGB) of every frame with start <= time < end, in display order.
+
+        Spans that join repeat no frame and miss none. Times are compared as in `frames_at`.
+
+        Each pass has a decoder of its own, so passes and `frames_at` do not disturb each other.
+        """
+        with closing(Track(self.info.path, "video")) as track:
+            track.broken = self._passes_broken
+            for time, frame in track.decode(start):
+                if end is not None and time + _ROUNDING >= end:
+                    return
+                if time + _ROUNDING >= start or start <= 0:
+                    yield time, self._image(frame)
+
+    def frames_at(self, times: Sequence[float] | np.ndarray) -> np.ndarray:
+        """The frames on display at the given times.
+
+        Ascending times, also over several calls, decode each part of the video only once.
+
+        Args:
+            times: T seconds on the clock in any order. A frame is on display from its time (less half a
+                millisecond, for files that round) until the next one's; the first also before, the last also after.
+
+        Returns:
+            (T, H, W, 3) uint8 RGB.
+
+        Raises:
+            UserError: nothing can be decoded there.
+        """
+        times = np.asarray(times, dtype=np.float64)
+        images = np.empty((len(times), self.height, self.width, 3), dtype=np.uint8)
+        shown = image = None
+        for i in np.argsort(times, kind="stable"):
+            frame = self._cursor.at(float(times[i]))
+            if frame is not shown:
+                shown, image = frame, self._image(frame)
+            images[i] = image
+        return images
+
+    def _image(self, frame: av.VideoFrame) -> np.ndarray:
+        turned = self.info.rotation in (90, 270)
+        width, height = (self.height, self.width) if turned else (self.width, self.height)
+        rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb, self.info.rotation // 90))
+
+
+class _Cursor:
+    """A place in the picture that moves forward by decoding and elsewhere by seeking."""
+
+    def __init__(self, picture: Track, info: VideoInfo) -> None:
+        self._picture = picture
+        self._info = info
+        self._frames: Iterator[tuple[float, av.VideoFrame]] = iter(())
+        self._current: tuple[float, av.VideoFrame] | None = None
+        self._next: tuple[float, av.VideoFrame] | None = None
+        self._patience = _NEAR
+
+    def at(self, time: float) -> av.VideoFrame:
+        """The frame on display at `time`, clamped to the picture."""
+        time = max(time + _ROUNDING, self._info.picture_start)
+        if self._current is None or time < self._current[0] or self._keyframe_ahead(time):
+            self._seek(time)
+        while self._next is not None and self._next[0] <= time:
+            self._current, self._next = self._next, next(self._frames, None)
+        return self._current[1]
+
+    def _seek(self, time: float) -> None:
+        left = self._current[0] if self._current else None
+        self._frames = self._picture.decode(min(time, self._info.duration))
+        self._current = next(self._frames, None)
+        if self._current is None:
+            raise UserError(f"{self._info.path}: no frame can be decoded at or before {time:.2f} s; re-encode the file")
+        self._next = next(self._frames, None)
+        if left is not None and self._current[0] <= left < time:  # in vain: keyframes are further apart
+            self._patience *= 2
+
+    def _keyframe_ahead(self, time: float) -> bool:
+        """Whether a seek would skip decoding: by the file's index where it has one, else by the distance."""
+        here = self._current[0]
+        if time - here <= _NEAR:
+            return False
+        index = self._picture.stream.index_entries
+        stamp = self._picture.stamp(time)
+        if len(index) and index[len(index) - 1].timestamp >= stamp:
+            keyframe = index.search_timestamp(stamp)
+            return keyframe >= 0 and index[keyframe].timestamp > self._picture.stamp(here + _NEAR)
+        return time - here > self._patience
+
+
+def _probe(picture: Track) -> VideoInfo:
+    stream, path = picture.stream, picture.path
+    if stream is None:
+        raise UserError(f"{path}: no picture that can be decoded; expected a whole video, not only sound or data")
+    first = next(picture.decode(), None)
+    if first is None:
+        raise UserError(f"{path}: the picture track has no frame that can be decoded; the file may be cut off")
+    start, frame = first
+    fps = stream.average_rate or stream.guessed_rate or Fraction(25)
+    rotation = round(frame.rotation / 90) % 4 * 90
+    width, height = round(frame.width * _sample_aspect(stream)), frame.height
+    if rotation in (90, 270):
+        width, height = height, width
+    delay = start if picture.by_decoding_time else 0.0
+    duration = max(start + float(1 / fps), picture.end() + delay)
+    codec = stream.codec_context.name
+    with closing(Track(path, "audio")) as sound:
+        audio = sound.stream
+        known = audio is not None and audio.start_time is not None
+        return VideoInfo(
+            path=path,
+            duration=duration,
+            picture_start=start,
+            fps=fps,
+            width=width,
+            height=height,
+            rotation=rotation,
+            codec=codec,
+            has_audio=audio is not None,
+            audio_start=sound.seconds(audio.start_time) if known else 0.0,
+            audio_end=sound.end() if audio else 0.0,
+            sample_rate=audio.codec_context.sample_rate if audio else 0,
+            channels=audio.codec_context.channels if audio else 0,
+        )
+
+
+def _sample_aspect(stream: av.VideoStream) -> Fraction:
+    """Width of a sample over its height."""
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
+    return aspect if Fraction(1, _WIDEST_SAMPLE) <= aspect <= _WIDEST_SAMPLE else Fraction(1)
+
+
+def _scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
+    """(height, width) with the shorter side made `short_side`, in proportion."""
+    if short_side is None:
+        return height, width
+    scale = short_side / min(height, width)
+    return max(round(height * scale), 1), max(round(width * scale), 1)

@@ -1,0 +1,117 @@
+"""From a config to a model: the one place of this package that knows config keys (listed in `defaults.py`)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from avsf_det.errors import UserError
+from avsf_det.models.avslowfast import AVSlowFast, initialise
+from avsf_det.models.backbone import JUNCTIONS, AudioPathway, AVSlowFastBackbone
+from avsf_det.models.drop_pathway import DropPathway
+from avsf_det.models.heads import ClassificationHead, RoIHead
+from avsf_det.models.pathways import Pathways
+
+if TYPE_CHECKING:
+    from yacs.config import CfgNode
+
+
+def build_model(cfg: CfgNode) -> nn.Module:
+    """The model `cfg.MODEL.MODEL_NAME` names, with random weights.
+
+    Raises:
+        UserError: if the name is unknown or the values do not fit together.
+    """
+    name = cfg.MODEL.MODEL_NAME
+    if name not in MODELS:
+        raise UserError(f"MODEL.MODEL_NAME: got {name!r}, expected one of {', '.join(MODELS)}")
+    try:
+        return MODELS[name](cfg)
+    except ValueError as error:
+        raise UserError(f"the model cannot be built: {error}; mend the config") from error
+
+
+def build_avslowfast(cfg: CfgNode) -> AVSlowFast:
+    """Slow, Fast and Audio pathways."""
+    resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
+    audio = AudioPathway(
+        depth=resnet.AUDIO_DEPTH,
+        alpha=slowfast.AU_ALPHA,
+        beta_inv=slowfast.AU_BETA_INV,
+        block=resnet.AUDIO_TRANS_FUNC,
+        junctions=_junctions(slowfast.AFS_FUSION),
+        fusion=slowfast.AU_FUSION,
+        fusion_channels=slowfast.AU_FUSION_CONV_CHANNEL_DIM,
+        fusion_kernel=slowfast.AU_FUSION_KERNEL_SZ,
+        fusion_convs=slowfast.AU_FUSION_CONV_NUM,
+    )
+    drop_pathway = DropPathway(slowfast.DROPPATHWAY_RATE, slowfast.DROPPATHWAY_SCOPE, slowfast.DROPPATHWAY_PER_SAMPLE)
+    return _build(cfg, audio, drop_pathway)
+
+
+def build_slowfast(cfg: CfgNode) -> AVSlowFast:
+    """Slow and Fast pathways alone."""
+    return _build(cfg, audio=None, drop_pathway=None)
+
+
+MODELS = {"AVSlowFast": build_avslowfast, "SlowFast": build_slowfast}
+
+
+def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway | None) -> AVSlowFast:
+    resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
+    _check_frames(cfg, audio)
+    if cfg.DETECTION.SPATIAL_SCALE_FACTOR not in (16, 32):
+        raise ValueError(f"DETECTION.SPATIAL_SCALE_FACTOR: got {cfg.DETECTION.SPATIAL_SCALE_FACTOR}, expected 16 or 32")
+    dilated = cfg.DETECTION.ENABLE and cfg.DETECTION.SPATIAL_SCALE_FACTOR == 16
+    backbone = AVSlowFastBackbone(
+        depth=resnet.DEPTH,
+        width=resnet.WIDTH_PER_GROUP,
+        alpha=slowfast.ALPHA,
+        beta_inv=slowfast.BETA_INV,
+        fusion_kernel=slowfast.FUSION_KERNEL_SZ,
+        fusion_channel_ratio=slowfast.FUSION_CONV_CHANNEL_RATIO,
+        fast_junctions=_junctions(slowfast.FS_FUSION),
+        res5_stride=1 if dilated else 2,
+        res5_dilation=2 if dilated else 1,
+        audio=audio,
+        drop_pathway=drop_pathway,
+    )
+    model = AVSlowFast(backbone, _build_head(cfg, backbone.channels))
+    initialise(model, resnet.ZERO_INIT_FINAL_BN, cfg.MODEL.FC_INIT_STD)
+    return model
+
+
+def _build_head(cfg: CfgNode, channels: Pathways) -> nn.Module:
+    if cfg.DETECTION.ENABLE:
+        return RoIHead(
+            channels,
+            cfg.MODEL.NUM_CLASSES,
+            spatial_scale=1 / cfg.DETECTION.SPATIAL_SCALE_FACTOR,
+            resolution=cfg.DETECTION.ROI_XFORM_RESOLUTION,
+            aligned=cfg.DETECTION.ALIGNED,
+            dropout=cfg.MODEL.DROPOUT_RATE,
+        )
+    return ClassificationHead(
+        channels,
+        cfg.MODEL.NUM_CLASSES,
+        pool_size=math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32),
+        activation=cfg.MODEL.HEAD_ACT,
+        dropout=cfg.MODEL.DROPOUT_RATE,
+    )
+
+
+def _check_frames(cfg: CfgNode, audio: AudioPathway | None) -> None:
+    frames, alpha = cfg.DATA.NUM_FRAMES, cfg.SLOWFAST.ALPHA
+    if frames % alpha:
+        raise ValueError(f"DATA.NUM_FRAMES: got {frames}, expected a multiple of SLOWFAST.ALPHA {alpha}")
+    if audio and frames // alpha * audio.alpha != cfg.DATA.AUDIO_FRAME_NUM:
+        raise ValueError(
+            f"SLOWFAST.AU_ALPHA: got {audio.alpha}, expected DATA.AUDIO_FRAME_NUM {cfg.DATA.AUDIO_FRAME_NUM} "
+            f"/ Slow frames {frames // alpha}"
+        )
+
+
+def _junctions(flags: list[bool]) -> tuple[str, ...]:
+    return tuple(junction for junction, flag in zip(JUNCTIONS, flags) if flag)

@@ -1,0 +1,50 @@
+"""Defaults of the config keys that `build.py` reads, named as in PySlowFast and fanyix/SlowFast where they exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from yacs.config import CfgNode
+
+
+def add_model_defaults(cfg: CfgNode) -> None:
+    """Add the groups MODEL, RESNET, SLOWFAST and DETECTION to `cfg`."""
+    node = type(cfg)
+
+    cfg.MODEL = node()
+    cfg.MODEL.MODEL_NAME = "AVSlowFast"  # AVSlowFast, or SlowFast which does without sound
+    cfg.MODEL.NUM_CLASSES = 80  # action classes
+    cfg.MODEL.DROPOUT_RATE = 0.5  # chance to drop an input of the last layer
+    cfg.MODEL.HEAD_ACT = "softmax"  # of the classification head: softmax (one class a clip) or sigmoid (several)
+    cfg.MODEL.FC_INIT_STD = 0.01  # standard deviation of the last layer's first weights
+
+    cfg.RESNET = node()
+    cfg.RESNET.DEPTH = 50  # of Slow and Fast: 18, 34, 50 or 101
+    cfg.RESNET.WIDTH_PER_GROUP = 64  # Slow channels after conv1; every other width follows from it
+    cfg.RESNET.ZERO_INIT_FINAL_BN = True  # each residual block starts as its shortcut
+    cfg.RESNET.AUDIO_DEPTH = 50  # of Audio: 18, 34, 50 or 101
+    cfg.RESNET.AUDIO_TRANS_FUNC = "tf_bottleneck_transform_v1"  # blocks of Audio's res2 and res3; or ..._v2
+
+    cfg.SLOWFAST = node()
+    cfg.SLOWFAST.ALPHA = 8  # Fast frames per Slow frame
+    cfg.SLOWFAST.BETA_INV = 8  # Slow channels per Fast channel
+    cfg.SLOWFAST.FUSION_CONV_CHANNEL_RATIO = 2  # channels of Fast→Slow per Fast channel
+    cfg.SLOWFAST.FUSION_KERNEL_SZ = 5  # of Fast→Slow, in Fast frames
+    cfg.SLOWFAST.FS_FUSION = [True, True, True, True]  # Fast joins Slow after pool1, res2, res3, res4
+    cfg.SLOWFAST.AFS_FUSION = [False, False, True, True]  # Audio joins Slow after pool1, res2, res3, res4
+    cfg.SLOWFAST.AU_FUSION = "audio_to_fast_slow"  # how Audio joins
+    cfg.SLOWFAST.AU_ALPHA = 32  # audio frames per Slow frame
+    cfg.SLOWFAST.AU_BETA_INV = 2  # Slow channels per Audio channel
+    cfg.SLOWFAST.AU_FUSION_CONV_CHANNEL_DIM = 64  # channels of the audio fusion's inner convolutions
+    cfg.SLOWFAST.AU_FUSION_KERNEL_SZ = 5  # of the audio fusion, in audio frames
+    cfg.SLOWFAST.AU_FUSION_CONV_NUM = 2  # convolutions of the audio fusion
+    cfg.SLOWFAST.DROPPATHWAY_RATE = 0.8  # chance that a training clip's sound is dropped
+    cfg.SLOWFAST.DROPPATHWAY_SCOPE = "laterals"  # what drops it: laterals, or pathway which drops it from the head too
+    cfg.SLOWFAST.DROPPATHWAY_PER_SAMPLE = False  # one draw a clip instead of one a batch
+
+    cfg.DETECTION = node()
+    cfg.DETECTION.ENABLE = True  # score the actions of each box; otherwise those of the whole clip
+    cfg.DETECTION.SPATIAL_SCALE_FACTOR = 16  # pixels per feature map cell; 16: res5 is dilated, 32: res5 has a stride
+    cfg.DETECTION.ROI_XFORM_RESOLUTION = 7  # cells that RoIAlign makes of a box along each side
+    cfg.DETECTION.ALIGNED = True  # RoIAlign shifts boxes by half a pixel; False for models converted from Caffe2

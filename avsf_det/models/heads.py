@@ -1,0 +1,101 @@
+"""Heads on the backbone's feature maps: actions of each box, or of the whole clip (PySlowFast `head_helper.py`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision.ops import roi_align
+
+from avsf_det.models.pathways import Pathways
+
+ACTIVATIONS = {"softmax": nn.Softmax(dim=-1), "sigmoid": nn.Sigmoid()}
+
+
+class RoIHead(nn.Module):
+    """Scores for each box: mean over time, RoIAlign, maximum over the box; the clip's mean sound joins every box.
+
+    Args:
+        channels: of each pathway's feature map (`AVSlowFastBackbone.channels`).
+        num_classes: K.
+        spatial_scale: feature map cells per pixel of the clip: 1/16 where the visual res5 has a stride of 1.
+        resolution: cells RoIAlign makes of a box along each side.
+        sampling_ratio: RoIAlign samples along each side of a cell; 0 is as many as the box's size calls for.
+        aligned: shift boxes by half a pixel; PySlowFast has False in its AVA models converted from Caffe2.
+        dropout: chance to drop an input of the linear layer.
+    """
+
+    def __init__(
+        self,
+        channels: Pathways,
+        num_classes: int,
+        spatial_scale: float = 1 / 16,
+        resolution: int = 7,
+        sampling_ratio: int = 0,
+        aligned: bool = True,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.spatial_scale = spatial_scale
+        self.resolution = resolution
+        self.sampling_ratio = sampling_ratio
+        self.aligned = aligned
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(sum(filter(None, channels)), num_classes)
+
+    def forward(self, x: Pathways, boxes: torch.Tensor) -> torch.Tensor:
+        """Logits (N, K) of `boxes` (N, 5): index of the clip, then x1 y1 x2 y2 in pixels of the clip."""
+        boxes = boxes.float()
+        pooled = [self._pool_boxes(x.slow, boxes), self._pool_boxes(x.fast, boxes)]
+        if x.audio is not None:
+            pooled.append(x.audio.mean(dim=(2, 3, 4))[boxes[:, 0].long()])
+        return self.projection(self.dropout(torch.cat(pooled, dim=1)))
+
+    def _pool_boxes(self, x: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+        cells = roi_align(
+            x.mean(dim=2).float(), boxes, self.resolution, self.spatial_scale, self.sampling_ratio, self.aligned
+        )
+        return cells.amax(dim=(2, 3))
+
+
+class ClassificationHead(nn.Module):
+    """Scores for the whole clip.
+
+    Args:
+        channels: of each pathway's feature map (`AVSlowFastBackbone.channels`).
+        num_classes: K.
+        pool_size: height and width that the visual feature maps have for a training crop; in evaluation a larger
+            picture gives a grid of such places (PySlowFast: 7, from crops of 224).
+        activation: "softmax" for one class a clip, "sigmoid" for several.
+        dropout: chance to drop an input of the linear layer.
+    """
+
+    def __init__(
+        self,
+        channels: Pathways,
+        num_classes: int,
+        pool_size: int = 7,
+        activation: str = "softmax",
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.pool_size = pool_size
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(sum(filter(None, channels)), num_classes)
+
+    def forward(self, x: Pathways, boxes: None = None) -> torch.Tensor:
+        """(B, K): in training the logits; else scores within 0..1, the mean over the grid of places."""
+        pooled = [self._pool_places(x.slow), self._pool_places(x.fast)]
+        if x.audio is not None:
+            audio = x.audio.mean(dim=(2, 3, 4), keepdim=True)
+            pooled.append(audio.expand(-1, -1, *pooled[0].shape[2:]))
+        features = torch.cat(pooled, dim=1).movedim(1, -1)
+        logits = self.projection(self.dropout(features))
+        if not self.training:
+            logits = self.activation(logits)
+        return logits.mean(dim=(1, 2, 3))
+
+    def _pool_places(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = (min(self.pool_size, size) for size in x.shape[3:])
+        return F.avg_pool3d(x, (x.shape[2], height, width), stride=1)

@@ -1,0 +1,232 @@
+"""The three pathways up to, but without, what joins them: stems, residual blocks and stages.
+
+Attribute names follow PySlowFast (`slowfast/models/{stem,resnet}_helper.py`) and, for audio, fanyix/SlowFast, so that
+state dicts match by name. There a pathway is a number; here that number lives in `PREFIX` alone.
+Every tensor is (B, C, T, H, W). Audio has T = 1, H = audio frames A, W = mel bins M, and kernels (1, time, mel).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+
+class Pathways(NamedTuple):
+    """One value a pathway: a tensor, a number of channels, a chain of modules; None where a pathway is absent."""
+
+    slow: Any
+    fast: Any
+    audio: Any = None
+
+
+PREFIX = Pathways("pathway0", "pathway1", "pathway2")
+
+
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel: tuple[int, int, int],
+    stride: tuple[int, int, int] = (1, 1, 1),
+    dilation: int = 1,
+) -> nn.Conv3d:
+    """A convolution without bias that keeps the size (before its stride); `dilation` acts on H and W."""
+    dilations = (1, dilation, dilation)
+    padding = tuple(k // 2 * d for k, d in zip(kernel, dilations))
+    return nn.Conv3d(in_channels, out_channels, kernel, stride, padding, dilations, bias=False)
+
+
+class VisualStem(nn.Module):
+    """conv1 and pool1 of the Slow or the Fast pathway: H and W become a quarter."""
+
+    def __init__(self, channels: int, temporal_kernel: int) -> None:
+        super().__init__()
+        self.conv = conv(3, channels, (temporal_kernel, 7, 7), (1, 2, 2))
+        self.bn = nn.BatchNorm3d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.pool_layer = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pool_layer(self.relu(self.bn(self.conv(x))))
+
+
+class AudioStem(nn.Module):
+    """conv1 of the Audio pathway: kernels of 9 audio frames and of 9 mel bins, summed; the size is kept."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_t = conv(1, channels, (1, 9, 1))
+        self.conv_f = conv(1, channels, (1, 1, 9))
+        self.bn = nn.BatchNorm3d(channels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.bn(self.conv_t(x) + self.conv_f(x)))
+
+
+class BasicTransform(nn.Module):
+    """Two 3x3 convolutions, the first with the temporal kernel and the stride: ResNet-18 and 34."""
+
+    expansion = 1
+    last_bn = "b_bn"
+
+    def __init__(self, in_channels: int, inner: int, temporal_kernel: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        self.a = conv(in_channels, inner, (temporal_kernel, 3, 3), (1, stride, stride), dilation)
+        self.a_bn = nn.BatchNorm3d(inner)
+        self.b = conv(inner, inner, (1, 3, 3), dilation=dilation)
+        self.b_bn = nn.BatchNorm3d(inner)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b_bn(self.b(self.relu(self.a_bn(self.a(x)))))
+
+
+class BottleneckTransform(nn.Module):
+    """T x1x1, 1x3x3 with the stride, 1x1x1: ResNet-50 and 101."""
+
+    expansion = 4
+    last_bn = "c_bn"
+
+    def __init__(self, in_channels: int, inner: int, temporal_kernel: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        self.a = conv(in_channels, inner, (temporal_kernel, 1, 1))
+        self.a_bn = nn.BatchNorm3d(inner)
+        self.b = conv(inner, inner, (1, 3, 3), (1, stride, stride), dilation)
+        self.b_bn = nn.BatchNorm3d(inner)
+        self.c = conv(inner, inner * self.expansion, (1, 1, 1))
+        self.c_bn = nn.BatchNorm3d(inner * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.relu(self.a_bn(self.a(x)))
+        x = self.relu(self.b_bn(self.b(x)))
+        return self.c_bn(self.c(x))
+
+
+class TimeFrequencyTransformV1(nn.Module):
+    """A kernel of 3 audio frames beside one of 3 mel bins, both on the input, concatenated, then 1x1x1.
+
+    The author's released configuration (fanyix/SlowFast `tf_bottleneck_transform_v1`).
+    """
+
+    last_bn = "out_bn"
+
+    def __init__(self, in_channels: int, inner: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        self.t = conv(in_channels, inner, (1, 3, 1), (1, stride, stride))
+        self.t_bn = nn.BatchNorm3d(inner)
+        self.f = conv(in_channels, inner, (1, 1, 3), (1, stride, stride))
+        self.f_bn = nn.BatchNorm3d(inner)
+        self.out = conv(2 * inner, inner * expansion, (1, 1, 1))
+        self.out_bn = nn.BatchNorm3d(inner * expansion)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        time = self.relu(self.t_bn(self.t(x)))
+        frequency = self.relu(self.f_bn(self.f(x)))
+        return self.out_bn(self.out(torch.cat((time, frequency), dim=1)))
+
+
+class TimeFrequencyTransformV2(nn.Module):
+    """1x1x1, then a kernel of 3 audio frames beside one of 3 mel bins, summed, then 1x1x1.
+
+    The author's variant that needs less memory (`tf_bottleneck_transform_v2`), and what PyTorchVideo builds.
+    """
+
+    last_bn = "c_bn"
+
+    def __init__(self, in_channels: int, inner: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        self.a = conv(in_channels, inner, (1, 1, 1))
+        self.a_bn = nn.BatchNorm3d(inner)
+        self.b_t = conv(inner, inner, (1, 3, 1), (1, stride, stride))
+        self.b_t_bn = nn.BatchNorm3d(inner)
+        self.b_f = conv(inner, inner, (1, 1, 3), (1, stride, stride))
+        self.b_f_bn = nn.BatchNorm3d(inner)
+        self.c = conv(inner, inner * expansion, (1, 1, 1))
+        self.c_bn = nn.BatchNorm3d(inner * expansion)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.relu(self.a_bn(self.a(x)))
+        x = self.relu(self.b_t_bn(self.b_t(x))) + self.relu(self.b_f_bn(self.b_f(x)))
+        return self.c_bn(self.c(x))
+
+
+AUDIO_TRANSFORMS = {
+    "tf_bottleneck_transform_v1": TimeFrequencyTransformV1,
+    "tf_bottleneck_transform_v2": TimeFrequencyTransformV2,
+}
+
+
+class ResBlock(nn.Module):
+    """relu(shortcut(x) + branch2(x)); the shortcut is a 1x1x1 projection where the channels or the size change."""
+
+    def __init__(self, branch2: nn.Module, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        if in_channels != out_channels or stride != 1:
+            self.branch1 = conv(in_channels, out_channels, (1, 1, 1), (1, stride, stride))
+            self.branch1_bn = nn.BatchNorm3d(out_channels)
+        self.branch2 = branch2
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shortcut = self.branch1_bn(self.branch1(x)) if hasattr(self, "branch1") else x
+        return self.relu(shortcut + self.branch2(x))
+
+    @property
+    def last_bn(self) -> nn.BatchNorm3d:
+        """The norm that ends the residual branch, whose scale starts at zero (arXiv 1706.02677)."""
+        return getattr(self.branch2, self.branch2.last_bn)
+
+
+def res_chain(
+    transform: Callable[..., nn.Module], depth: int, in_channels: int, out_channels: int, stride: int
+) -> list[ResBlock]:
+    """`depth` residual blocks in a row, the first with the stride; `transform(in_channels=, stride=)` makes branch2."""
+    blocks = []
+    for _ in range(depth):
+        branch2 = transform(in_channels=in_channels, stride=stride)
+        blocks.append(ResBlock(branch2, in_channels, out_channels, stride))
+        in_channels, stride = out_channels, 1
+    return blocks
+
+
+class Stem(nn.Module):
+    """conv1 and pool1 of every pathway."""
+
+    def __init__(self, channels: Pathways) -> None:
+        super().__init__()
+        self.pathway0_stem = VisualStem(channels.slow, temporal_kernel=1)
+        self.pathway1_stem = VisualStem(channels.fast, temporal_kernel=5)
+        if channels.audio:
+            self.pathway2_stem = AudioStem(channels.audio)
+
+    def forward(self, x: Pathways) -> Pathways:
+        audio = None if x.audio is None else self.pathway2_stem(x.audio)
+        return Pathways(self.pathway0_stem(x.slow), self.pathway1_stem(x.fast), audio)
+
+
+class Stage(nn.Module):
+    """res2, res3, res4 or res5 of every pathway, each a list of blocks (None without an Audio pathway)."""
+
+    def __init__(self, slow: list[ResBlock], fast: list[ResBlock], audio: list[ResBlock] | None) -> None:
+        super().__init__()
+        self.depths = Pathways(len(slow), len(fast), audio and len(audio))
+        for prefix, blocks in zip(PREFIX, (slow, fast, audio or [])):
+            for i, block in enumerate(blocks):
+                self.add_module(f"{prefix}_res{i}", block)
+
+    def forward(self, x: Pathways) -> Pathways:
+        return Pathways(*(self._run(prefix, depth, one) for prefix, depth, one in zip(PREFIX, self.depths, x)))
+
+    def _run(self, prefix: str, depth: int | None, x: torch.Tensor | None) -> torch.Tensor | None:
+        if x is None:
+            return None
+        for i in range(depth):
+            x = getattr(self, f"{prefix}_res{i}")(x)
+        return x

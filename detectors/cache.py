@@ -1,0 +1,99 @@
+"""Boxes on disk, so that a video is never detected twice with the same detector."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from avsf_det.structures import Keyframe, Persons
+from detectors.protocol import PersonDetector
+
+SAMPLES = 16  # of a video's bytes, evenly spread
+SAMPLE_BYTES = 1 << 16
+
+Key = tuple[int, int, int]  # microseconds from the start of the video, height and width of the frame
+
+
+class CachedDetector:
+    """A detector that remembers what it found in one video.
+
+    One small .npz file per video and detector, named after the video's content and the detector's identity. Several
+    processes may share the folder: a file is replaced whole, with what others have added to it meanwhile; one that
+    cannot be read is made anew.
+
+    Args:
+        detector: asked for the frames that are not in the cache.
+        video: the file that the frames come from.
+        folder: where the cache is kept; it is made if need be.
+
+    Raises:
+        OSError: if the video cannot be read or the folder not be written.
+    """
+
+    def __init__(self, detector: PersonDetector, video: str | Path, folder: str | Path) -> None:
+        self.identity = detector.identity
+        self._detector = detector
+        name = hashlib.sha256(f"{fingerprint(video)} {detector.identity}".encode()).hexdigest()[:32]
+        self._path = Path(folder) / f"{name}.npz"
+        self._found = _read(self._path)
+
+    def detect(self, frames: Sequence[Keyframe]) -> list[Persons]:
+        """The persons of each keyframe, best score first; only frames never seen before are detected."""
+        keys = [_key(frame) for frame in frames]
+        new = {key: frame for key, frame in zip(keys, frames) if key not in self._found}
+        if new:
+            self._found.update(zip(new, self._detector.detect(list(new.values()))))
+            self._found = _read(self._path) | self._found
+            _write(self._path, self._found)
+        return [self._found[key] for key in keys]
+
+
+def _key(frame: Keyframe) -> Key:
+    height, width = (0, 0) if frame.image is None else frame.image.shape[:2]
+    return round(frame.time * 1e6), height, width
+
+
+def fingerprint(video: str | Path) -> str:
+    """A hash of the video's content: of the file's size and of samples of its bytes."""
+    size = os.path.getsize(video)
+    digest = hashlib.sha256(str(size).encode())
+    with open(video, "rb") as file:
+        for sample in range(SAMPLES):
+            file.seek(max(0, size - SAMPLE_BYTES) * sample // (SAMPLES - 1))
+            digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[Key, Persons]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            keys, ends = file["keys"], file["ends"]
+            arrays = [np.split(file[name], ends[:-1]) for name in ("boxes", "scores", "ids")]
+        return {tuple(key.tolist()): Persons(*persons) for key, *persons in zip(keys, *arrays, strict=True)}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return {}
+
+
+def _write(path: Path, found: dict[Key, Persons]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        try:
+            np.savez(
+                file,
+                keys=np.array(list(found)),
+                ends=np.cumsum([len(persons) for persons in found.values()]),
+                boxes=np.concatenate([persons.boxes for persons in found.values()]),
+                scores=np.concatenate([persons.scores for persons in found.values()]),
+                ids=np.concatenate([persons.ids for persons in found.values()]),
+            )
+            file.close()
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

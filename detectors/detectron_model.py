@@ -1,0 +1,220 @@
+"""Configurations, weights and networks of Detectron2.
+
+It imports Detectron2: import it where it is needed, after `detectors.detectron.require_detectron2`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import pickle
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from detectron2 import model_zoo
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import CfgNode, get_cfg
+from detectron2.data import MetadataCatalog
+from detectron2.modeling import build_model
+from detectron2.utils.file_io import PathManager
+
+from avsf_det.errors import UserError
+
+PATIENCE = 30.0  # seconds that a server may be silent
+ARRAY_GLOBALS = {  # all that a pickle of arrays calls for
+    ("_codecs", "encode"),
+    ("collections", "OrderedDict"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+}
+
+
+def load_config(config: str | Path, overrides: Sequence[str] = ()) -> CfgNode:
+    """The configuration of a model zoo name, a yaml file or a checkpoint of `train_detector`.
+
+    Args:
+        config: its name or file. A zoo name comes with the zoo's weights in MODEL.WEIGHTS, a checkpoint with itself.
+        overrides: KEY VALUE KEY VALUE ...
+
+    Raises:
+        UserError: if there is no such configuration, or it has an unknown key or a wrong value.
+    """
+    path = Path(config)
+    cfg = get_cfg()
+    try:
+        if path.suffix == ".pth":
+            cfg.merge_from_other_cfg(CfgNode.load_cfg(read_checkpoint(path)["config"]))
+            cfg.MODEL.WEIGHTS = str(path)
+        elif path.is_file():
+            cfg.merge_from_file(str(path), allow_unsafe=False)
+        else:
+            cfg.merge_from_file(model_zoo.get_config_file(str(config)))
+            cfg.MODEL.WEIGHTS = model_zoo.get_checkpoint_url(str(config))
+        cfg.merge_from_list(list(overrides))
+    except RuntimeError:  # of the model zoo
+        raise UserError(
+            f"{config}: neither a file nor a configuration of Detectron2's model zoo with weights; "
+            "expected for example COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
+        ) from None
+    except (KeyError, ValueError, AssertionError, AttributeError, OSError, yaml.YAMLError) as error:
+        raise UserError(f"{config}: not a Detectron2 configuration: {_reason(error, cfg)}") from None
+    return cfg
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The weight file on this machine; a URL is downloaded once and kept by Detectron2.
+
+    Raises:
+        UserError: if there is none.
+    """
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        path = Path(PathManager.get_local_path(str(weights)))
+    except OSError as error:
+        raise UserError(f"cannot fetch the weights {weights} ({error}); give a file on this machine instead") from None
+    finally:
+        socket.setdefaulttimeout(timeout)
+    if not path.is_file():
+        raise UserError(f"no weight file '{weights}'; give a file, a URL, or a configuration of the model zoo")
+    return path
+
+
+def build_network(cfg: CfgNode, device: str | None) -> torch.nn.Module:
+    """The configuration's network with fresh weights, on the device or else on the GPU if there is one.
+
+    Raises:
+        UserError: if Detectron2 does not know a part of it.
+    """
+    cfg.MODEL.DEVICE = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return build_model(cfg)
+    except (KeyError, ImportError) as error:
+        raise UserError(f"Detectron2 cannot build this network: {_reason(error, cfg)}") from None
+
+
+def load_weights(network: torch.nn.Module, path: Path, whole: bool = True) -> None:
+    """Put a file's weights into the network. The file may be of Detectron2 (.pth), its model zoo or Caffe2 (.pkl).
+
+    Args:
+        network: of Detectron2.
+        path: the file.
+        whole: whether the file must have all of the network's weights; else what is missing stays as it is, as for a
+            backbone's weights, or another number of classes.
+
+    Raises:
+        UserError: if the file cannot be read, holds more than arrays, or is of another network.
+    """
+    try:
+        checkpointer = _Checkpointer(network)
+        checkpointer.load(str(path))
+    except Exception as error:  # there is no end to what a damaged file may raise
+        raise UserError(f"{path}: cannot be read as weights for Detectron2: {_reason(error)}") from None
+    if whole and checkpointer.lacking:
+        some = ", ".join(checkpointer.lacking[:3])
+        raise UserError(
+            f"{path}: weights of another network: {len(checkpointer.lacking)} parameters are missing or of another "
+            f"shape ({some}, …); give the configuration that they were trained with"
+        )
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of `train_detector`, on the CPU.
+
+    Raises:
+        UserError: if the file is not one.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Exception as error:  # there is no end to what a damaged file may raise
+        raise UserError(f"{path}: not a checkpoint: {_reason(error)}") from None
+    if not isinstance(checkpoint, dict) or "config" not in checkpoint:
+        raise UserError(f"{path}: weights without a configuration; give the configuration too")
+    return checkpoint
+
+
+def boxes_only(cfg: CfgNode) -> None:
+    """Leave masks, keypoints and panoptic segments out of a configuration; the same weights fit."""
+    cfg.MODEL.MASK_ON = cfg.MODEL.KEYPOINT_ON = False
+    if cfg.MODEL.META_ARCHITECTURE == "PanopticFPN":
+        cfg.MODEL.META_ARCHITECTURE = "GeneralizedRCNN"
+
+
+def persons_only(cfg: CfgNode) -> None:
+    """Make a configuration one of boxes of a single class."""
+    boxes_only(cfg)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = cfg.MODEL.RETINANET.NUM_CLASSES = 1
+
+
+def person_class(cfg: CfgNode) -> int:
+    """The index of the class "person": the only one, or the one of that name in the training data's metadata.
+
+    Raises:
+        UserError: if that is unknown.
+    """
+    heads = cfg.MODEL.RETINANET if cfg.MODEL.META_ARCHITECTURE == "RetinaNet" else cfg.MODEL.ROI_HEADS
+    if heads.NUM_CLASSES == 1:
+        return 0
+    names = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).get("thing_classes", []) if cfg.DATASETS.TRAIN else []
+    if "person" not in names:
+        raise UserError(
+            f"cannot tell which of the network's {heads.NUM_CLASSES} classes is 'person'; "
+            f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}, expected a data set of Detectron2 with such a class"
+        )
+    return names.index("person")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Opens pickles of arrays and plain containers, and nothing that could call."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ARRAY_GLOBALS:
+            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not an array")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+class _Checkpointer(DetectionCheckpointer):
+    """Detectron2's, but safe with files from elsewhere, and it remembers what a file lacks instead of logging it."""
+
+    lacking: Sequence[str] = ()
+
+    def _load_file(self, filename: str) -> dict[str, Any]:
+        if not filename.endswith(".pkl"):
+            return super()._load_file(filename)
+        with open(filename, "rb") as file:
+            weights = _ArrayUnpickler(file, encoding="latin1").load()
+        if "__author__" in weights:
+            return weights
+        weights = {name: array for name, array in weights.get("blobs", weights).items() if "_momentum" not in name}
+        return {"model": weights, "__author__": "Caffe2", "matching_heuristics": True}
+
+    def _torch_load(self, f: str) -> Any:
+        return torch.load(f, map_location="cpu", weights_only=True)
+
+    def _log_incompatible_keys(self, incompatible: Any) -> None:
+        missing = [name for name in incompatible.missing_keys if not name.endswith("num_batches_tracked")]
+        self.lacking = [*missing, *(name for name, *_ in incompatible.incorrect_shapes)]
+
+
+def _reason(error: Exception, cfg: CfgNode | None = None) -> str:
+    """The error in one line; for an unknown key, with the nearest one."""
+    text = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())
+    unknown = text.removeprefix("Non-existent config key: ")
+    near = difflib.get_close_matches(unknown, _keys(cfg), n=1) if cfg and unknown != text else []
+    return f"{text}; did you mean {near[0]}?" if near else text[:300]
+
+
+def _keys(cfg: CfgNode, prefix: str = "") -> list[str]:
+    keys = []
+    for name, value in cfg.items():
+        keys += _keys(value, f"{prefix}{name}.") if isinstance(value, CfgNode) else [f"{prefix}{name}"]
+    return keys

