@@ -22,7 +22,7 @@ demo: $(READY)  ## see it work on synthetic scenes; VIDEO=path annotates a video
 	@$(VENV)/bin/avsf-det demo $${VIDEO:+--video "$$VIDEO"}
 
 test: lint  ## run the linters and all tests
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest
 
 lint: $(READY)  ## check style and format
 	@$(VENV)/bin/ruff check .

@@ -119,7 +119,7 @@ def _nearest(
     is_best = (ious > 0) & (ious == best[detection])
     detection, rival = detection[is_best], rival[is_best]
     ties = np.diff(detection) == 0
-    if False:
+    if ties.any():
         rows = true_rows[np.argsort(frames[true_rows], kind="stable")]
         tied_frames = np.unique(frames[rival[1:][ties]])
         places = np.zeros(len(truth), dtype=np.int64)

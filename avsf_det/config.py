@@ -57,10 +57,9 @@ def get_cfg() -> CfgNode:
     cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
 
     cfg.DETECTOR = CfgNode()
-    cfg.DETECTOR.NAME = "yolox"  # who finds persons: yolox, detectron2, boxes (a csv), groundtruth (evaluation only)
-    cfg.DETECTOR.CONFIG = ""  # detectron2: zoo name or yaml file; boxes: the csv
-    cfg.DETECTOR.WEIGHTS = ""  # detectron2: file or URL, "" for the zoo's; yolox: an .onnx file, "" for YOLOX-nano
-    cfg.DETECTOR.CACHE_DIR = ""  # keeps found persons here, so that no video is searched twice; "" for OUTPUT_DIR/boxes
+    cfg.DETECTOR.MODEL = "groundtruth"  # yolox, a file (.onnx, .csv, .yaml, .pth), a Detectron2 zoo name; or the labels
+    cfg.DETECTOR.WEIGHTS = ""  # for .yaml and zoo names: a file or URL, "" for what they name themselves
+    cfg.DETECTOR.CACHE_DIR = ""  # keeps found persons here, so that no video is searched twice; "" for the user's cache
 
     add_model_defaults(cfg)
 
@@ -109,11 +108,20 @@ def load_cfg(config: str | Path | None = None, overrides: Sequence[str] = ()) ->
     if config is not None:
         path = find_config(config)
         merge_yaml(cfg, path.read_text(encoding="utf-8"), str(path))
+    override(cfg, overrides)
+    return cfg
+
+
+def override(cfg: CfgNode, overrides: Sequence[str]) -> None:
+    """Change `cfg` by KEY VALUE KEY VALUE ..., as on the command line.
+
+    Raises:
+        UserError: as `load_cfg`.
+    """
     if len(overrides) % 2:
         raise UserError(f"overrides come in pairs KEY VALUE: {overrides[-1]!r} has no value")
     for key, value in zip(overrides[::2], overrides[1::2]):
         _set(cfg, key, _parse(value), "command line")
-    return cfg
 
 
 def merge_yaml(cfg: CfgNode, text: str, where: str) -> None:
@@ -132,6 +140,18 @@ def merge_yaml(cfg: CfgNode, text: str, where: str) -> None:
         raise UserError(f"{where}: expected KEY: value pairs, got {type(tree).__name__}")
     for key, value in _flatten(tree):
         _set(cfg, key, value, where)
+
+
+def describe_keys() -> str:
+    """One line a key: its name, its default and the comment beside it in the source."""
+    import inspect
+    import re
+
+    from avsf_det.models import defaults
+
+    source = inspect.getsource(get_cfg) + inspect.getsource(defaults)
+    comments = dict(re.findall(r"^ +cfg\.([A-Z][\w.]+) = .*?  # (.*)$", source, flags=re.MULTILINE))
+    return "\n".join(f"{key} = {value!r}  # {comments.get(key, '')}".rstrip("# ") for key, value in _flatten(get_cfg()))
 
 
 def find_config(config: str | Path) -> Path:

@@ -104,11 +104,11 @@ def read_boxes(path: str | Path) -> dict[str, VideoBoxes]:
     """
     rows, malformed = _parse(path)
     if not rows:
-        reason = f"none of {len(malformed)} rows is good, {malformed[0]}" if malformed else "the file is empty"
-        raise UserError(f"{path}: {reason}; expected {COLUMNS}")
+        reason = f"{malformed[0]}, and no row is better" if malformed else f"{path}: the file is empty"
+        raise UserError(f"{reason}; expected {COLUMNS}")
     if malformed:
         some = "; ".join(malformed[:5]) + ("; …" if malformed[5:] else "")
-        logger.warning("%s: left out %d malformed rows: %s", path, len(malformed), some)
+        logger.warning("left out %d malformed rows: %s", len(malformed), some)
     last_is_id = all(row.label and _is_integer(row.last) for row in rows if row.box)
     found: dict[str, dict[float, dict[tuple, float]]] = {}  # video -> time -> (box, id) -> score
     clipped = 0
@@ -150,7 +150,7 @@ def _parse(path: str | Path) -> tuple[list[_Row], list[str]]:
                 try:
                     rows.append(_parse_row(reader.line_num, fields))
                 except ValueError as error:
-                    malformed.append(f"line {reader.line_num}: {error}")
+                    malformed.append(f"{path}:{reader.line_num}: {error}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error}); expected a csv of {COLUMNS}") from None
     return rows, malformed
@@ -163,6 +163,8 @@ def _parse_row(line: int, fields: list[str]) -> _Row:
     time, *box = map(float, fields[1:6])
     if not isfinite(time + sum(box)):
         raise ValueError("a number that is not finite")
+    if box and (box[0] >= 1 or box[1] >= 1 or box[2] <= 0 or box[3] <= 0) and max(box) <= PIXELS:
+        raise ValueError(f"box {box} is outside the picture")
     if len(fields) == 8 and not float(fields[7]) >= -1:
         raise ValueError(f"'{fields[7]}' is neither a score nor a person id")
     label, last = (*fields[6:], "", "")[:2]
@@ -177,9 +179,9 @@ def _clip(path: str | Path, row: _Row) -> tuple[float, ...]:
     """The part of the row's box that is within the picture."""
     x1, y1, x2, y2 = row.box
     if max(row.box) > PIXELS:
-        raise UserError(f"{path}, line {row.line}: box {row.box} looks like pixels; divide by the picture's size")
+        raise UserError(f"{path}:{row.line}: box {row.box} looks like pixels; divide by the picture's size")
     if x1 >= x2 or y1 >= y2:
-        raise UserError(f"{path}, line {row.line}: box {row.box} is turned inside out; expected x1 < x2 and y1 < y2")
+        raise UserError(f"{path}:{row.line}: box {row.box} is turned inside out; expected x1 < x2 and y1 < y2")
     return max(0.0, x1), max(0.0, y1), min(1.0, x2), min(1.0, y2)
 
 
@@ -187,7 +189,7 @@ def _score(path: str | Path, row: _Row) -> float:
     score = float(row.last or 1.0)
     if not 0.0 <= score <= 1.0:
         raise UserError(
-            f"{path}, line {row.line}: score {row.last} is not within 0..1; "
+            f"{path}:{row.line}: score {row.last} is not within 0..1; "
             "if the last column holds person ids, every row needs a label and an integer id"
         )
     return score

@@ -78,12 +78,10 @@ def train_detector(
     _write(output / "config.yaml", text.encode())
 
     batches = _batches(cfg, records, start, seed)
-    with (
-        EventStorage(start) as storage,
-        tqdm(batches, "train", cfg.SOLVER.MAX_ITER, initial=start, unit="batch") as bar,
-    ):
-        for iteration, batch in enumerate(bar, start + 1):
-            torch.manual_seed(seed * cfg.SOLVER.MAX_ITER + iteration)  # what the network samples, also after a resume
+    total = cfg.SOLVER.MAX_ITER
+    with EventStorage(start) as storage, tqdm(batches, "train", total, initial=start, unit="batch") as progress:
+        for iteration, batch in enumerate(progress, start + 1):
+            torch.manual_seed(seed * total + iteration)  # what the network samples, also after a resume
             loss = sum(network(batch).values())
             if not math.isfinite(loss.item()):
                 raise UserError(f"training diverged at batch {iteration}: lower SOLVER.BASE_LR ({cfg.SOLVER.BASE_LR})")
@@ -92,8 +90,8 @@ def train_detector(
             optimizer.step()
             scheduler.step()
             storage.step()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-            if iteration % cfg.SOLVER.CHECKPOINT_PERIOD == 0 or iteration == cfg.SOLVER.MAX_ITER:
+            progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+            if iteration % cfg.SOLVER.CHECKPOINT_PERIOD == 0 or iteration == total:
                 states = {name: part.state_dict() for name, part in state.items()}
                 save_checkpoint(output / "checkpoint.pth", {**states, "iteration": iteration, "config": text})
     weights = output / "model_final.pth"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = ROOT / "requirements" / "lock.txt"
+LOCKED = ROOT / "requirements" / "lock.txt"
 BOOTSTRAP = ROOT / "requirements" / "bootstrap.txt"
 # pip's settings that say where packages come from. uv reads none of them: where one is set, pip does the work.
 PIP_SOURCES = {"index-url", "no-index", "proxy", "client-cert", "trusted-host"}
@@ -61,13 +61,14 @@ def make_environment(stamp: Path) -> None:
     say("fetching the small person detector's weights")
     fetch = subprocess.run([python, "-m", "detectors.weights"], cwd=ROOT, capture_output=True, text=True)
     if fetch.returncode:
-        say(f"not now ({fetch.stderr.strip().splitlines()[-1]}); they are fetched again at first use")
+        reason = fetch.stderr.strip().rpartition("\n")[2]
+        say(f"not now ({reason}); they are fetched at first use")
     stamp.touch()
 
 
 def install_lock(python: str, pip: list[str]) -> None:
     """Install the locked packages by uv, which takes a fifth of pip's time, or by pip where uv will not do."""
-    options = ["install", "--no-deps", "--require-hashes", "--no-build-isolation", "-r", str(LOCK)]
+    options = ["install", "--no-deps", "--require-hashes", "--no-build-isolation", "-r", str(LOCKED)]
     settings = pip_settings(pip)
     if not PIP_SOURCES & settings.keys():
         if "cert" in settings:
@@ -109,7 +110,7 @@ def say(text: str) -> None:
 def main() -> None:
     if sys.version_info < (3, 10):  # noqa: UP036
         sys.exit(f"set-up: this is Python {sys.version.split()[0]}, 3.10 or later is needed; make PYTHON=python3.11 …")
-    stamp = Path(sys.argv[1])
+    stamp = Path(sys.argv[1]).absolute()
     with open(__file__) as lock:
         os.set_inheritable(lock.fileno(), True)
         try:

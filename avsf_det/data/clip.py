@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from avsf_det.media import AudioReader, LogMel, VideoReader
+from avsf_det.media.audio import AudioReader
+from avsf_det.media.logmel import LogMel
+from avsf_det.media.video import VideoReader
 
 
 @dataclass(frozen=True)
@@ -83,18 +87,39 @@ class Clip:
     log_mel: np.ndarray | None
 
 
-def read_clips(path: str, centers: Sequence[float], spec: ClipSpec) -> Iterator[Clip]:
-    """The clips of a file at ascending times; frames before the first or after the last are the nearest one.
+def read_clips(path: str | Path, centers: Sequence[float], spec: ClipSpec) -> Iterator[Clip]:
+    """The clips of a file at ascending times; every frame is decoded once, however much the clips overlap.
+
+    Frames before the first or after the last of the file are the nearest one.
 
     Raises:
         UserError: if the file cannot be read.
     """
     log_mel = spec.log_mel()
     with VideoReader(path, short_side=spec.short_side) as video, AudioReader(path, spec.sample_rate) as audio:
-        for center in centers:
-            frames = video.frames_at(spec.frame_times(center))
+        for center, frames in zip(centers, _read_frames(video, [spec.frame_times(c) for c in centers])):
             sound = None
             if audio.has_audio:
                 span = log_mel.span(center, spec.audio_frames)
                 sound = log_mel(torch.from_numpy(audio.read(*span))).numpy()
             yield Clip(frames, sound)
+
+
+def _read_frames(video: VideoReader, clips: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """For each clip's (T,) times, ascending from clip to clip, its (T, H, W, 3) frames.
+
+    Before a clip is complete, all that later clips need up to its end is read too, so that time never goes back.
+    """
+    waiting: deque[tuple[np.ndarray, list[np.ndarray]]] = deque()
+    upcoming = iter(clips)
+    ahead = next(upcoming, None)
+    while waiting or ahead is not None:
+        end = waiting[0][0][-1] if waiting else ahead[-1]
+        while ahead is not None and ahead[0] <= end:
+            waiting.append((ahead, []))
+            ahead = next(upcoming, None)
+        wanted = np.unique(np.concatenate([t[len(f) : np.searchsorted(t, end, side="right")] for t, f in waiting]))
+        images = dict(zip(wanted.tolist(), video.frames_at(wanted)))
+        for times, frames in waiting:
+            frames += [images[t] for t in times[len(frames) :].tolist() if t in images]
+        yield np.stack(waiting.popleft()[1])

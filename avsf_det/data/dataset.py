@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -146,7 +146,7 @@ class ActionDataset(Dataset):
         if self._cache:
             clip = self._cache.get(path, keyframe.time)
         else:
-            clip = next(read_clips(str(path), [keyframe.time], self.spec))
+            clip = next(read_clips(path, [keyframe.time], self.spec))
         generator = torch.Generator().manual_seed(hash((self.seed, self.epoch, index)) % 2**63)
         persons = keyframe.persons
         frames, boxes, kept = self.transform(torch.from_numpy(clip.frames), torch.from_numpy(persons.boxes), generator)
@@ -210,7 +210,7 @@ class ClipCache:
     def fill(self, path: Path, times: Iterable[float]) -> None:
         """Decode the clips at `times` that are not there yet, in one pass over the file."""
         missing = [time for time in sorted(times) if not self._file(path, time).is_file()]
-        for time, clip in zip(missing, read_clips(str(path), missing, self._spec) if missing else ()):
+        for time, clip in zip(missing, read_clips(path, missing, self._spec) if missing else ()):
             arrays = {"frames": clip.frames} | ({} if clip.log_mel is None else {"log_mel": clip.log_mel})
             with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".tmp", delete=False) as file:
                 np.savez(file, **arrays)

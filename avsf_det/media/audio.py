@@ -92,53 +92,51 @@ def decode_span(path: str | os.PathLike[str], start: int, end: int) -> tuple[np.
     """
     with closing(Track(path, "audio")) as sound:
         rate = sound.stream.codec_context.sample_rate
-        channels = sound.stream.codec_context.channels
-        span = np.zeros(((end - start) * rate, channels), dtype=np.float32)
-        for first, samples in _runs(sound, start - _MARGIN, end, rate, channels):
+        span = np.zeros(((end - start) * rate, sound.stream.codec_context.channels), dtype=np.float32)
+        for first, samples in _runs(sound, start - _MARGIN, end):
             first -= start * rate
             into = slice(min(max(first, 0), len(span)), max(min(first + len(samples), len(span)), 0))
             span[into] = samples[into.start - first :][: into.stop - into.start]
         return span, rate
 
 
-def _runs(sound: Track, start: float, end: float, rate: int, channels: int) -> Iterator[tuple[int, np.ndarray]]:
+def _runs(sound: Track, start: float, end: float) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first sample on the clock, (S, C)) of each stretch of sound without a gap.
 
     Time stamps are often rounded to milliseconds; their mean over a stretch says where it starts.
     """
+    rate = sound.stream.codec_context.sample_rate
     run: list[np.ndarray] = []
-    length, drift = 0, 0.0
-    first = 0.0
-    for time, frame in sound.decode(start):
+    first = length = drift = 0
+    for time, samples in _float_frames(sound, start):
         if time >= end:
             break
         late = time * rate - first - length
         if run and abs(late - drift / len(run)) > _GAP * rate:
             yield round(first + drift / len(run)), np.concatenate(run)
-            run, length, drift = [], 0, 0.0
+            run, length, drift = [], 0, 0
         if not run:
-            first, late = time * rate, 0.0
-        run.append(_float_samples(frame, rate, channels))
-        length += len(run[-1])
+            first, late = time * rate, 0
+        run.append(samples)
+        length += len(samples)
         drift += late
     if run:
         yield round(first + drift / len(run)), np.concatenate(run)
 
 
-def _float_samples(frame: av.AudioFrame, rate: int, channels: int) -> np.ndarray:
-    """(S, C) float32 in -1..1 of a frame of any sample format, at the track's rate and channels."""
-    samples = frame.to_ndarray()
-    samples = samples.T if frame.format.is_planar else samples.reshape(frame.samples, -1)
-    if samples.dtype == np.uint8:
-        samples = (samples.astype(np.float32) - 128) / 128
-    elif samples.dtype.kind == "i":
-        samples = samples / np.float32(-float(np.iinfo(samples.dtype).min))
-    if samples.shape[1] != channels:  # the layout changes within the track
-        samples = np.repeat(samples.mean(axis=1, keepdims=True), channels, axis=1)
-    if frame.sample_rate != rate:  # so does the rate
-        at = np.arange(round(len(samples) * rate / frame.sample_rate)) * (frame.sample_rate / rate)
-        samples = np.stack([np.interp(at, np.arange(len(samples)), channel) for channel in samples.T], axis=1)
-    return samples.astype(np.float32, copy=False)
+def _float_frames(sound: Track, start: float) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield (time, (S, C) float32 in -1..1) of the frames from `start` on, whatever form each of them has.
+
+    Samples become interleaved within FFmpeg: PyAV reads past the end of a frame of eight or more separate channels.
+    """
+    codec = sound.stream.codec_context
+    form = resampler = None
+    for time, frame in sound.decode(start):
+        if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change within a broadcast
+            form = frame.format.name, frame.layout.name, frame.sample_rate
+            resampler = av.AudioResampler("flt", codec.layout, codec.sample_rate)
+        for piece in resampler.resample(frame):
+            yield time, piece.to_ndarray().reshape(piece.samples, -1)
 
 
 def _resample(mono: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -16,9 +16,9 @@ from avsf_det.media.track import Track
 
 # Codecs that mp4 carries and ordinary players play.
 _COPIED = ("aac", "mp3", "mp3float")
-# What FFmpeg's AAC encoder takes: sample rates, and a channel layout per number of channels.
+# What FFmpeg's AAC encoder takes: sample rates, and the usual channel layout of each number of channels.
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-_AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1(wide)"}
+_AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1"}
 _AAC_BIT_RATE_PER_CHANNEL = 96_000
 # Whole seconds that are decoded at a time for encoding.
 _BLOCK = 8
@@ -46,7 +46,7 @@ def copy_sound(
         codec = sound.stream.codec_context
         if codec.name not in _COPIED or (codec.name == "aac" and not codec.extradata):
             end = sound.end() if duration is None else min(sound.end(), duration)
-            return encode_sound(output, _blocks(path, end), codec.sample_rate, codec.channels, codec.layout.name)
+            return encode_sound(output, _blocks(path, end), codec.sample_rate, codec.channels)
         return _copied(output.add_stream_from_template(sound.stream), path, duration)
 
 
@@ -75,7 +75,7 @@ def _blocks(path: str | os.PathLike[str], end: float) -> Iterator[np.ndarray]:
 
 
 def encode_sound(
-    output: av.container.OutputContainer, pieces: Iterator[np.ndarray], rate: int, channels: int, layout: str | None
+    output: av.container.OutputContainer, pieces: Iterator[np.ndarray], rate: int, channels: int
 ) -> Iterator[tuple[float, av.Packet]]:
     """Give `output` an AAC track of (S, C) float32 `pieces` that follow each other from time 0.
 
@@ -83,22 +83,22 @@ def encode_sound(
         output: an mp4 that is being written.
         pieces: the samples in -1..1.
         rate: samples per second; resampled to 48 kHz if AAC does not have it.
-        channels: C; mixed down to stereo if AAC has no layout for so many.
-        layout: FFmpeg's name of the layout of the channels; None is the usual one for so many.
+        channels: C, in the usual layout for so many; more than six are averaged to one.
 
     Returns:
         An iterator over (seconds on the clock, packet to mux).
     """
-    aac_layout = _AAC_LAYOUTS.get(channels, "stereo")
-    stream = output.add_stream("aac", rate=rate if rate in _AAC_RATES else 48000, layout=aac_layout)
-    stream.bit_rate = _AAC_BIT_RATE_PER_CHANNEL * stream.codec_context.channels
-    return _encoded(stream, pieces, rate, layout or aac_layout)
+    if channels not in _AAC_LAYOUTS:
+        pieces, channels = (piece.mean(axis=1, keepdims=True) for piece in pieces), 1
+    stream = output.add_stream("aac", rate=rate if rate in _AAC_RATES else 48000, layout=_AAC_LAYOUTS[channels])
+    stream.bit_rate = _AAC_BIT_RATE_PER_CHANNEL * channels
+    return _encoded(stream, pieces, rate)
 
 
-def _encoded(stream: av.AudioStream, pieces: Iterator[np.ndarray], rate: int, layout: str) -> Iterator:
+def _encoded(stream: av.AudioStream, pieces: Iterator[np.ndarray], rate: int) -> Iterator:
     position = 0
     for piece in pieces:
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece.T), format="fltp", layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece.T), format="fltp", layout=stream.layout)
         frame.sample_rate = rate
         frame.time_base = Fraction(1, rate)
         frame.pts = position

@@ -164,16 +164,14 @@ class Track:
         for packet in chain(self._packets(), (None,)):
             for frame in self._decode_packet(packet):
                 step = step or self._duration(frame)
+                following = 0.0 if previous is None else previous + step
                 stamp = frame.dts if self.by_decoding_time or frame.pts is None else frame.pts
-                if stamp is not None:
-                    time = self.seconds(stamp)
-                else:
-                    time = 0.0 if previous is None else previous + step
+                time = following if stamp is None else self.seconds(stamp)
                 if previous is not None:
                     if previous - _RESTART < time <= previous:  # shown for no time: the next is due already
                         continue
                     if time <= previous:
-                        time = previous + step
+                        time = following
                     step = time - previous
                 previous = time
                 yield time, frame

@@ -10,7 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from av.codec.context import Flags
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from avsf_det.errors import UserError
 from avsf_det.media.soundtrack import copy_sound, encode_sound
@@ -49,7 +49,7 @@ class VideoWriter:
         Args:
             path: the file to write; one that exists is replaced at the end.
             width, height: of the frames to come; odd sizes are made even by repeating the last column or row.
-            fps: the usual frame rate; decides only how long the last frame is shown.
+            fps: the usual frame rate; it guides the encoder and decides how long the last frame is shown.
             sound_from: a file whose sound is added, on its clock: AAC and MP3 as they are, others as AAC. A file
                 without sound is no error.
             duration: seconds on the clock at which the sound is cut and until which the last frame is shown; None
@@ -66,6 +66,7 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._frame_ticks = round(_TICKS / fps)
         self._end = None if duration is None else round(duration * _TICKS)
+        self._reformatter = VideoReformatter()
         self._pending: av.VideoFrame | None = None
         self._packets: Iterator[tuple[float, av.Packet]] = iter(())
         with self._undone_on_failure():
@@ -95,7 +96,7 @@ class VideoWriter:
         if duration is not None:
             samples = samples[: round(duration * rate)]
         seconds = (samples[start : start + rate] for start in range(0, len(samples), rate))
-        return encode_sound(self._file, seconds, rate, samples.shape[1], None)
+        return encode_sound(self._file, seconds, rate, samples.shape[1])
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -117,7 +118,9 @@ class VideoWriter:
         if height % 2 or width % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        frame = self._reformatter.reformat(
+            frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
+        )
         frame.time_base = Fraction(1, _TICKS)
         frame.pts = round(time * _TICKS)
         if self._pending is not None and frame.pts <= self._pending.pts:

@@ -228,7 +228,7 @@ def _check(depth: int, fast_junctions: Sequence[str], audio: AudioPathway | None
         downsampling = AUDIO_DOWNSAMPLING[JUNCTIONS.index(junction)]
         if audio.alpha % downsampling:
             raise ValueError(
-                f"audio alpha: got {audio.alpha}, expected a multiple of {downsampling}, as audio joins after {junction}"
+                f"audio alpha: got {audio.alpha}, expected a multiple of {downsampling} as audio joins after {junction}"
             )
 
 

@@ -96,7 +96,7 @@ def _build_head(cfg: CfgNode, channels: Pathways) -> nn.Module:
     return ClassificationHead(
         channels,
         cfg.MODEL.NUM_CLASSES,
-        pool_size=math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32),
+        pool_size=math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32) or None,
         activation=cfg.MODEL.HEAD_ACT,
         dropout=cfg.MODEL.DROPOUT_RATE,
     )

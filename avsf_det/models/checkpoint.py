@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import nn
 
 from avsf_det.errors import UserError
 
-MIN_MATCHED = 0.9  # share of the backbone's tensors that weights must fill to be of the same architecture
+MIN_MATCHED = 0.9  # share of the backbone's tensors, the model's and the weights', that fit if both are of one kind
 
 # What probably differs if tensors with such names are missing or have another shape; the first one that fits is told.
 LIKELY_DIFFERENCES = (
@@ -80,11 +81,13 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         UserError: if the file is missing or is no checkpoint.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: the checkpoint cannot be read ({error.strerror}); check the path") from error
     except Exception as error:  # torch has many ways to fail on bytes that are not its own
-        refused = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        refused = re.search(r"nsupported (?:global: )?GLOBAL ([\w.]+)", str(error))
         what = f"holds {refused[1]}, and opening it could run code" if refused else "is damaged or no torch file"
         raise UserError(f"{path}: {what}; expected a checkpoint written by `avsf-det train`") from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model_state"), Mapping):
@@ -103,23 +106,22 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadRep
     """
     state = {re.sub(r"_fuse\.bn\.", "_fuse.bn_f2s.", name): tensor for name, tensor in state.items()}
     own = model.state_dict()
-    loaded = [name for name in own if name in state and state[name].shape == own[name].shape]
+    fitting = {name for name in own if name in state and state[name].shape == own[name].shape}
     report = LoadReport(
-        loaded=tuple(loaded),
+        loaded=tuple(name for name in own if name in fitting),
         initialised=tuple(name for name in own if name not in state),
-        mismatched=tuple(name for name in own if name in state and state[name].shape != own[name].shape),
+        mismatched=tuple(name for name in own if name in state and name not in fitting),
         unused=tuple(name for name in state if name not in own),
     )
-    expected = [name for name in own if not name.startswith("head.")]
-    if not any(map(_is_audio, state)):
-        expected = [name for name in expected if not _is_audio(name)]
-    fitting = set(expected).intersection(loaded)
-    if len(fitting) < MIN_MATCHED * len(expected):
-        raise UserError(
-            f"weights of another architecture: {len(fitting)} of the backbone's {len(expected)} tensors fit, "
-            f"expected {MIN_MATCHED:.0%}; {_likely_difference(report)}"
-        )
-    model.load_state_dict({name: state[name] for name in loaded}, strict=False)
+    sound = any(map(_is_audio, own)) and any(map(_is_audio, state))
+    for whose, names in (("the model's", own), ("the weights'", state)):
+        expected = {name for name in names if not name.startswith("head.") and (sound or not _is_audio(name))}
+        if len(fitting & expected) < MIN_MATCHED * len(expected):
+            raise UserError(
+                f"weights of another architecture: of {whose} {len(expected)} backbone tensors "
+                f"{len(fitting & expected)} fit, expected {MIN_MATCHED:.0%}; {_likely_difference(report)}"
+            )
+    model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     return report
 
 
@@ -128,8 +130,10 @@ def _is_audio(name: str) -> bool:
 
 
 def _likely_difference(report: LoadReport) -> str:
+    if not report.loaded and not report.mismatched:
+        return "no name is the same"
     names = report.mismatched + report.initialised + report.unused
     for pattern, keys in LIKELY_DIFFERENCES:
         if any(re.search(pattern, name) for name in names):
             return f"{keys} probably differs"
-    return "no name is known"
+    return "compare the configs"

@@ -65,20 +65,25 @@ class ClassificationHead(nn.Module):
         channels: of each pathway's feature map (`AVSlowFastBackbone.channels`).
         num_classes: K.
         pool_size: height and width that the visual feature maps have for a training crop; in evaluation a larger
-            picture gives a grid of such places (PySlowFast: 7, from crops of 224).
+            picture gives a grid of such places (PySlowFast: 7, from crops of 224). None is the whole map.
         activation: "softmax" for one class a clip, "sigmoid" for several.
         dropout: chance to drop an input of the linear layer.
+
+    Raises:
+        ValueError: if the activation is neither.
     """
 
     def __init__(
         self,
         channels: Pathways,
         num_classes: int,
-        pool_size: int = 7,
+        pool_size: int | None = 7,
         activation: str = "softmax",
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation: got {activation!r}, expected one of {', '.join(ACTIVATIONS)}")
         self.pool_size = pool_size
         self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
@@ -97,5 +102,5 @@ class ClassificationHead(nn.Module):
         return logits.mean(dim=(1, 2, 3))
 
     def _pool_places(self, x: torch.Tensor) -> torch.Tensor:
-        height, width = (min(self.pool_size, size) for size in x.shape[3:])
+        height, width = (min(self.pool_size or size, size) for size in x.shape[3:])
         return F.avg_pool3d(x, (x.shape[2], height, width), stride=1)

@@ -63,12 +63,12 @@ def _encode(
         if sound is not None:
             samples, rate = sound
             samples = samples.reshape(len(samples), -1)
-            layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
+            layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[1]]
             track = file.add_stream(sound_codec, rate=rate, layout=layout)
             frames = []
             for start in range(0, len(samples), rate // 10):
-                piece = np.ascontiguousarray(samples[start : start + rate // 10].T)
-                frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+                piece = np.ascontiguousarray(samples[start : start + rate // 10], dtype=np.float32)
+                frame = av.AudioFrame.from_ndarray(piece.reshape(1, -1), format="flt", layout=layout)
                 frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
                 frame.pts = start + round(sound_start * rate)
                 frames.append(frame)

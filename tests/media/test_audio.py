@@ -55,13 +55,22 @@ def test_any_codec_and_rate_lands_on_the_clock(tmp_path, encode, chirp, name, co
     assert np.abs(heard[RATE:]).max() == pytest.approx(0.5, abs=0.1)
 
 
-@pytest.mark.parametrize("channels", [2, 6])
+@pytest.mark.parametrize("channels", [2, 6, 8])
 def test_channels_are_averaged(tmp_path, encode, chirp, channels):
     samples = np.zeros((RATE * 2, channels), dtype=np.float32)
     samples[:, 1] = chirp(2, RATE)
     path = encode(tmp_path / "a.mov", np.arange(50) / 25, sound=(samples, RATE), sound_codec="pcm_s16le")
     with AudioReader(path) as reader:
         assert reader.read(0, 2) == pytest.approx(chirp(2, RATE) / channels, abs=1e-3)
+
+
+def test_eight_separate_channels(tmp_path, encode, chirp):
+    samples = np.stack([chirp(2, 48000)] * 8, axis=1)
+    path = encode(tmp_path / "a.mkv", np.arange(50) / 25, sound=(samples, 48000), sound_codec="libopus")
+    with AudioReader(path) as reader:
+        heard = reader.read(0, 2)
+    assert similarity(heard, chirp(2, RATE)) > 0.98
+    assert np.abs(heard).max() == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_span_is_the_same_however_it_is_read(tmp_path, encode):

@@ -68,12 +68,13 @@ def test_frames_and_sound_keep_their_times(tmp_path, encode, chirp, number, kind
     assert sounds_alike(source, target)
 
 
-def test_surround_sound_stays_surround(tmp_path, encode, chirp):
-    samples = np.zeros((RATE * 2, 6), dtype=np.float32)
+@pytest.mark.parametrize("channels, kept", [(6, 6), (8, 1)])
+def test_surround_sound_stays_surround_up_to_six_channels(tmp_path, encode, chirp, channels, kept):
+    samples = np.zeros((RATE * 2, channels), dtype=np.float32)
     samples[:, 1] = chirp(2, RATE)
     source = encode(tmp_path / "v.mov", np.arange(50) / 25, sound=(samples, RATE), sound_codec="pcm_s16le")
     target = copy(source, tmp_path / "out.mp4")
-    assert probe(target).channels == 6
+    assert probe(target).channels == kept
     assert sounds_alike(source, target)
 
 

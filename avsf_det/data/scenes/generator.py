@@ -17,7 +17,7 @@ from avsf_det.data.scenes.activities import label_map
 from avsf_det.data.scenes.figure import Body
 from avsf_det.data.scenes.scene import Scene
 from avsf_det.errors import UserError
-from avsf_det.media import VideoWriter
+from avsf_det.media.writer import VideoWriter
 
 FRAME_RATES = (Fraction(30), Fraction(30000, 1001), Fraction(25))
 SAMPLE_RATES = (44100, 48000)

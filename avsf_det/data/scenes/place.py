@@ -27,7 +27,7 @@ class Place:
              tuple(int(c) for c in rng.integers(30, 230, 3)))
             for _ in range(rng.integers(0, 4))
         ]  # fmt: skip
-        self._noise = rng.normal(0, rng.uniform(2, 9), (height + 32, width + 32, 1)).astype(np.int16)
+        self._noise = rng.normal(0, rng.uniform(1, 5), (height + 32, width + 32, 1)).astype(np.int16)
 
     def _furnish(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         wall, floor = rng.integers(40, 220, (2, 3)).astype(np.float64)

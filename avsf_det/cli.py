@@ -1,0 +1,234 @@
+"""The command `avsf-det`: one short function a sub-command."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from avsf_det import __version__
+from avsf_det.errors import UserError
+
+EXAMPLES = """
+examples:
+  avsf-det demo                                        see everything work on synthetic scenes
+  avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
+  avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
+  avsf-det eval --weights model.pyth DATA.ROOT my_data
+"""
+OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` lists all keys"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status: 0 done, 1 some of many inputs failed, 2 the user can mend it, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    from ava_eval.errors import InputError
+
+    try:
+        return options.run(options) or 0
+    except (UserError, InputError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train an action model on an AVA-format dataset. Run it again after an interruption and it goes on."""
+    from avsf_det.config import load_cfg
+    from avsf_det.engine.train import Trainer
+
+    cfg = load_cfg(options.config, options.overrides)
+    print(f"weights: {Trainer(cfg).run()}")
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Evaluate a trained model on a split: frame mAP at IoU 0.5, AVA's official protocol."""
+    from avsf_det.engine.evaluate import evaluate_weights
+
+    result = evaluate_weights(options.weights, options.overrides, not options.no_audio)
+    print(result.evaluation.table())
+    print(f"detections: {result.detections}")
+    return 1 if result.failed else 0
+
+
+def detect(options: argparse.Namespace) -> int:
+    """Annotate videos: for each an mp4 with its sound, an AVA csv and a picture of its timeline."""
+    from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos
+    from avsf_det.engine.evaluate import default_cache
+    from avsf_det.engine.persons import open_detector
+    from avsf_det.engine.predictor import Predictor
+
+    videos = find_videos(options.videos)
+    predictor = Predictor.load(options.weights, ["DEVICE", options.device], not options.no_audio)
+    detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
+    how = DetectOptions(options.rate, options.threshold, options.top_k, default_cache())
+    results, failed = detect_videos(videos, options.output, predictor, detector, how)
+    for path, result in results.items():
+        print(f"{path}: {result.summary()}")
+    if failed:
+        print(f"{len(failed)} of {len(videos)} left out:", file=sys.stderr)
+        for reason in failed.values():
+            print(f"  {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def detector_train(options: argparse.Namespace) -> int:
+    """Train a Detectron2 person detector on an AVA-format dataset."""
+    from avsf_det.config import find_config
+    from detectors.training import train_detector
+
+    config = options.config if Path(options.config).is_file() else str(find_config(options.config))
+    weights = train_detector(
+        config, options.dataset, options.output, options.overrides, options.split, resume=not options.restart
+    )
+    print(f"weights: {weights}")
+    return 0
+
+
+def detector_eval(options: argparse.Namespace) -> int:
+    """Measure a person detector on an AVA-format dataset: COCO's AP, AP50 and the rest, by pycocotools."""
+    from avsf_det.engine.persons import open_detector
+    from detectors.coco_eval import evaluate_detector
+
+    detector = open_detector(options.detector, options.detector_weights, score_threshold=0.05)
+    for name, value in evaluate_detector(detector, options.dataset, options.split).items():
+        print(f"{name:8} {value:.4f}")
+    return 0
+
+
+def data_scenes(options: argparse.Namespace) -> int:
+    """Make a dataset of synthetic audiovisual scenes in AVA's format, as mp4 files with sound."""
+    from tqdm import tqdm
+
+    from avsf_det.data.scenes.generator import ScenesSpec, generate
+
+    scenes = {"train": options.train, "val": options.val, "test": options.test}
+    spec = ScenesSpec(scenes, options.width, options.height, options.duration, options.seed)
+    generate(
+        options.output,
+        spec,
+        options.workers,
+        lambda rows, total: tqdm(rows, desc="scenes", total=total, unit="video", disable=None),
+    )
+    print(f"dataset: {options.output}")
+    return 0
+
+
+def config(options: argparse.Namespace) -> int:
+    """List every configuration key with its default and meaning, or show what a file and overrides amount to."""
+    from avsf_det.config import describe_keys, load_cfg
+
+    if options.config or options.overrides:
+        print(load_cfg(options.config, options.overrides).dump(), end="")
+    else:
+        print(describe_keys())
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Make scenes, train a person detector and the action model on them, evaluate, annotate: the whole way in minutes."""
+    from avsf_det.engine.demo import run_demo
+
+    return run_demo(options.output, options.video, options.config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="avsf-det",
+        description="Find who does what, where and when in a video, by looking and listening.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _add(commands, "demo", demo)
+    command.add_argument("--output", type=Path, default=Path("demo"), help="folder for everything made (default: demo)")
+    command.add_argument("--video", type=Path, help="annotate this file with what was trained")
+    command.add_argument("--config", default="scenes/demo", help=argparse.SUPPRESS)
+
+    command = _add(commands, "detect", detect)
+    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")
+    command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
+    command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
+    _add_detector(command, "yolox")
+    command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
+    command.add_argument("--rate", type=_positive, default=2.0, help="keyframes a second (default: 2)")
+    command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
+    command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
+    command.add_argument("--no-audio", action="store_true", help="do not listen")
+    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+
+    command = _add(commands, "train", train)
+    command.add_argument("--config", help="yaml file, or the name of one in configs/")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+
+    command = _add(commands, "eval", evaluate)
+    command.add_argument("--weights", required=True, help="checkpoint; brings config and label map")
+    command.add_argument("--no-audio", action="store_true", help="evaluate as if nothing were to be heard")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+
+    detector = commands.add_parser("detector", help="train or measure a person detector").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command = _add(detector, "train", detector_train)
+    command.add_argument("--config", default="detectors/person_r18_fpn_small", help="Detectron2 yaml or zoo name")
+    command.add_argument("--dataset", type=Path, required=True, help="dataset folder")
+    command.add_argument("--split", default="train")
+    command.add_argument("--output", type=Path, default=Path("runs/detector"), help="folder (default: runs/detector)")
+    command.add_argument("--restart", action="store_true", help="begin anew instead of going on")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="change Detectron2's configuration")
+    command = _add(detector, "eval", detector_eval)
+    command.add_argument("--dataset", type=Path, required=True, help="dataset folder")
+    command.add_argument("--split", default="val")
+    _add_detector(command, "yolox")
+
+    data = commands.add_parser("data", help="make datasets").add_subparsers(required=True, metavar="COMMAND")
+    command = _add(data, "scenes", data_scenes)
+    command.add_argument("--output", type=Path, required=True, help="dataset folder")
+    for split, count in (("train", 120), ("val", 24), ("test", 24)):
+        command.add_argument(f"--{split}", type=int, default=count, help=f"videos of this split (default: {count})")
+    command.add_argument("--width", type=int, default=256)
+    command.add_argument("--height", type=int, default=192)
+    command.add_argument("--duration", type=int, default=8, help="seconds of each video (default: 8)")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--workers", type=int, default=0, help="processes (default: one a processor)")
+
+    command = _add(commands, "config", config)
+    command.add_argument("--config", help="yaml file, or the name of one in configs/")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, name: str, run: Callable) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=run.__doc__.split(":")[0].split(".")[0], description=run.__doc__)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_detector(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
+        "--detector",
+        default=default,
+        metavar="NAME_OR_FILE",
+        help="yolox; a csv with boxes; a .pth of `avsf-det detector train`; a Detectron2 .yaml or zoo name such as "
+        f"COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml; an .onnx of a YOLOX (default: {default})",
+    )
+    command.add_argument("--detector-weights", default="", metavar="FILE_OR_URL", help="for a Detectron2 .yaml")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

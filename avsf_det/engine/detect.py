@@ -1,0 +1,202 @@
+"""Detection on videos: each becomes an annotated mp4 with its sound, an AVA csv and a picture of its timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from avsf_det.data.annotations import VIDEO_SUFFIXES
+from avsf_det.engine.evaluate import detection_rows, write_detections
+from avsf_det.engine.persons import find_persons, link_persons
+from avsf_det.engine.predictor import Predictor
+from avsf_det.errors import UserError
+from avsf_det.media.audio import AudioReader
+from avsf_det.media.video import VideoInfo, VideoReader, probe
+from avsf_det.media.writer import VideoWriter
+from avsf_det.structures import Persons
+from avsf_det.visual.draw import Annotator
+from avsf_det.visual.interpolation import interpolate
+from avsf_det.visual.thumbnail import Thumbnails
+from avsf_det.visual.timeline import draw_timeline
+from avsf_det.visual.waveform import Envelope, WaveformLane, lane_height, stack
+from detectors import PersonDetector
+
+SOUND_CHUNK = 30.0  # seconds of sound read at once for the waveform
+
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """How `detect` goes about a video.
+
+    Attributes:
+        rate: keyframes a second.
+        threshold: score from which an action is shown in the video and the timeline; the csv has all of them.
+        top_k: actions shown for a person at most.
+        cache: folder that remembers found persons, or None.
+    """
+
+    rate: float = 2.0
+    threshold: float = 0.3
+    top_k: int = 3
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """What came out of one video.
+
+    Attributes:
+        video, csv, timeline: the files written.
+        keyframes: moments looked at.
+        busy_keyframes: those with at least one person.
+        persons: different person ids.
+    """
+
+    video: Path
+    csv: Path
+    timeline: Path
+    keyframes: int
+    busy_keyframes: int
+    persons: int
+
+    def summary(self) -> str:
+        """One line."""
+        if not self.persons:
+            return f"no person found in {self.keyframes} keyframes -> {self.video}"
+        return f"{self.persons} persons, in {self.busy_keyframes} of {self.keyframes} keyframes -> {self.video}"
+
+
+def find_videos(inputs: Sequence[str | Path]) -> list[Path]:
+    """The files meant: those named, whatever they are, and in named folders all that have a video's suffix.
+
+    Raises:
+        UserError: if a folder holds no video.
+    """
+    videos = []
+    for path in map(Path, inputs):
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+            if not inside:
+                raise UserError(f"{path}: no video in this folder; known suffixes: {' '.join(VIDEO_SUFFIXES)}")
+            videos += inside
+        else:
+            videos.append(path)
+    return videos
+
+
+def detect_videos(
+    videos: Sequence[Path], output: Path, predictor: Predictor, detector: PersonDetector, options: DetectOptions
+) -> tuple[dict[Path, VideoResult], dict[Path, str]]:
+    """Detect on each video in turn; one that fails is passed over.
+
+    Returns:
+        The results, and of the videos that failed the reason.
+
+    Raises:
+        UserError: if `output` cannot be written.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe_file = output / ".writable"
+        probe_file.touch()
+        probe_file.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {output} ({error.strerror}); choose another folder with --output") from None
+    results, failed, taken = {}, {}, set()
+    for number, path in enumerate(videos, 1):
+        name = path.stem if path.stem not in taken else path.name
+        taken.add(name)
+        try:
+            results[path] = detect_video(path, output / name, predictor, detector, options, f"{number}/{len(videos)}")
+        except UserError as error:
+            failed[path] = str(error)
+            tqdm.write(f"left out: {error}")
+    return results, failed
+
+
+def detect_video(
+    path: Path, stem: Path, predictor: Predictor, detector: PersonDetector, options: DetectOptions, title: str = ""
+) -> VideoResult:
+    """Detect on one video and write `stem`.mp4, .csv and .png.
+
+    Raises:
+        UserError: if the video cannot be read or the files not be written.
+    """
+    info = probe(path)
+    times = keyframe_times(info, options.rate)
+    with tqdm(total=3 * len(times), desc=f"{title} {path.name}".strip(), unit="keyframe", disable=None) as bar:
+        persons = find_persons(path, times, detector, options.cache, bar.update)
+        persons = predictor.score_video(path, times, link_persons(persons), bar.update)
+        envelope = read_envelope(path, info)
+        thumbnails = annotate_video(path, Path(f"{stem}.mp4"), info, times, persons, predictor, envelope, options, bar.update)
+    csv = Path(f"{stem}.csv")
+    write_detections(csv, detection_rows(path.stem, times, persons, predictor.label_map))
+    timeline = Path(f"{stem}.png")
+    names = predictor.label_map.names
+    draw_timeline(
+        timeline, times, persons, names, info.duration, envelope, thumbnails, title=path.name, threshold=options.threshold
+    )
+    return VideoResult(
+        Path(f"{stem}.mp4"),
+        csv,
+        timeline,
+        keyframes=len(times),
+        busy_keyframes=sum(len(found) > 0 for found in persons),
+        persons=len({int(i) for found in persons for i in found.ids}),
+    )
+
+
+def keyframe_times(info: VideoInfo, rate: float) -> list[float]:
+    """Seconds 0, 1/rate, 2/rate ... at which the picture is there; at least one."""
+    times = [i / rate for i in range(int(info.duration * rate) + 1)]
+    return [t for t in times if info.picture_start <= t < info.duration] or [info.picture_start]
+
+
+def read_envelope(path: Path, info: VideoInfo) -> Envelope | None:
+    """The outline of a file's sound from second 0 until the end of its picture; None without a sound track."""
+    with AudioReader(path) as audio:
+        if not audio.has_audio:
+            return None
+        envelope = Envelope(audio.sample_rate)
+        for start in np.arange(0, info.duration, SOUND_CHUNK):
+            envelope.add(audio.read(float(start), min(float(start) + SOUND_CHUNK, info.duration)))
+    return envelope
+
+
+def annotate_video(
+    path: Path,
+    target: Path,
+    info: VideoInfo,
+    times: Sequence[float],
+    persons: Sequence[Persons],
+    predictor: Predictor,
+    envelope: Envelope | None,
+    options: DetectOptions,
+    on_progress: Callable[[int], object] = lambda keyframes: None,
+) -> dict[int, np.ndarray]:
+    """Write a copy of a video with the persons drawn on it, the waveform below and the original sound.
+
+    Returns:
+        Person id -> picture of the person's face and shoulders, as large as it was seen.
+    """
+    label_map = predictor.label_map
+    annotator = Annotator(label_map.names, label_map.groups, options.top_k, options.threshold)
+    thumbnails = Thumbnails()
+    upcoming = 0
+    with VideoReader(path) as video:
+        lane = WaveformLane(envelope, info.duration, video.width, lane_height(video.height))
+        height, width = stack(np.zeros((video.height, video.width, 3), np.uint8), lane.draw(0.0)).shape[:2]
+        with VideoWriter(target, width, height, info.fps, sound_from=path) as writer:
+            for t, image in video.frames():
+                while upcoming < len(times) and times[upcoming] <= t:
+                    thumbnails.add(image, persons[upcoming])
+                    upcoming += 1
+                    on_progress(1)
+                drawn = annotator.draw(image, interpolate(times, persons, t))
+                writer.write(stack(drawn, lane.draw(t)), t)
+    on_progress(len(times) - upcoming)
+    return thumbnails.images

@@ -1,0 +1,190 @@
+"""Training of the action model on an AVA-format dataset; killed at any moment, it goes on from the last epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from pathlib import Path
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+from yacs.config import CfgNode
+
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.clip import ClipSpec
+from avsf_det.data.dataset import ActionDataset, Batch, Collate
+from avsf_det.data.transforms import TrainTransform
+from avsf_det.engine.device import choose_device, seed_everything
+from avsf_det.engine.evaluate import check_label_map, evaluate_split
+from avsf_det.engine.predictor import Predictor, checkpoint_label_map
+from avsf_det.engine.schedule import base_lr, build_optimizer, lr_at
+from avsf_det.errors import UserError
+from avsf_det.models.build import build_model
+from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+class Trainer:
+    """One training run in a configuration's OUTPUT_DIR.
+
+    Args:
+        cfg: the configuration; its MODEL.NUM_CLASSES is set from the dataset's label map.
+
+    Raises:
+        UserError: for anything wrong with the dataset, the weights to start from or the output folder.
+    """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.output = Path(cfg.OUTPUT_DIR)
+        self.dataset = AvaFolder.from_config(cfg)
+        cfg.MODEL.NUM_CLASSES = len(self.dataset.label_map)
+        self.cfg = cfg
+        self.device = choose_device(cfg.DEVICE)
+        seed_everything(cfg.RNG_SEED)
+        self.model = build_model(cfg).to(self.device)
+        self.optimizer = build_optimizer(self.model, cfg)
+        self.epoch = 0
+        self._start()
+        self.samples, self.loader = self._load_data()
+
+    def _start(self) -> None:
+        """Take weights, and when resuming everything else, from a checkpoint."""
+        cfg = self.cfg
+        last = last_checkpoint(self.output) if cfg.TRAIN.AUTO_RESUME else None
+        if last:
+            checkpoint = load_checkpoint(last)
+            check_label_map(checkpoint_label_map(checkpoint, last), self.dataset)
+            load_weights(self.model, checkpoint["model_state"])
+            self.optimizer.load_state_dict(checkpoint["optimizer_state"])
+            torch.set_rng_state(checkpoint["rng_state"])
+            self.epoch = checkpoint["epoch"] + 1
+            logger.info("going on after epoch %d from %s", self.epoch, last)
+        elif cfg.TRAIN.CHECKPOINT_FILE_PATH:
+            report = load_weights(self.model, load_checkpoint(cfg.TRAIN.CHECKPOINT_FILE_PATH)["model_state"])
+            logger.info("%s: %s", cfg.TRAIN.CHECKPOINT_FILE_PATH, report)
+
+    def _load_data(self) -> tuple[ActionDataset, DataLoader]:
+        cfg = self.cfg
+        spec = ClipSpec.from_config(cfg, max(cfg.DATA.TRAIN_JITTER_SCALES))
+        samples = ActionDataset(
+            self.dataset.keyframes(cfg.DATA.TRAIN_SPLIT),
+            self.dataset.videos,
+            spec,
+            TrainTransform.from_config(cfg),
+            cfg.RNG_SEED,
+            Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
+        )
+        samples.prepare(lambda videos: tqdm(videos, desc="decode clips", unit="video", disable=None))
+        loader = DataLoader(
+            samples,
+            batch_size=cfg.TRAIN.BATCH_SIZE,
+            sampler=_EpochSampler(samples, cfg.RNG_SEED),
+            num_workers=cfg.TRAIN.NUM_WORKERS,
+            collate_fn=Collate.from_config(cfg, spec),
+            drop_last=len(samples) >= cfg.TRAIN.BATCH_SIZE,
+            pin_memory=self.device.type == "cuda",
+        )
+        return samples, loader
+
+    def run(self) -> Path:
+        """Train until SOLVER.MAX_EPOCH; the last checkpoint's path.
+
+        Raises:
+            UserError: if the loss is no longer a number.
+        """
+        cfg = self.cfg
+        parameters = sum(p.numel() for p in self.model.parameters())
+        logger.info(
+            "%d keyframes, %d classes, %.2f M parameters, learning rate %.3g for batches of %d, on %s",
+            len(self.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, base_lr(cfg), cfg.TRAIN.BATCH_SIZE, self.device,
+        )  # fmt: skip
+        steps = len(self.loader)
+        total, done = cfg.SOLVER.MAX_EPOCH * steps, self.epoch * steps
+        with tqdm(total=total, initial=done, desc="train", unit="batch", disable=None) as bar:
+            while self.epoch < cfg.SOLVER.MAX_EPOCH:
+                started = time.monotonic()
+                loss = self._train_epoch(bar)
+                last = self.epoch + 1 == cfg.SOLVER.MAX_EPOCH
+                if last or (self.epoch + 1) % cfg.TRAIN.CHECKPOINT_PERIOD == 0:
+                    self._save()
+                record = {"epoch": self.epoch + 1, "loss": loss, "seconds": round(time.monotonic() - started, 2)}
+                if cfg.TRAIN.EVAL_PERIOD and (last or (self.epoch + 1) % cfg.TRAIN.EVAL_PERIOD == 0):
+                    record["mAP"] = self._evaluate()
+                with open(self.output / "log.jsonl", "a", encoding="utf-8") as log:
+                    log.write(json.dumps(record) + "\n")
+                self.epoch += 1
+        return last_checkpoint(self.output)
+
+    def _train_epoch(self, bar: tqdm) -> float:
+        self.model.train()
+        self.samples.epoch = self.loader.sampler.epoch = self.epoch
+        losses = []
+        for step, batch in enumerate(self.loader):
+            lr = lr_at(self.epoch + step / len(self.loader), self.cfg)
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            loss = self._step(batch.to(self.device))
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the loss is {loss} at epoch {self.epoch + 1}, batch {step + 1}; lower SOLVER.BASE_LR "
+                    f"(now {self.cfg.SOLVER.BASE_LR:g}); checkpoints up to epoch {self.epoch} are in {self.output}"
+                )
+            losses.append(loss)
+            bar.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.2g}", epoch=self.epoch + 1, refresh=False)
+            bar.update()
+        return sum(losses) / len(losses)
+
+    def _step(self, batch: Batch) -> float:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.cfg.TRAIN.MIXED_PRECISION):
+            logits = self.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
+        loss = binary_cross_entropy_with_logits(logits.float(), batch.labels, reduction="sum") / max(batch.labels.numel(), 1)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.cfg.SOLVER.CLIP_GRAD_L2NORM:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.SOLVER.CLIP_GRAD_L2NORM)
+        self.optimizer.step()
+        return loss.item()
+
+    def _save(self) -> None:
+        save_checkpoint(
+            self.output / "checkpoints" / f"checkpoint_epoch_{self.epoch + 1:05d}.pyth",
+            {
+                "epoch": self.epoch,
+                "model_state": self.model.state_dict(),
+                "optimizer_state": self.optimizer.state_dict(),
+                "rng_state": torch.get_rng_state(),
+                "cfg": self.cfg.dump(),
+                "label_map": self.dataset.label_map.to_pbtxt(),
+            },
+        )
+
+    def _evaluate(self) -> float:
+        split = self.cfg.DATA.EVAL_SPLIT
+        predictor = Predictor(self.model, self.cfg, self.dataset.label_map)
+        result = evaluate_split(predictor, self.dataset, split, self.output / f"detections_{split}.csv")
+        logger.info("epoch %d: mAP %.4f", self.epoch + 1, result.evaluation.mAP)
+        return result.evaluation.mAP
+
+
+class _EpochSampler(torch.utils.data.Sampler):
+    """A permutation that follows from the seed and the epoch."""
+
+    def __init__(self, samples: ActionDataset, seed: int) -> None:
+        self._samples, self._seed, self.epoch = samples, seed, 0
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __iter__(self):  # noqa: ANN204
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
+        return iter(torch.randperm(len(self._samples), generator=generator).tolist())
+
+
+def last_checkpoint(output: Path) -> Path | None:
+    """The newest checkpoint of a training run's folder, or None."""
+    return max((output / "checkpoints").glob("checkpoint_epoch_*.pyth"), default=None)

@@ -1,0 +1,37 @@
+import av
+import numpy as np
+import pytest
+
+SIDE = 96
+
+
+def write_video(path, boxes, rate=8):
+    """A video of SIDE x SIDE pixels with a bright figure on noise, its box (in pixels) changing once a second."""
+    rng = np.random.default_rng(len(str(path)))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width = stream.height = SIDE
+        stream.pix_fmt = "yuv420p"
+        for frame in range(len(boxes) * rate):
+            x1, y1, x2, y2 = boxes[frame // rate]
+            image = rng.integers(0, 60, (SIDE, SIDE, 3), dtype=np.uint8)
+            image[y1:y2, x1:x2] = (230, 180, 150)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode())
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch):
+    """An AVA-format dataset of two videos with one person each; what is cached goes to tmp_path."""
+    monkeypatch.setenv("AVSF_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "data"
+    for folder in ("videos", "annotations"):
+        (root / folder).mkdir(parents=True)
+    rows = []
+    for video, boxes in (("a", [(8, 10, 30, 70), (20, 20, 50, 90)]), ("b", [(50, 8, 80, 80), (40, 30, 70, 90)])):
+        write_video(root / "videos" / f"{video}.mp4", boxes)
+        for second, box in enumerate(boxes):
+            rows.append(f"{video},{second + 0.5}," + ",".join(f"{side / SIDE:.4f}" for side in box) + ",,1.0\n")
+    for split in ("train", "val"):
+        (root / "annotations" / f"{split}_person_boxes.csv").write_text("".join(rows))
+    return root

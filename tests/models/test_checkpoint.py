@@ -1,0 +1,145 @@
+import os
+import pickle
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avsf_det.errors import UserError
+from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+
+
+def one_line(caught):
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path, make_model):
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    saved = {
+        "epoch": 3,
+        "model_state": model.state_dict(),
+        "optimizer_state": optimizer.state_dict(),
+        "cfg": "MODEL:\n  NUM_CLASSES: 5\n",
+        "label_map": 'item {\n  name: "talk to"\n  id: 1\n}\n',
+    }
+    save_checkpoint(tmp_path / "new" / "checkpoint.pyth", saved)
+    loaded = load_checkpoint(tmp_path / "new" / "checkpoint.pyth")
+    assert {key: loaded[key] for key in ("epoch", "cfg", "label_map")} == {
+        key: saved[key] for key in ("epoch", "cfg", "label_map")
+    }
+    torch.testing.assert_close(dict(loaded["model_state"]), dict(saved["model_state"]), rtol=0, atol=0)
+    optimizer.load_state_dict(loaded["optimizer_state"])
+    assert os.listdir(tmp_path / "new") == ["checkpoint.pyth"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pyth"
+    save_checkpoint(path, {"model_state": {}, "epoch": 1})
+
+    def full(content, file):
+        file.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        save_checkpoint(path, {"model_state": {}, "epoch": 2})
+    assert os.listdir(tmp_path) == ["checkpoint.pyth"] and load_checkpoint(path)["epoch"] == 1
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        save_checkpoint(tmp_path / "file" / "checkpoint.pyth", {"model_state": {}})
+    one_line(caught)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(UserError, match="No such file or directory") as caught:
+        load_checkpoint(tmp_path / "none.pyth")
+    one_line(caught)
+
+
+class Touch:
+    """Pickles to a call that makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path, write):
+    path = tmp_path / "evil.pyth"
+    write({"model_state": {}, "label_map": Touch(tmp_path / "ran")}, path)
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(path)
+    one_line(caught)
+    assert not (tmp_path / "ran").exists()
+    if write is torch.save:
+        assert "could run code" in str(caught.value)
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=50).map(str.encode), st.integers(0, 600)))
+def test_other_files_are_refused_in_one_line(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("files") / "other.pyth"
+    if isinstance(content, int):  # a checkpoint cut short
+        save_checkpoint(path, {"model_state": {"a": torch.zeros(4)}})
+        content = path.read_bytes()[:content]
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="expected a checkpoint") as caught:
+        load_checkpoint(path)
+    one_line(caught)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"weights": {}}, {"model_state": 3}])
+def test_a_torch_file_without_a_model_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "other.pyth")
+    with pytest.raises(UserError, match="has no model_state"):
+        load_checkpoint(tmp_path / "other.pyth")
+
+
+def test_slowfast_weights_start_an_audiovisual_model(make_model):
+    visual, audiovisual = make_model(sound=False), make_model()
+    state = {name.replace("bn_f2s", "bn"): tensor + 1 for name, tensor in visual.state_dict().items()}
+    report = load_weights(audiovisual, state)
+    own = audiovisual.state_dict()
+    assert torch.equal(own["s2_fuse.bn_f2s.weight"], state["s2_fuse.bn.weight"])
+    assert torch.equal(own["s5.pathway0_res0.branch2.a.weight"], state["s5.pathway0_res0.branch2.a.weight"])
+    assert report.initialised and all("pathway2" in name or "a2fs" in name for name in report.initialised)
+    assert report.mismatched == ("head.projection.weight",) and report.unused == ()
+    assert set(report.loaded) | set(report.initialised) | set(report.mismatched) == set(own)
+    assert str(report).startswith(f"{len(report.loaded)} tensors loaded, ")
+
+
+def test_audiovisual_weights_serve_a_model_without_sound(make_model):
+    report = load_weights(make_model(sound=False), make_model().state_dict())
+    assert not report.initialised and all("pathway2" in name or "a2fs" in name for name in report.unused)
+
+
+@pytest.mark.parametrize(
+    ("changes", "likely"),
+    [
+        ({"depth": 34}, "RESNET.DEPTH"),
+        ({"depth": 50}, "RESNET.DEPTH"),
+        ({"width": 12}, "RESNET.WIDTH_PER_GROUP"),
+        ({"beta_inv": 4}, "SLOWFAST.BETA_INV"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused(make_model, changes, likely):
+    model, other = make_model(), make_model(**changes)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(UserError, match=likely) as caught:
+        load_weights(model, other.state_dict())
+    one_line(caught)
+    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
+
+
+def test_weights_of_something_else_are_refused(make_model):
+    with pytest.raises(UserError, match="no name is the same"):
+        load_weights(make_model(), {"layer1.0.conv1.weight": torch.zeros(1)})

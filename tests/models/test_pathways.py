@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from avsf_det.models.backbone import AudioPathway, AVSlowFastBackbone
+from avsf_det.models.pathways import AudioStem, BasicTransform, Pathways, ResBlock, Stage, VisualStem
+
+
+def test_stems():
+    assert VisualStem(8, temporal_kernel=5)(torch.rand(1, 3, 4, 32, 48)).shape == (1, 8, 4, 8, 12)
+    assert AudioStem(4)(torch.rand(1, 1, 1, 20, 10)).shape == (1, 4, 1, 20, 10)
+
+
+def test_a_block_that_changes_nothing_has_no_shortcut_convolution():
+    def block(in_channels, stride):
+        return ResBlock(BasicTransform(in_channels, 8, 1, stride, 1), in_channels, 8, stride)
+
+    assert not hasattr(block(8, 1), "branch1")
+    assert hasattr(block(4, 1), "branch1") and hasattr(block(8, 2), "branch1")
+
+
+def test_a_block_whose_branch_is_zero_is_its_shortcut():
+    block = ResBlock(BasicTransform(4, 4, 3, 1, 2), 4, 4, 1)
+    torch.nn.init.zeros_(block.last_bn.weight)
+    x = torch.rand(1, 4, 3, 5, 5)
+    assert torch.equal(block(x), x)
+
+
+def test_a_stage_runs_only_the_pathways_that_are_there():
+    def block():
+        return ResBlock(BasicTransform(2, 2, 1, 1, 1), 2, 2, 1)
+
+    stage = Stage([block()], [block(), block()], [block()])
+    assert {name for name, _ in stage.named_children()} == {
+        "pathway0_res0",
+        "pathway1_res0",
+        "pathway1_res1",
+        "pathway2_res0",
+    }
+    x = torch.rand(1, 2, 2, 3, 3)
+    assert stage(Pathways(x, x)).audio is None
+    assert stage(Pathways(x, x, x)).audio.shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("block", "names"),
+    [
+        ("tf_bottleneck_transform_v1", {"t", "t_bn", "f", "f_bn", "out", "out_bn"}),
+        ("tf_bottleneck_transform_v2", {"a", "a_bn", "b_t", "b_t_bn", "b_f", "b_f_bn", "c", "c_bn"}),
+    ],
+)
+def test_time_frequency_blocks_are_in_the_first_two_audio_stages(block, names):
+    backbone = AVSlowFastBackbone(width=8, audio=AudioPathway(block=block))
+    for stage, expected in (("s2", names), ("s3", names), ("s4", {"a", "a_bn", "b", "b_bn", "c", "c_bn"})):
+        branch = getattr(backbone, stage).pathway2_res1.branch2
+        assert {name for name, _ in branch.named_children()} - {"relu"} == expected
