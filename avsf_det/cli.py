@@ -22,7 +22,7 @@ OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` li
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status: 0 done, 1 some of many inputs failed, 2 the user can mend it, 130 interrupted."""
+    """Run the command; its exit status: 0 done, 1 some inputs failed, 2 the user can mend it, 130 interrupted."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     from ava_eval.errors import InputError
@@ -132,10 +132,11 @@ def config(options: argparse.Namespace) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Make scenes, train a person detector and the action model on them, evaluate, annotate: the whole way in minutes."""
-    from avsf_det.engine.demo import run_demo
+    """See it work: scenes are made, a detector and action models trained on them and evaluated, a video annotated."""
+    from avsf_det.engine.demo import Demo
 
-    return run_demo(options.output, options.video, options.config)
+    Demo(options.output).run(options.video)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,7 +152,6 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "demo", demo)
     command.add_argument("--output", type=Path, default=Path("demo"), help="folder for everything made (default: demo)")
     command.add_argument("--video", type=Path, help="annotate this file with what was trained")
-    command.add_argument("--config", default="scenes/demo", help=argparse.SUPPRESS)
 
     command = _add(commands, "detect", detect)
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")

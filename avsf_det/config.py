@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,10 +107,19 @@ def load_cfg(config: str | Path | None = None, overrides: Sequence[str] = ()) ->
     """
     cfg = get_cfg()
     if config is not None:
-        path = find_config(config)
-        merge_yaml(cfg, path.read_text(encoding="utf-8"), str(path))
+        _merge_file(cfg, find_config(config))
     override(cfg, overrides)
     return cfg
+
+
+def _merge_file(cfg: CfgNode, path: Path) -> None:
+    """Change `cfg` by a yaml file, after the file that its `_BASE_` names, as fvcore's configurations do."""
+    text = path.read_text(encoding="utf-8")
+    base = re.search(r"^_BASE_: *(\S+) *$", text, flags=re.MULTILINE)
+    if base:
+        _merge_file(cfg, find_config(path.parent / base[1]))
+        text = text.replace(base[0], "")
+    merge_yaml(cfg, text, str(path))
 
 
 def override(cfg: CfgNode, overrides: Sequence[str]) -> None:
@@ -145,7 +155,6 @@ def merge_yaml(cfg: CfgNode, text: str, where: str) -> None:
 def describe_keys() -> str:
     """One line a key: its name, its default and the comment beside it in the source."""
     import inspect
-    import re
 
     from avsf_det.models import defaults
 

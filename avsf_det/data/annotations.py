@@ -63,7 +63,9 @@ class AvaFolder:
         self._groundtruth_file, self._exclusion_file = groundtruth_file, exclusion_file
         self.label_map_path = self.annotations / label_map_file
         if not self.label_map_path.is_file():
-            raise UserError(f"no dataset at {str(root)!r}: {self.label_map_path} is missing; set DATA.ROOT to its folder")
+            raise UserError(
+                f"no dataset at {str(root)!r}: {self.label_map_path} is missing; set DATA.ROOT to its folder"
+            )
         self.label_map: LabelMap = read_label_map(self.label_map_path)
         videos = self.root / video_dir
         if not videos.is_dir():

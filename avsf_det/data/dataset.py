@@ -205,7 +205,7 @@ class ClipCache:
         if not file.is_file():
             self.fill(path, [time])
         with np.load(file) as arrays:
-            return Clip(arrays["frames"], arrays["log_mel"] if "log_mel" in arrays else None)
+            return Clip(arrays["frames"], arrays.get("log_mel"))
 
     def fill(self, path: Path, times: Iterable[float]) -> None:
         """Decode the clips at `times` that are not there yet, in one pass over the file."""

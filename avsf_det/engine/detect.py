@@ -132,13 +132,23 @@ def detect_video(
         persons = find_persons(path, times, detector, options.cache, bar.update)
         persons = predictor.score_video(path, times, link_persons(persons), bar.update)
         envelope = read_envelope(path, info)
-        thumbnails = annotate_video(path, Path(f"{stem}.mp4"), info, times, persons, predictor, envelope, options, bar.update)
+        thumbnails = annotate_video(
+            path, Path(f"{stem}.mp4"), info, times, persons, predictor, envelope, options, bar.update
+        )
     csv = Path(f"{stem}.csv")
     write_detections(csv, detection_rows(path.stem, times, persons, predictor.label_map))
     timeline = Path(f"{stem}.png")
     names = predictor.label_map.names
     draw_timeline(
-        timeline, times, persons, names, info.duration, envelope, thumbnails, title=path.name, threshold=options.threshold
+        timeline,
+        times,
+        persons,
+        names,
+        info.duration,
+        envelope,
+        thumbnails,
+        title=path.name,
+        threshold=options.threshold,
     )
     return VideoResult(
         Path(f"{stem}.mp4"),

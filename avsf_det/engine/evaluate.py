@@ -115,7 +115,7 @@ def check_label_map(label_map: LabelMap, dataset: AvaFolder) -> None:
         if own.get(action_id) != other.get(action_id):
             raise UserError(
                 f"the model's label map is not that of {dataset.root}: id {action_id} is {own.get(action_id)!r} "
-                f"there and {other.get(action_id)!r} in {dataset.label_map_path}; evaluate on the dataset it was trained for"
+                f"there and {other.get(action_id)!r} in {dataset.label_map_path}; take the dataset it was trained on"
             )
 
 
@@ -127,7 +127,13 @@ def detection_rows(
     Scores are the action's alone, as PySlowFast writes them, and at full precision, so that no ties arise.
     """
     return [
-        (video_id, f"{time:g}" if time % 1 else f"{int(time):04d}", *(f"{v:.6g}" for v in box), action_id, repr(float(score)))
+        (
+            video_id,
+            f"{time:g}" if time % 1 else f"{int(time):04d}",
+            *(f"{v:.6g}" for v in box),
+            action_id,
+            repr(float(score)),
+        )
         for time, found in zip(times, persons)
         for box, actions in zip(found.boxes, found.actions)
         for action_id, score in zip(label_map.ids, actions)

@@ -36,7 +36,8 @@ def open_detector(model: str, weights: str = "", score_threshold: float | None =
         return build_detector("boxes", path=model, **options)
     if suffix in (".yaml", ".pth"):
         return build_detector("detectron2", config=model, weights=weights or None, **options)
-    raise UserError(f"unknown detector {model!r}; expected yolox, or a file: .onnx, .csv (boxes), .yaml or .pth (Detectron2)")
+    known = "yolox, or a file: .onnx, .csv (boxes), .yaml or .pth (Detectron2)"
+    raise UserError(f"unknown detector {model!r}; expected {known}")
 
 
 def find_persons(

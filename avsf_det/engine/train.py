@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -142,7 +143,9 @@ class Trainer:
     def _step(self, batch: Batch) -> float:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.cfg.TRAIN.MIXED_PRECISION):
             logits = self.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
-        loss = binary_cross_entropy_with_logits(logits.float(), batch.labels, reduction="sum") / max(batch.labels.numel(), 1)
+        # the mean over boxes and classes, or 0 where augmentation left no box
+        loss = binary_cross_entropy_with_logits(logits.float(), batch.labels, reduction="sum")
+        loss = loss / max(batch.labels.numel(), 1)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.cfg.SOLVER.CLIP_GRAD_L2NORM:
@@ -180,7 +183,7 @@ class _EpochSampler(torch.utils.data.Sampler):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
         return iter(torch.randperm(len(self._samples), generator=generator).tolist())
 

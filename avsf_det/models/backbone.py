@@ -138,7 +138,7 @@ class AVSlowFastBackbone(nn.Module):
             self.add_module(f"s{k + 2}", Stage(slow, fast, sound))
 
             channels = Pathways(*(blocks and blocks[-1].out_channels for blocks in (slow, fast, sound)))
-            inner = Pathways(*(width and 2 * width for width in inner))
+            inner = Pathways(*(one and 2 * one for one in inner))
         self.channels = channels
 
     def forward(

@@ -90,7 +90,8 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         refused = re.search(r"nsupported (?:global: )?GLOBAL ([\w.]+)", str(error))
         what = f"holds {refused[1]}, and opening it could run code" if refused else "is damaged or no torch file"
         raise UserError(f"{path}: {what}; expected a checkpoint written by `avsf-det train`") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model_state"), Mapping):
+    state = checkpoint.get("model_state") if isinstance(checkpoint, dict) else None
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise UserError(f"{path}: has no model_state; expected a checkpoint written by `avsf-det train`")
     return checkpoint
 

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
 
 SIDE = 96
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def write_video(path, boxes, rate=8):
@@ -35,3 +38,18 @@ def dataset(tmp_path, monkeypatch):
     for split in ("train", "val"):
         (root / "annotations" / f"{split}_person_boxes.csv").write_text("".join(rows))
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory):
+    """A Detectron2 configuration that trains a few batches in seconds."""
+    path = tmp_path_factory.mktemp("config") / "tiny.yaml"
+    path.write_text(f"""\
+_BASE_: {REPOSITORY / "configs/detectors/person_r18_fpn_small.yaml"}
+MODEL:
+  FPN: {{OUT_CHANNELS: 16}}
+  ROI_BOX_HEAD: {{FC_DIM: 16}}
+INPUT: {{MIN_SIZE_TRAIN: [48, 64], MIN_SIZE_TEST: 64}}
+SOLVER: {{IMS_PER_BATCH: 2, BASE_LR: 0.01, MAX_ITER: 4, STEPS: [3], WARMUP_ITERS: 2, CHECKPOINT_PERIOD: 2}}
+""")
+    return path

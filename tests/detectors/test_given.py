@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -109,7 +107,7 @@ def test_a_file_that_is_no_text_is_refused(csv, content):
 
 
 def test_a_missing_file_is_refused(csv):
-    with pytest.raises(UserError, match="boxes.csv"):
+    with pytest.raises(UserError, match="cannot be read"):
         GivenBoxes(csv)
 
 
@@ -173,11 +171,3 @@ def test_any_text_is_read_or_refused(tmp_path_factory, text):
         for row in range(len(video.times)):
             boxes = video.persons(row).boxes
             assert ((boxes >= 0) & (boxes <= 1)).all() and (boxes[:, :2] <= boxes[:, 2:]).all()
-
-
-def test_ava_sized_file_is_read_in_seconds(csv):
-    row = "video{:03d},{:04d},0.1,0.2,0.5,0.9{:03d},,0.9\n"
-    csv.write_text("".join(row.format(i // 2000, 902 + i % 900, i % 1000) for i in range(200_000)))
-    start = time.process_time()
-    read_boxes(csv)
-    assert time.process_time() - start < 6

@@ -97,7 +97,7 @@ def test_other_files_are_refused_in_one_line(tmp_path_factory, content):
     one_line(caught)
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"weights": {}}, {"model_state": 3}])
+@pytest.mark.parametrize("content", [[1, 2], {"weights": {}}, {"model_state": 3}, {"model_state": {"a": 1}}])
 def test_a_torch_file_without_a_model_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pyth")
     with pytest.raises(UserError, match="has no model_state"):

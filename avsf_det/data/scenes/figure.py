@@ -86,9 +86,7 @@ class Canvas:
             for point in points:
                 self._grow(point, 0.0)
 
-    def ellipse(
-        self, centre: Point, axes: Point, colour: tuple[int, int, int], start: int = 0, end: int = 360
-    ) -> None:
+    def ellipse(self, centre: Point, axes: Point, colour: tuple[int, int, int], start: int = 0, end: int = 360) -> None:
         """A filled ellipse, or the part of it between two angles in degrees (clockwise from the right)."""
         size = tuple(max(1, round(a * self.height * 2**SUBPIXEL)) for a in axes)
         cv2.ellipse(self.image, self._fixed(centre), size, 0, start, end, colour, -1, cv2.LINE_AA, SUBPIXEL)
@@ -188,7 +186,9 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
             canvas.limb([hand, tip], 0.018, (210, 170, 110), body=False)
     elif motion == "bell":
         x, y = right
-        canvas.polygon([(x - 0.025, y), (x + 0.025, y), (x + 0.07, y - 0.11), (x - 0.07, y - 0.11)], (235, 195, 50), body=False)
+        canvas.polygon(
+            [(x - 0.025, y), (x + 0.025, y), (x + 0.07, y - 0.11), (x - 0.07, y - 0.11)], (235, 195, 50), body=False
+        )
     elif motion == "mouth":
         x, y = right
         canvas.limb([(x, y), (x - 0.035, y + 0.055)], 0.04, body.prop, body=False)

@@ -1,4 +1,4 @@
-"""Where a scene plays: a floor, a wall or sky, things that stand about and things that move, seen by an unsteady camera."""
+"""Where a scene plays: a floor, a wall or sky, things that stand or move about, seen by an unsteady camera."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from avsf_det.errors import UserError
+
+pytest.importorskip("detectron2")
+
+from detectors.detectron import DetectronDetector, require_detectron2
+from detectors.detectron_model import build_network, find_weights, load_config, load_weights, person_class
+
+require_detectron2()
+ZOO = "COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
+
+
+class Evil:
+    def __reduce__(self):
+        return eval, ("1/0",)
+
+
+@pytest.fixture(scope="module")
+def network(tiny_config):
+    torch.manual_seed(0)
+    return build_network(load_config(tiny_config), "cpu")
+
+
+def test_zoo_name_brings_its_weights_and_coco_classes():
+    cfg = load_config(ZOO)
+    assert cfg.MODEL.WEIGHTS.startswith("https://") and cfg.MODEL.WEIGHTS.endswith(".pkl")
+    assert person_class(cfg) == 0
+    assert person_class(load_config("PascalVOC-Detection/faster_rcnn_R_50_C4.yaml")) == 14
+    assert person_class(load_config("COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml")) == 0
+
+
+def test_unknown_person_class_is_reported():
+    with pytest.raises(UserError, match=r"which of the network's 80 classes"):
+        person_class(load_config(ZOO, ["DATASETS.TRAIN", "('mine',)"]))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("MODEL: {FPN: {OUT_CHANNEL: 5}}", "did you mean MODEL.FPN.OUT_CHANNELS"),
+        ("MODEL: {FPN: {OUT_CHANNELS: many}}", "OUT_CHANNELS"),
+        ("MODEL: [", "config.yaml"),
+        ("just words", "config.yaml"),
+        ("MODEL: !!python/object/apply:eval ['1/0']", "config.yaml"),
+    ],
+)
+def test_a_bad_config_is_refused(tmp_path, text, message):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"VERSION: 2\n{text}\n")
+    with pytest.raises(UserError, match=message) as error:
+        load_config(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["COCO-Detection/no_such.yaml", "no/such/file.yaml", "no/such/file.pth"])
+def test_a_missing_config_is_refused(name):
+    with pytest.raises(UserError, match=name):
+        load_config(name)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pkl"])
+def test_weights_are_loaded_from_both_kinds_of_file(tmp_path, network, tiny_config, suffix):
+    path = tmp_path / f"weights.{suffix}"
+    state = network.state_dict()
+    if suffix == "pth":
+        torch.save({"model": state}, path)
+    else:
+        arrays = {name: array.numpy() for name, array in state.items()}
+        path.write_bytes(pickle.dumps({"model": arrays, "__author__": "someone"}))
+    torch.manual_seed(1)
+    other = build_network(load_config(tiny_config), "cpu")
+    load_weights(other, find_weights(path))
+    assert all(torch.equal(array, state[name]) for name, array in other.state_dict().items())
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pkl"])
+@pytest.mark.parametrize("content", [pickle.dumps(Evil()), pickle.dumps({"model": Evil()}), b"damaged" * 50, b""])
+def test_files_that_would_run_code_or_are_damaged_are_refused(tmp_path, network, suffix, content):
+    path = tmp_path / f"weights.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read as weights") as error:
+        load_weights(network, path)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_network_are_refused(tmp_path, network, tiny_config):
+    path = tmp_path / "weights.pth"
+    torch.save({"model": network.state_dict()}, path)
+    with pytest.raises(UserError, match="another network"):
+        DetectronDetector(tiny_config.with_name("tiny.yaml"), _with_more_channels(path))
+    load_weights(network, path, whole=False)
+
+
+def _with_more_channels(path):
+    state = torch.load(path, weights_only=True)["model"]
+    state["roi_heads.box_head.fc1.weight"] = torch.from_numpy(np.zeros((5, 5), np.float32))
+    torch.save({"model": state}, path)
+    return path
+
+
+@pytest.mark.parametrize("config", ["person_r18_fpn_small", "person_r50_fpn", "person_x101_fpn"])
+def test_our_configs_are_known_to_detectron2(config, pytestconfig):
+    cfg = load_config(pytestconfig.rootpath / "configs" / "detectors" / f"{config}.yaml")
+    assert person_class(cfg) == 0 and cfg.MODEL.ROI_HEADS.NUM_CLASSES == 1
