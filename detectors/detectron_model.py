@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import pickle
+import re
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -206,10 +207,10 @@ class _Checkpointer(DetectionCheckpointer):
 
 
 def _reason(error: Exception, cfg: CfgNode | None = None) -> str:
-    """The error in one line; for an unknown key, with the nearest one."""
+    """The error in one line; for a key that the configuration does not have, with the nearest one."""
     text = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())
-    unknown = text.removeprefix("Non-existent config key: ")
-    near = difflib.get_close_matches(unknown, _keys(cfg), n=1) if cfg and unknown != text else []
+    unknown = re.match(r"Non-existent (?:config )?key: (\S+)", text)
+    near = difflib.get_close_matches(unknown[1], _keys(cfg), n=1) if unknown and cfg else []
     return f"{text}; did you mean {near[0]}?" if near else text[:300]
 
 

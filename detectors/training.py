@@ -82,8 +82,8 @@ def train_detector(
     with EventStorage(start) as storage, tqdm(batches, "train", total, initial=start, unit="batch") as progress:
         for iteration, batch in enumerate(progress, start + 1):
             torch.manual_seed(seed * total + iteration)  # what the network samples, also after a resume
-            loss = sum(network(batch).values())
-            if not math.isfinite(loss.item()):
+            loss = _loss(network, batch)
+            if not loss.isfinite():
                 raise UserError(f"training diverged at batch {iteration}: lower SOLVER.BASE_LR ({cfg.SOLVER.BASE_LR})")
             optimizer.zero_grad()
             loss.backward()
@@ -97,6 +97,13 @@ def train_detector(
     weights = output / "model_final.pth"
     save_checkpoint(weights, {"model": network.state_dict(), "config": text})
     return weights
+
+
+def _loss(network: torch.nn.Module, batch: list[dict]) -> torch.Tensor:
+    try:
+        return sum(network(batch).values())
+    except FloatingPointError:  # Detectron2 met a box that is not finite
+        return torch.tensor(math.nan)
 
 
 class TrainingStream(torch.utils.data.Dataset):
@@ -191,9 +198,10 @@ def _write(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        try:
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); free space or choose another folder") from None
-    finally:
-        unfinished.unlink(missing_ok=True)

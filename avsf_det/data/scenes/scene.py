@@ -15,6 +15,11 @@ from avsf_det.data.scenes.sound import mix
 MIN_VISIBLE = 0.4
 """Share of a body's box that must lie inside the picture for the person to be annotated."""
 
+MOTIONS = {"clap": 0.24, "mouth": 0.24, "drum": 0.24, "carry": 0.1, "wave": 0.1, "none": 0.08}
+"""How likely the next person of a scene takes each motion, as long as nobody there has it; bells are dealt apart."""
+TIMING_SHARE = 0.3
+"""Share of scenes with sound in which two people swing bells."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -83,8 +88,8 @@ class Scene:
         self._sound_seed = int(rng.integers(2**31))
 
     def _cast(self, rng: np.random.Generator, bodies: Sequence[Body], sounds: bool) -> list[Actor]:
-        timing = sounds and rng.uniform() < 0.35
-        motions = [str(m) for m in rng.permutation(["clap", "mouth", "drum", "carry", "wave", "none"])]
+        timing = sounds and rng.uniform() < TIMING_SHARE
+        motions = [str(m) for m in rng.choice(list(MOTIONS), len(MOTIONS), replace=False, p=list(MOTIONS.values()))]
         if not sounds:
             motions = [m for m in motions if m not in SOUND_PAIRS] + ["none"]
         count = int(rng.integers(2, 5))
@@ -102,7 +107,7 @@ class Scene:
                     beats[activity.motion] = Beats.draw(rng, self.duration, period, 0.12)
             if timing and i < 2:
                 beats["bell"] = periods[i]
-            size = rng.uniform(0.5, 0.8) * self.height
+            size = rng.uniform(0.55, 0.85) * self.height
             actors.append(
                 Actor(
                     body=bodies[chosen[i]],
