@@ -14,7 +14,9 @@ from yacs.config import CfgNode
 from avsf_det.errors import UserError
 from avsf_det.models.defaults import add_model_defaults
 
-CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+_PACKAGE = Path(__file__).resolve().parent
+CONFIG_FOLDER = next((f for f in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if f.is_dir()), _PACKAGE)
+"""The recipes: inside the package where it is installed, beside it in a checkout."""
 
 
 def get_cfg() -> CfgNode:
@@ -169,7 +171,7 @@ def find_config(config: str | Path) -> Path:
     Raises:
         UserError: if there is none; the nearest names are given.
     """
-    for path in (Path(config), CONFIG_FOLDER / config, CONFIG_FOLDER / f"{config}.yaml"):
+    for path in (Path(config), CONFIG_FOLDER / config, CONFIG_FOLDER / f"{config}.yaml", CONFIG_FOLDER.parent / config):
         if path.is_file():
             return path
     names = sorted(str(p.relative_to(CONFIG_FOLDER)) for p in CONFIG_FOLDER.rglob("*.yaml"))

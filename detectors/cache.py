@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from avsf_det.structures import Keyframe, Persons
+from detectors.files import fingerprint, write_whole
 from detectors.protocol import PersonDetector
-
-SAMPLES = 16  # of a video's bytes, evenly spread
-SAMPLE_BYTES = 1 << 16
 
 Key = tuple[int, int, int]  # microseconds from the start of the video, height and width of the frame
 
@@ -33,7 +29,8 @@ class CachedDetector:
         folder: where the cache is kept; it is made if need be.
 
     Raises:
-        OSError: if the video cannot be read or the folder not be written.
+        OSError: if the video cannot be read.
+        UserError: if the folder cannot be written, by `detect`.
     """
 
     def __init__(self, detector: PersonDetector, video: str | Path, folder: str | Path) -> None:
@@ -59,41 +56,24 @@ def _key(frame: Keyframe) -> Key:
     return round(frame.time * 1e6), height, width
 
 
-def fingerprint(video: str | Path) -> str:
-    """A hash of the video's content: of the file's size and of samples of its bytes."""
-    size = os.path.getsize(video)
-    digest = hashlib.sha256(str(size).encode())
-    with open(video, "rb") as file:
-        for sample in range(SAMPLES):
-            file.seek(max(0, size - SAMPLE_BYTES) * sample // (SAMPLES - 1))
-            digest.update(file.read(SAMPLE_BYTES))
-    return digest.hexdigest()
-
-
 def _read(path: Path) -> dict[Key, Persons]:
     try:
         with np.load(path, allow_pickle=False) as file:
             keys, ends = file["keys"], file["ends"]
             arrays = [np.split(file[name], ends[:-1]) for name in ("boxes", "scores", "ids")]
         return {tuple(key.tolist()): Persons(*persons) for key, *persons in zip(keys, *arrays, strict=True)}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except Exception:  # not there yet, or damaged; there is no end to what numpy may raise then
         return {}
 
 
 def _write(path: Path, found: dict[Key, Persons]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        try:
-            np.savez(
-                file,
-                keys=np.array(list(found)),
-                ends=np.cumsum([len(persons) for persons in found.values()]),
-                boxes=np.concatenate([persons.boxes for persons in found.values()]),
-                scores=np.concatenate([persons.scores for persons in found.values()]),
-                ids=np.concatenate([persons.ids for persons in found.values()]),
-            )
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    content = io.BytesIO()
+    np.savez(
+        content,
+        keys=np.array(list(found)),
+        ends=np.cumsum([len(persons) for persons in found.values()]),
+        boxes=np.concatenate([persons.boxes for persons in found.values()]),
+        scores=np.concatenate([persons.scores for persons in found.values()]),
+        ids=np.concatenate([persons.ids for persons in found.values()]),
+    )
+    write_whole(path, content.getvalue())

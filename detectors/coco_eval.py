@@ -31,7 +31,7 @@ def evaluate_detector(detector: PersonDetector, dataset_root: str | Path, split:
     """
     keyframes = person_keyframes(dataset_root, split)
     truth, found, sizes = [keyframe.persons for keyframe in keyframes], [], []
-    with tqdm(total=len(keyframes), desc="detect", unit="frame") as progress:
+    with tqdm(total=len(keyframes), desc="detect", unit="frame", disable=None) as progress:
         for frames in pictures(keyframes):
             found += detector.detect(frames)
             sizes += [frame.image.shape[:2] for frame in frames]

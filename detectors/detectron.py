@@ -12,7 +12,7 @@ import numpy as np
 
 from avsf_det.errors import UserError
 from avsf_det.structures import Keyframe, Persons
-from detectors.weights import file_sha256
+from detectors.files import file_sha256
 
 
 class DetectronDetector:

@@ -6,6 +6,7 @@ import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 
 from avsf_det.errors import UserError
 from avsf_det.structures import Keyframe, Persons
-from detectors.weights import file_sha256
+from detectors.files import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class GivenBoxes:
     A keyframe gets the boxes of the nearest time that the csv has for its video, if that is near enough.
 
     Args:
-        csv: the file; see `read_boxes`.
+        path: the csv; see `read_boxes`.
         score_threshold: lowest score of a person.
         tolerance: largest distance in seconds to a given time; without one, half of the csv's own spacing, and at most
             half of AVA's second.
@@ -54,13 +55,13 @@ class GivenBoxes:
         UserError: if the csv cannot be used.
     """
 
-    def __init__(self, csv: str | Path, score_threshold: float = 0.0, tolerance: float | None = None) -> None:
-        self._csv = csv
-        self._videos = read_boxes(csv)
+    def __init__(self, path: str | Path, score_threshold: float = 0.0, tolerance: float | None = None) -> None:
+        self._path = path
+        self._videos = read_boxes(path)
         self._score_threshold = score_threshold
         self._tolerance = _spacing(self._videos) / 2 if tolerance is None else tolerance
         self._unknown: set[str] = set()
-        self.identity = f"boxes-{file_sha256(csv)[:16]}-{score_threshold:g}-{self._tolerance:g}"
+        self.identity = f"boxes-{file_sha256(path)[:16]}-{score_threshold:g}-{self._tolerance:g}"
 
     def detect(self, frames: Sequence[Keyframe]) -> list[Persons]:
         """The given persons of each keyframe, best score first; the pictures are not looked at."""
@@ -81,7 +82,7 @@ class GivenBoxes:
         if video not in self._unknown:
             self._unknown.add(video)
             logger.warning(
-                "%s: no boxes for video '%s'; it has %s", self._csv, video, ", ".join(list(self._videos)[:3])
+                "%s: no boxes for video '%s'; it has %s", self._path, video, ", ".join(list(self._videos)[:3])
             )
 
 
@@ -124,6 +125,7 @@ def read_boxes(path: str | Path) -> dict[str, VideoBoxes]:
     return {video: _in_order(times) for video, times in found.items()}
 
 
+@cache
 def video_name(file_name: str) -> str:
     """The video id of a file name: without its folders and its suffix."""
     name = file_name.rpartition("/")[2]

