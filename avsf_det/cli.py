@@ -32,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"error: {what}; check the path, its permissions and the free space of the disk", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
         return 130

@@ -114,14 +114,17 @@ def load_cfg(config: str | Path | None = None, overrides: Sequence[str] = ()) ->
     return cfg
 
 
-def _merge_file(cfg: CfgNode, path: Path) -> None:
+def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> None:
     """Change `cfg` by a yaml file, after the file that its `_BASE_` names, as fvcore's configurations do."""
-    text = path.read_text(encoding="utf-8")
-    base = re.search(r"^_BASE_: *(\S+) *$", text, flags=re.MULTILINE)
-    if base:
-        _merge_file(cfg, find_config(path.parent / base[1]))
-        text = text.replace(base[0], "")
-    merge_yaml(cfg, text, str(path))
+    if path in derived:
+        raise UserError(f"{path}: its _BASE_ leads back to itself; expected an end")
+    try:
+        tree = _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as yaml: {error}") from None
+    if "_BASE_" in tree:
+        _merge_file(cfg, find_config(path.parent / str(tree.pop("_BASE_"))), (*derived, path))
+    _merge_tree(cfg, tree, str(path))
 
 
 def override(cfg: CfgNode, overrides: Sequence[str]) -> None:
@@ -132,8 +135,9 @@ def override(cfg: CfgNode, overrides: Sequence[str]) -> None:
     """
     if len(overrides) % 2:
         raise UserError(f"overrides come in pairs KEY VALUE: {overrides[-1]!r} has no value")
+    defaults = dict(_flatten(cfg))
     for key, value in zip(overrides[::2], overrides[1::2]):
-        _set(cfg, key, _parse(value), "command line")
+        _set(cfg, key, value if isinstance(defaults.get(key), str) else _parse(value), "command line")
 
 
 def merge_yaml(cfg: CfgNode, text: str, where: str) -> None:
@@ -142,14 +146,20 @@ def merge_yaml(cfg: CfgNode, text: str, where: str) -> None:
     Raises:
         UserError: as `load_cfg`.
     """
+    _merge_tree(cfg, _parse_yaml(text, where), where)
+
+
+def _parse_yaml(text: str, where: str) -> dict:
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{where}: not yaml: {' '.join(str(error).split())}") from None
-    if tree is None:
-        return
-    if not isinstance(tree, dict):
+    if not isinstance(tree, dict | None):
         raise UserError(f"{where}: expected KEY: value pairs, got {type(tree).__name__}")
+    return tree or {}
+
+
+def _merge_tree(cfg: CfgNode, tree: dict, where: str) -> None:
     for key, value in _flatten(tree):
         _set(cfg, key, value, where)
 
@@ -211,13 +221,13 @@ def _set(cfg: CfgNode, key: str, value: object, where: str) -> None:
 
 
 def _matched(key: str, value: object, default: object, where: str) -> object:
-    """`value` as the type of `default`: an int may stand for a float, nothing else is converted."""
+    """`value` as the type of `default`: an int may stand for a float, as may 1e-4, which is text to yaml."""
+    if isinstance(default, float) and isinstance(value, str):
+        value = _parse(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(default, list) and isinstance(value, tuple):
         value = list(value)
-    if isinstance(default, str) and isinstance(value, int | float) and where == "command line":
-        value = str(value)
     if type(value) is not type(default):
         expected = type(default).__name__
         raise UserError(f"{where}: {key} expects {expected} like {default!r}, got {type(value).__name__} {value!r}")

@@ -163,8 +163,10 @@ def _parse(row: list[str]) -> tuple[str, float, tuple[float, ...], int, int]:
         raise ValueError(f"box {','.join(row[2:6])} is empty or outside the picture, expected x1 < x2 and y1 < y2")
     try:
         action, person = int(row[6]), int(float(row[7])) if len(row) == 8 and row[7] else -1
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"got {','.join(row[6:])} for action and person, expected whole numbers") from None
+    if abs(person) >= 2**63:
+        raise ValueError(f"person id {person} is too large, expected at most 64 bits")
     return row[0], time, tuple(box), action, person
 
 
@@ -182,7 +184,7 @@ def _persons(persons: dict[tuple, set[int]], num_classes: int) -> Persons:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             for row in reader:
                 if row:

@@ -97,7 +97,8 @@ def read_clips(path: str | Path, centers: Sequence[float], spec: ClipSpec) -> It
     """
     log_mel = spec.log_mel()
     with VideoReader(path, short_side=spec.short_side) as video, AudioReader(path, spec.sample_rate) as audio:
-        for center, frames in zip(centers, _read_frames(video, [spec.frame_times(c) for c in centers])):
+        times = [spec.frame_times(center).clip(0.0, video.info.duration) for center in centers]
+        for center, frames in zip(centers, _read_frames(video, times)):
             sound = None
             if audio.has_audio:
                 span = log_mel.span(center, spec.audio_frames)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,8 +18,12 @@ from avsf_det.data.annotations import AnnotatedKeyframe
 from avsf_det.data.clip import Clip, ClipSpec, read_clips
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
+from avsf_det.media.video import probe
 
 logger = logging.getLogger(__name__)
+
+CHANNELS_LAST = torch.channels_last_3d
+"""The memory format of clips and weights: convolutions run up to twice as fast in it, on processors and on GPUs."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Collate:
         """Stack samples."""
         height = max(s.frames.shape[1] for s in samples)
         width = max(s.frames.shape[2] for s in samples)
-        fast = torch.zeros(len(samples), 3, self._spec.num_frames, height, width)
+        fast = torch.zeros(len(samples), 3, self._spec.num_frames, height, width).to(memory_format=CHANNELS_LAST)
         audio = torch.zeros(len(samples), 1, 1, self._spec.audio_frames, self._spec.num_mels)
         boxes = []
         for i, sample in enumerate(samples):
@@ -101,7 +104,7 @@ class Collate:
             pixels = sample.boxes * torch.tensor((w, h, w, h), dtype=torch.float32)
             boxes.append(torch.cat((torch.full((len(pixels), 1), float(i)), pixels), dim=1))
         return Batch(
-            slow=fast[:, :, self._slow],
+            slow=fast[:, :, self._slow].contiguous(memory_format=CHANNELS_LAST),
             fast=fast,
             audio=audio,
             audio_present=torch.tensor([s.log_mel is not None for s in samples]),
@@ -173,6 +176,8 @@ class ActionDataset(Dataset):
             try:
                 if self._cache:
                     self._cache.fill(self.videos[video_id], [k.time for k in keyframes])
+                else:
+                    probe(self.videos[video_id])
             except UserError as error:
                 bad[video_id] = error
         if bad:
@@ -212,6 +217,9 @@ class ClipCache:
         missing = [time for time in sorted(times) if not self._file(path, time).is_file()]
         for time, clip in zip(missing, read_clips(path, missing, self._spec) if missing else ()):
             arrays = {"frames": clip.frames} | ({} if clip.log_mel is None else {"log_mel": clip.log_mel})
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".tmp", delete=False) as file:
-                np.savez(file, **arrays)
-            os.replace(file.name, self._file(path, time))
+            file, temporary = self._file(path, time), self._folder / f".{os.getpid()}.npz"
+            try:
+                np.savez(temporary, **arrays)
+                os.replace(temporary, file)
+            finally:
+                temporary.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +16,14 @@ from avsf_det.data.scenes.activities import SOUND_PAIRS, TIMING_PAIR
 from avsf_det.data.scenes.generator import ScenesSpec, generate
 from avsf_det.engine.detect import DetectOptions, detect_video, keyframe_times
 from avsf_det.engine.evaluate import default_cache, evaluate_weights
+from avsf_det.engine.output import result_stem
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
 from avsf_det.engine.train import Trainer
 from avsf_det.media.video import probe
 from detectors import PersonDetector
 from detectors.coco_eval import evaluate_detector
+from detectors.files import write_whole
 from detectors.training import train_detector
 
 DETECTOR_CONFIG = "detectors/person_r18_fpn_small"
@@ -106,12 +107,9 @@ class Demo:
             COLUMNS[2]: evaluate_weights(self.weights["slowfast"]),
         }
         evaluations = {column: result.evaluation for column, result in runs.items()}
-        results = {"person AP50": detector["AP50"]} | {
-            column: {"mAP": evaluation.mAP, "AP": evaluation.ap} for column, evaluation in evaluations.items()
-        }
-        temporary = self.output / ".results.json"
-        temporary.write_text(json.dumps(results, indent=2), encoding="utf-8")
-        os.replace(temporary, self.output / "results.json")
+        results = {"person AP50": detector["AP50"]}
+        results |= {column: evaluation.to_dict() for column, evaluation in evaluations.items()}
+        write_whole(self.output / "results.json", json.dumps(results, indent=2).encode())
         return format_table(detector["AP50"], evaluations)
 
     def _annotate(self, video: Path) -> None:
@@ -120,9 +118,8 @@ class Demo:
         if not video.is_relative_to(self.dataset):
             detector = _surer(video, detector, open_detector("yolox"))
         _heading(f"annotating {video}")
-        result = detect_video(
-            video, self.output / video.stem, predictor, detector, DetectOptions(cache=default_cache())
-        )
+        stem = result_stem(video, self.output, {video.resolve()})
+        result = detect_video(video, stem, predictor, detector, DetectOptions(cache=default_cache()))
         print(result.summary())
         for path in (result.video, result.csv, result.timeline):
             print(f"  {path}")

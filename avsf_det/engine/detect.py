@@ -11,10 +11,12 @@ from tqdm import tqdm
 
 from avsf_det.data.annotations import VIDEO_SUFFIXES
 from avsf_det.engine.evaluate import detection_rows, write_detections
+from avsf_det.engine.output import make_output, result_stem
 from avsf_det.engine.persons import find_persons, link_persons
 from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
+from avsf_det.media.shots import find_cuts
 from avsf_det.media.video import VideoInfo, VideoReader, probe
 from avsf_det.media.writer import VideoWriter
 from avsf_det.structures import Persons
@@ -67,7 +69,8 @@ class VideoResult:
         """One line."""
         if not self.persons:
             return f"no person found in {self.keyframes} keyframes -> {self.video}"
-        return f"{self.persons} persons, in {self.busy_keyframes} of {self.keyframes} keyframes -> {self.video}"
+        people = "1 person" if self.persons == 1 else f"{self.persons} persons"
+        return f"{people}, in {self.busy_keyframes} of {self.keyframes} keyframes -> {self.video}"
 
 
 def find_videos(inputs: Sequence[str | Path]) -> list[Path]:
@@ -99,19 +102,13 @@ def detect_videos(
     Raises:
         UserError: if `output` cannot be written.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe_file = output / ".writable"
-        probe_file.touch()
-        probe_file.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write to {output} ({error.strerror}); choose another folder with --output") from None
-    results, failed, taken = {}, {}, set()
+    make_output(output, "--output")
+    results, failed, taken = {}, {}, {path.resolve() for path in videos}
     for number, path in enumerate(videos, 1):
-        name = path.stem if path.stem not in taken else path.name
-        taken.add(name)
+        stem = result_stem(path, output, taken)
+        taken.add(Path(f"{stem}.mp4").resolve())
         try:
-            results[path] = detect_video(path, output / name, predictor, detector, options, f"{number}/{len(videos)}")
+            results[path] = detect_video(path, stem, predictor, detector, options, f"{number}/{len(videos)}")
         except UserError as error:
             failed[path] = str(error)
             tqdm.write(f"left out: {error}")
@@ -130,10 +127,11 @@ def detect_video(
     times = keyframe_times(info, options.rate)
     with tqdm(total=3 * len(times), desc=f"{title} {path.name}".strip(), unit="keyframe", disable=None) as bar:
         persons = find_persons(path, times, detector, options.cache, bar.update)
-        persons = predictor.score_video(path, times, link_persons(persons), bar.update)
+        cuts = find_cuts(path)
+        persons = predictor.score_video(path, times, link_persons(persons, times, cuts), bar.update)
         envelope = read_envelope(path, info)
         thumbnails = annotate_video(
-            path, Path(f"{stem}.mp4"), info, times, persons, predictor, envelope, options, bar.update
+            path, Path(f"{stem}.mp4"), info, times, persons, cuts, predictor, envelope, options, bar.update
         )
     csv = Path(f"{stem}.csv")
     write_detections(csv, detection_rows(path.stem, times, persons, predictor.label_map))
@@ -183,6 +181,7 @@ def annotate_video(
     info: VideoInfo,
     times: Sequence[float],
     persons: Sequence[Persons],
+    cuts: Sequence[float],
     predictor: Predictor,
     envelope: Envelope | None,
     options: DetectOptions,
@@ -206,7 +205,7 @@ def annotate_video(
                     thumbnails.add(image, persons[upcoming])
                     upcoming += 1
                     on_progress(1)
-                drawn = annotator.draw(image, interpolate(times, persons, t))
+                drawn = annotator.draw(image, interpolate(times, persons, t, cuts))
                 writer.write(stack(drawn, lane.draw(t)), t)
     on_progress(len(times) - upcoming)
     return thumbnails.images

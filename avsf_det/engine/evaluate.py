@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,10 +16,12 @@ from ava_eval import Evaluation
 from ava_eval import evaluate as evaluate_detections
 from ava_eval.label_map import LabelMap
 from avsf_det.data.annotations import AvaFolder
+from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
 from avsf_det.structures import Persons
+from detectors.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,12 @@ def evaluate_split(predictor: Predictor, dataset: AvaFolder, split: str, detecti
     cfg = predictor.cfg
     check_label_map(predictor.label_map, dataset)
     keyframes = dataset.keyframes(split)
+    tables = {
+        "ground_truth": dataset.groundtruth_path(split),
+        "label_map": dataset.label_map_path,
+        "excluded": dataset.exclusion_path(split),
+    }
+    evaluate_detections(detections=[], **tables)  # what it would refuse in the end, it refuses now
     model = cfg.DETECTOR.MODEL
     if model == "groundtruth":
         model = str(dataset.groundtruth_path(split))
@@ -77,10 +85,7 @@ def evaluate_split(predictor: Predictor, dataset: AvaFolder, split: str, detecti
     if failed:
         logger.warning("%d videos left out: %s", len(failed), "; ".join(failed.values()))
     write_detections(detections, rows)
-    result = evaluate_detections(
-        dataset.groundtruth_path(split), detections, dataset.label_map_path, excluded=dataset.exclusion_path(split)
-    )
-    return SplitResult(result, detections, failed)
+    return SplitResult(evaluate_detections(detections=detections, **tables), detections, failed)
 
 
 def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> SplitResult:
@@ -98,9 +103,9 @@ def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_aud
     cfg = predictor.cfg
     split = cfg.DATA.EVAL_SPLIT
     name = split if use_audio else f"{split}_silent"
-    output = Path(cfg.OUTPUT_DIR)
+    output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR")
     result = evaluate_split(predictor, AvaFolder.from_config(cfg), split, output / f"detections_{name}.csv")
-    (output / f"evaluation_{name}.json").write_text(result.evaluation.to_json(), encoding="utf-8")
+    write_whole(output / f"evaluation_{name}.json", result.evaluation.to_json().encode())
     return result
 
 
@@ -129,7 +134,7 @@ def detection_rows(
     return [
         (
             video_id,
-            f"{time:g}" if time % 1 else f"{int(time):04d}",
+            f"{time:.6f}".rstrip("0") if time % 1 else f"{int(time):04d}",
             *(f"{v:.6g}" for v in box),
             action_id,
             repr(float(score)),
@@ -147,15 +152,9 @@ def write_detections(path: Path, rows: Iterable[tuple]) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def default_cache() -> Path:

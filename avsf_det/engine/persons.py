@@ -13,7 +13,11 @@ from avsf_det.structures import Keyframe, Persons
 from detectors import CachedDetector, GivenBoxes, PersonDetector, build_detector
 
 BATCH = 8  # keyframes the detector is given at once
-MIN_IOU = 0.2  # of a person's boxes at neighbouring keyframes
+MIN_IOU = 0.2  # of a person's boxes at two keyframes
+# People who moved far are found by boxes made larger, by these shares of their size on each side, in turn
+# ("Hard to Track Objects with Irregular Motions and Similar Appearances?", arXiv 2211.14317: C-BIoU).
+BUFFERS = (0.0, 0.3, 0.5)
+MEMORY = 2.0  # seconds for which a person who is out of sight is remembered
 
 
 def open_detector(model: str, weights: str = "", score_threshold: float | None = None) -> PersonDetector:
@@ -59,10 +63,10 @@ def find_persons(
     if isinstance(detector, GivenBoxes):
         on_progress(len(times))
         return detector.detect([Keyframe(path.stem, time) for time in times])
-    if cache:
-        detector = CachedDetector(detector, path, cache)
     found = []
     with VideoReader(path) as video:
+        if cache:
+            detector = CachedDetector(detector, path, cache)
         for start in range(0, len(times), BATCH):
             some = times[start : start + BATCH]
             images = video.frames_at(some)
@@ -71,30 +75,47 @@ def find_persons(
     return found
 
 
-def link_persons(persons: Sequence[Persons]) -> list[Persons]:
-    """Give persons ids that last: each is paired with the nearest earlier person by overlap, best pairs first.
+def link_persons(persons: Sequence[Persons], times: Sequence[float], cuts: Sequence[float] = ()) -> list[Persons]:
+    """Give persons ids that last: each is paired with the nearest one seen lately by overlap, best pairs first.
 
     Args:
-        persons: of ascending keyframes; persons that have ids keep theirs.
+        persons: of each keyframe; persons that have ids keep theirs.
+        times: seconds of the keyframes, ascending.
+        cuts: seconds at which new shots begin; nobody is taken for someone of another shot.
     """
-    linked, previous, unused = [], Persons.none(), 0
-    for found in persons:
-        if len(found) == 0 or (found.ids >= 0).all():
-            unused = max(unused, *(found.ids + 1), 0) if len(found) else unused
-            previous = found if len(found) else previous
-            linked.append(found)
-            continue
-        ids = np.full(len(found), -1)
-        overlap = iou(previous.boxes, found.boxes)
+    linked, boxes, ids, seen, unused = [], np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0), 0
+    for found, time in zip(persons, times):
+        shot = max((cut for cut in cuts if cut <= time), default=0.0)
+        recent = seen >= max(shot, time - MEMORY)
+        if (found.ids < 0).any():
+            found = found.replace(ids=_matched_ids(boxes[recent], ids[recent], found.boxes, unused))
+        linked.append(found)
+        unused = max((unused, *(found.ids + 1)))
+        absent = recent & ~np.isin(ids, found.ids)
+        boxes, ids = np.concatenate((boxes[absent], found.boxes)), np.concatenate((ids[absent], found.ids))
+        seen = np.append(seen[absent], np.full(len(found), time))
+    return linked
+
+
+def _matched_ids(known: np.ndarray, known_ids: np.ndarray, boxes: np.ndarray, unused: int) -> np.ndarray:
+    """(N,) ids of (N, 4) boxes: those of the (M, 4) known ones that they fit best, and for the rest new ones."""
+    ids = np.full(len(boxes), -1)
+    for buffer in BUFFERS:
+        overlap = iou(_enlarged(known, buffer), _enlarged(boxes, buffer))
+        overlap[np.isin(known_ids, ids)] = overlap[:, ids >= 0] = -1
         while overlap.size and overlap.max() >= MIN_IOU:
             row, column = np.unravel_index(overlap.argmax(), overlap.shape)
-            ids[column] = previous.ids[row]
-            overlap[row], overlap[:, column] = -1, -1
-        for column in np.flatnonzero(ids < 0):
-            ids[column], unused = unused, unused + 1
-        previous = found.replace(ids=ids)
-        linked.append(previous)
-    return linked
+            ids[column] = known_ids[row]
+            overlap[row] = overlap[:, column] = -1
+    new = ids < 0
+    ids[new] = unused + np.arange(new.sum())
+    return ids
+
+
+def _enlarged(boxes: np.ndarray, share: float) -> np.ndarray:
+    """(N, 4) boxes with a share of their width and height added on each side."""
+    margin = share * (boxes[:, 2:] - boxes[:, :2])
+    return np.hstack((boxes[:, :2] - margin, boxes[:, 2:] + margin))
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class Predictor:
     def __init__(self, model: nn.Module, cfg: CfgNode, label_map: LabelMap, use_audio: bool = True) -> None:
         self.cfg, self.label_map, self.use_audio = cfg, label_map, use_audio
         self.device = choose_device(cfg.DEVICE)
-        self.model = model.to(self.device).eval()
+        self.model = model.to(self.device, memory_format=torch.channels_last_3d).eval()
         self.spec = ClipSpec.from_config(cfg, cfg.DATA.TEST_CROP_SIZE)
         self._collate = Collate.from_config(cfg, self.spec)
 
@@ -53,7 +53,7 @@ class Predictor:
         cfg = checkpoint_cfg(checkpoint, weights)
         override(cfg, overrides)
         model = build_model(cfg)
-        load_weights(model, checkpoint["model_state"])
+        load_all_weights(model, checkpoint, weights)
         return cls(model, cfg, checkpoint_label_map(checkpoint, weights), use_audio)
 
     @torch.no_grad()
@@ -122,6 +122,21 @@ def checkpoint_label_map(checkpoint: dict, path: str | Path) -> LabelMap:
     if not isinstance(checkpoint.get("label_map"), str):
         raise UserError(f"{path}: carries no label map; expected a checkpoint written by `avsf-det train`")
     return parse_label_map(checkpoint["label_map"], str(path))
+
+
+def load_all_weights(model: nn.Module, checkpoint: dict, path: str | Path) -> None:
+    """Fill a model with a checkpoint's weights, each of them.
+
+    Raises:
+        UserError: if they are those of another model.
+    """
+    report = load_weights(model, checkpoint["model_state"])
+    differing = report.initialised + report.mismatched + report.unused
+    if differing:
+        raise UserError(
+            f"{path}: weights of another model than the configured one: {report}, such as {differing[0]}; "
+            "take the configuration they were trained with"
+        )
 
 
 def _groups(items: Iterable, size: int) -> Iterable[list]:

@@ -21,7 +21,8 @@ from avsf_det.data.dataset import ActionDataset, Batch, Collate
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.engine.device import choose_device, seed_everything
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
-from avsf_det.engine.predictor import Predictor, checkpoint_label_map
+from avsf_det.engine.output import make_output
+from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
 from avsf_det.engine.schedule import base_lr, build_optimizer, lr_at
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
@@ -41,26 +42,34 @@ class Trainer:
     """
 
     def __init__(self, cfg: CfgNode) -> None:
-        self.output = Path(cfg.OUTPUT_DIR)
+        if not cfg.DETECTION.ENABLE:
+            raise UserError("DETECTION.ENABLE is False, but training is on boxes; expected True")
         self.dataset = AvaFolder.from_config(cfg)
+        self.output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR")
         cfg.MODEL.NUM_CLASSES = len(self.dataset.label_map)
         self.cfg = cfg
         self.device = choose_device(cfg.DEVICE)
         seed_everything(cfg.RNG_SEED)
-        self.model = build_model(cfg).to(self.device)
+        self.model = build_model(cfg).to(self.device, memory_format=torch.channels_last_3d)
         self.optimizer = build_optimizer(self.model, cfg)
         self.epoch = 0
+        self.last = last_checkpoint(self.output) if cfg.TRAIN.AUTO_RESUME else None
         self._start()
         self.samples, self.loader = self._load_data()
 
     def _start(self) -> None:
         """Take weights, and when resuming everything else, from a checkpoint."""
-        cfg = self.cfg
-        last = last_checkpoint(self.output) if cfg.TRAIN.AUTO_RESUME else None
+        cfg, last = self.cfg, self.last
         if last:
             checkpoint = load_checkpoint(last)
             check_label_map(checkpoint_label_map(checkpoint, last), self.dataset)
-            load_weights(self.model, checkpoint["model_state"])
+            method = checkpoint_cfg(checkpoint, last).SOLVER.OPTIMIZING_METHOD
+            if method != cfg.SOLVER.OPTIMIZING_METHOD:
+                raise UserError(
+                    f"{last}: SOLVER.OPTIMIZING_METHOD was {method!r}, is now {cfg.SOLVER.OPTIMIZING_METHOD!r}; choose "
+                    "another OUTPUT_DIR, or begin anew with TRAIN.AUTO_RESUME False"
+                )
+            load_all_weights(self.model, checkpoint, last)
             self.optimizer.load_state_dict(checkpoint["optimizer_state"])
             torch.set_rng_state(checkpoint["rng_state"])
             self.epoch = checkpoint["epoch"] + 1
@@ -119,7 +128,7 @@ class Trainer:
                 with open(self.output / "log.jsonl", "a", encoding="utf-8") as log:
                     log.write(json.dumps(record) + "\n")
                 self.epoch += 1
-        return last_checkpoint(self.output)
+        return self.last
 
     def _train_epoch(self, bar: tqdm) -> float:
         self.model.train()
@@ -154,8 +163,9 @@ class Trainer:
         return loss.item()
 
     def _save(self) -> None:
+        self.last = self.output / "checkpoints" / f"checkpoint_epoch_{self.epoch + 1:05d}.pyth"
         save_checkpoint(
-            self.output / "checkpoints" / f"checkpoint_epoch_{self.epoch + 1:05d}.pyth",
+            self.last,
             {
                 "epoch": self.epoch,
                 "model_state": self.model.state_dict(),

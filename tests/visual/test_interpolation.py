@@ -50,3 +50,19 @@ def test_at_and_between_keyframes_boxes_stay_between_theirs(t):
     keyframes = [someone(0.1, 5), someone(0.5, 5), someone(0.3, 5)]
     x = interpolate(TIMES, keyframes, t).boxes[0, 0]
     np.testing.assert_allclose(x, np.interp(t, TIMES, (0.1, 0.5, 0.3)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("t", "ids"), [(1.0, [5]), (1.19, [5]), (1.2, [6]), (1.9, [6]), (2.1, [6])])
+def test_before_a_cut_the_first_keyframe_is_shown_and_then_the_second(t, ids):
+    found = interpolate(TIMES[:2], [someone(0.2, 5), someone(0.6, 6)], t, cuts=[1.2])
+    assert found.ids.tolist() == ids
+
+
+def test_nobody_moves_over_a_cut():
+    found = interpolate(TIMES[:2], [someone(0.2, 5), someone(0.6, 5)], 1.4, cuts=[1.5])
+    np.testing.assert_allclose(found.boxes[0, 0], 0.2)
+
+
+@pytest.mark.parametrize("t", [0.8, 1.4, 2.2])
+def test_a_shot_without_a_keyframe_shows_nobody(t):
+    assert len(interpolate(TIMES[:2], [someone(0.2, 5)] * 2, t, cuts=[0.9, 1.3, 1.5, 2.1])) == 0

@@ -123,7 +123,7 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
     beat, phase = beats.phase(t)
     arc = np.sin(np.pi * phase)
     if motion == "clap":
-        hands = {side: (side * (0.012 + 0.17 * arc), 0.64 - drop) for side in (-1, 1)}
+        hands = {side: (side * (0.012 + 0.25 * arc), 0.66 - drop) for side in (-1, 1)}
     elif motion == "drum":
         for side in (-1, 1):
             struck = (beat % 2 == 0) == (side == 1)
@@ -134,9 +134,9 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
     elif motion == "mouth":
         hands[1] = (0.075, NECK - 0.015 - 0.04 * arc - drop)
     elif motion == "wave":
-        hands[-1] = (-0.2 + 0.13 * np.sin(2 * np.pi * (beat % 2 + phase) / 2), 0.99 - drop)
+        hands[-1] = (-0.22 + 0.15 * np.sin(2 * np.pi * (beat % 2 + phase) / 2), 1.07 - drop)
     elif motion == "carry":
-        hands = {side: (side * 0.12, 0.53 - drop) for side in (-1, 1)}
+        hands = {side: (side * 0.19, 0.53 - drop) for side in (-1, 1)}
     return hands
 
 
@@ -191,12 +191,13 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
         )
     elif motion == "mouth":
         x, y = right
-        canvas.limb([(x, y), (x - 0.035, y + 0.055)], 0.04, body.prop, body=False)
+        canvas.limb([(x + 0.03, y - 0.05), (x - 0.035, y + 0.055)], 0.05, body.prop, body=False)
+        canvas.limb([(x - 0.03, y + 0.045), (x - 0.04, y + 0.06)], 0.075, (235, 235, 235), body=False)
     elif motion == "carry":
         y = left[1]
-        corners = [(-0.13, y - 0.09), (0.13, y - 0.09), (0.13, y + 0.1), (-0.13, y + 0.1)]
-        canvas.polygon(corners, body.prop, body=False)
-        canvas.limb([(0.0, y - 0.09), (0.0, y + 0.1)], 0.02, (200, 180, 140), body=False)
+        corners = [(-0.18, y - 0.12), (0.18, y - 0.12), (0.18, y + 0.13), (-0.18, y + 0.13)]
+        canvas.polygon(corners, (196, 154, 96), body=False)
+        canvas.limb([(0.0, y - 0.12), (0.0, y + 0.13)], 0.04, (235, 215, 160), body=False)
 
 
 def draw_figure(

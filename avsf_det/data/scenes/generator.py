@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,7 @@ SAMPLE_RATES = (44100, 48000)
 SPLITS = ("train", "val", "test")
 BODIES = {"train": 60, "val": 20, "test": 20}
 """How many people, and as many places, each split has; no split shares any with another."""
+MIN_DURATION, MIN_SIDE = 3, 48
 EXCLUDED_SHARE = 0.02
 """Share of keyframes that the excluded timestamps name."""
 
@@ -65,8 +67,13 @@ def generate(
         progress: wraps (iterable, total) in a progress bar.
 
     Raises:
-        UserError: if `root` holds a dataset of another spec, or cannot be written.
+        UserError: if the scenes would be too small, or `root` holds a dataset of another spec or cannot be written.
     """
+    if spec.duration < MIN_DURATION or min(spec.width, spec.height) < MIN_SIDE:
+        raise UserError(
+            f"scenes of {spec.width}x{spec.height} pixels and {spec.duration} s: too small for people to act in; "
+            f"expected at least {MIN_SIDE}x{MIN_SIDE} pixels and {MIN_DURATION} s"
+        )
     root = Path(root)
     stamp = root / "scenes.json"
     wanted = json.dumps(asdict(spec), sort_keys=True)
@@ -79,12 +86,16 @@ def generate(
     except OSError as error:
         raise UserError(f"cannot write to {root}: {error.strerror}; choose another folder") from None
     jobs = [(split, number) for split in SPLITS for number in range(spec.scenes.get(split, 0))]
-    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count(), initializer=_leave_interrupts_to_parent) as pool:
         rows = pool.map(partial(_write_scene, root, spec), *zip(*jobs))
         rows = list(progress(rows, len(jobs)) if progress else rows)
     _write(root / "annotations" / "label_map.pbtxt", label_map().to_pbtxt())
     for split in SPLITS:
         _write_tables(root / "annotations", split, [r for job, r in zip(jobs, rows) if job[0] == split], spec.seed)
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _rng(seed: int, *place: int | str) -> np.random.Generator:
@@ -140,5 +151,8 @@ def _write_tables(folder: Path, split: str, scenes: list[list[tuple]], seed: int
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

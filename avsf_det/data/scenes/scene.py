@@ -92,7 +92,7 @@ class Scene:
         motions = [str(m) for m in rng.choice(list(MOTIONS), len(MOTIONS), replace=False, p=list(MOTIONS.values()))]
         if not sounds:
             motions = [m for m in motions if m not in SOUND_PAIRS] + ["none"]
-        count = int(rng.integers(2, 5))
+        count = int(rng.choice([2, 3, 4], p=[0.45, 0.4, 0.15]))
         slots = rng.permutation((np.arange(count) + 0.5 + rng.uniform(-0.25, 0.25, count)) / count)
         chosen = rng.choice(len(bodies), count, replace=False)
         if timing:
@@ -107,12 +107,12 @@ class Scene:
                     beats[activity.motion] = Beats.draw(rng, self.duration, period, 0.12)
             if timing and i < 2:
                 beats["bell"] = periods[i]
-            size = rng.uniform(0.55, 0.85) * self.height
+            size = rng.uniform(0.6, 0.92) * self.height
             actors.append(
                 Actor(
                     body=bodies[chosen[i]],
                     height=size,
-                    foot=self.height * rng.uniform(0.86, 0.97),
+                    foot=self.height * rng.uniform(0.92, 0.98),
                     facing=int(rng.choice((-1, 1))),
                     voice=float(rng.uniform()),
                     spans=self._plan(rng, motions[i], slots[i] * self.width, TIMING_PAIR[i % 2]),
@@ -145,14 +145,12 @@ class Scene:
         walking = first if motion in ("carry", "wave") else None
         edge = -0.1 * self.width if x < self.width / 2 else 1.1 * self.width
         kind = rng.choice(["stay", "enter", "leave", "change", "stroll"], p=[0.45, 0.17, 0.1, 0.16, 0.12])
+        turn = float(rng.choice(np.arange(1.5, self.duration - 1)))  # between keyframes, which are at whole seconds
         if kind == "enter":
-            arrival = float(rng.choice([2.5, 3.5]))
-            return Span(-1, arrival, "walk", walking, edge, x), Span(arrival, end, pose, first, x, x)
+            return Span(-1, turn, "walk", walking, edge, x), Span(turn, end, pose, first, x, x)
         if kind == "leave":
-            start = self.duration - float(rng.choice([2.5, 3.5]))
-            return Span(-1, start, pose, first, x, x), Span(start, end, "walk", walking, x, edge)
+            return Span(-1, turn, pose, first, x, x), Span(turn, end, "walk", walking, x, edge)
         if kind == "change":
-            turn = round(self.duration / 2) + 0.5
             return Span(-1, turn, pose, first, x, x), Span(turn, end, pose, second, x, x)
         if kind == "stroll" and not twins:
             return (Span(-1, end, "walk", walking, x, self.width - x + rng.uniform(-20, 20)),)

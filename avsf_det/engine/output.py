@@ -1,0 +1,42 @@
+"""The folder that results go to, and names in it that replace nothing they should not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import count
+from pathlib import Path
+
+from avsf_det.errors import UserError
+
+
+def make_output(folder: str | Path, setting: str) -> Path:
+    """Make a folder if need be, and see that files can be written there.
+
+    Args:
+        folder: where.
+        setting: the option or config key that names it, for the message.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); choose another folder with {setting}") from None
+    return folder
+
+
+def result_stem(video: Path, output: Path, taken: Collection[Path]) -> Path:
+    """The path without suffix of a video's results in `output`: the video's name, numbered if need be.
+
+    Args:
+        video: the file.
+        output: the folder.
+        taken: resolved files, such as inputs and the results of others, that no mp4 must replace.
+    """
+    names = (video.stem if number == 1 else f"{video.stem}_{number}" for number in count(1))
+    return next(output / name for name in names if (output / f"{name}.mp4").resolve() not in taken)
