@@ -111,7 +111,6 @@ def detect_videos(
             results[path] = detect_video(path, stem, predictor, detector, options, f"{number}/{len(videos)}")
         except UserError as error:
             failed[path] = str(error)
-            tqdm.write(f"left out: {error}")
     return results, failed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def find_persons(
 
 
 def link_persons(persons: Sequence[Persons], times: Sequence[float], cuts: Sequence[float] = ()) -> list[Persons]:
-    """Give persons ids that last: each is paired with the nearest one seen lately by overlap, best pairs first.
+    """Give persons ids that last: each is paired by overlap with someone seen lately, best pairs first.
 
     Args:
         persons: of each keyframe; persons that have ids keep theirs.
@@ -88,7 +89,7 @@ def link_persons(persons: Sequence[Persons], times: Sequence[float], cuts: Seque
         shot = max((cut for cut in cuts if cut <= time), default=0.0)
         recent = seen >= max(shot, time - MEMORY)
         if (found.ids < 0).any():
-            found = found.replace(ids=_matched_ids(boxes[recent], ids[recent], found.boxes, unused))
+            found = found.replace(ids=_matched_ids(boxes[recent], ids[recent], seen[recent], found.boxes, unused))
         linked.append(found)
         unused = max((unused, *(found.ids + 1)))
         absent = recent & ~np.isin(ids, found.ids)
@@ -97,15 +98,21 @@ def link_persons(persons: Sequence[Persons], times: Sequence[float], cuts: Seque
     return linked
 
 
-def _matched_ids(known: np.ndarray, known_ids: np.ndarray, boxes: np.ndarray, unused: int) -> np.ndarray:
-    """(N,) ids of (N, 4) boxes: those of the (M, 4) known ones that they fit best, and for the rest new ones."""
+def _matched_ids(
+    known: np.ndarray, known_ids: np.ndarray, seen: np.ndarray, boxes: np.ndarray, unused: int
+) -> np.ndarray:
+    """(N,) ids of (N, 4) boxes: those of the (M, 4) known ones that they fit best, and for the rest new ones.
+
+    Those seen last come first, as in DeepSORT's matching cascade (arXiv 1703.07402, section 2.3).
+    """
     ids = np.full(len(boxes), -1)
-    for buffer in BUFFERS:
-        overlap = iou(_enlarged(known, buffer), _enlarged(boxes, buffer))
-        overlap[np.isin(known_ids, ids)] = overlap[:, ids >= 0] = -1
+    for buffer, time in product(BUFFERS, np.unique(seen)[::-1]):
+        rows = np.flatnonzero((seen == time) & ~np.isin(known_ids, ids))
+        overlap = iou(_enlarged(known[rows], buffer), _enlarged(boxes, buffer))
+        overlap[:, ids >= 0] = -1
         while overlap.size and overlap.max() >= MIN_IOU:
             row, column = np.unravel_index(overlap.argmax(), overlap.shape)
-            ids[column] = known_ids[row]
+            ids[column] = known_ids[rows[row]]
             overlap[row] = overlap[:, column] = -1
     new = ids < 0
     ids[new] = unused + np.arange(new.sum())

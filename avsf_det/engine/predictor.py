@@ -54,7 +54,13 @@ class Predictor:
         override(cfg, overrides)
         model = build_model(cfg)
         load_all_weights(model, checkpoint, weights)
-        return cls(model, cfg, checkpoint_label_map(checkpoint, weights), use_audio)
+        label_map = checkpoint_label_map(checkpoint, weights)
+        if len(label_map) != cfg.MODEL.NUM_CLASSES:
+            raise UserError(
+                f"{weights}: its label map has {len(label_map)} classes and its model {cfg.MODEL.NUM_CLASSES}; "
+                "expected a checkpoint written by `avsf-det train`"
+            )
+        return cls(model, cfg, label_map, use_audio)
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:

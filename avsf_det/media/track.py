@@ -13,8 +13,8 @@ from av.stream import Discard, Disposition
 
 from avsf_det.errors import UserError
 
-# What FFmpeg opens although it is no video: text drawn as ANSI art, and lists of other files.
-_NO_VIDEO_FORMATS = ("tty", "concat", "hls")
+# What FFmpeg opens although it is no video: text drawn as ANSI art, lists of other files, and pictures.
+_NO_VIDEO_FORMATS = ("tty", "concat", "hls", "image2", "ico")
 # A seek that lands late is tried again this many seconds earlier, then twice as many, and so on.
 _FIRST_BACKOFF = 1.0
 # Time stamps that go back by this many seconds or more start anew, as in files joined end to end; time goes on.

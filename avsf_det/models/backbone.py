@@ -30,7 +30,7 @@ DEPTHS = {
 }
 JUNCTIONS = ("pool1", "res2", "res3", "res4")  # the pathways meet after these
 AUDIO_DOWNSAMPLING = (1, 1, 2, 4)  # audio frames of the input per frame at each junction
-STRIDES = (1, 2, 2, 2)  # of res2..res5: of visual height and width, of audio time and mel
+STRIDES = (1, 2, 2, 2)  # of res2..res5: of visual height and width in classification, of audio time and mel
 SLOW_TEMPORAL_KERNELS = (1, 1, 3, 3)  # of res2..res5
 FAST_TEMPORAL_KERNEL = 3
 TF_STAGES = 2  # res2 and res3 of Audio have time-frequency blocks, res4 and res5 plain ones
@@ -78,8 +78,8 @@ class AVSlowFastBackbone(nn.Module):
         fusion_kernel: size of the Fast→Slow convolution in Fast frames: 5 in 4x16 models, 7 in 8x8 ones.
         fusion_channel_ratio: channels of Fast→Slow per Fast channel.
         fast_junctions: where Fast joins Slow, out of `JUNCTIONS`.
-        res5_stride: spatial stride of the visual res5; 1 for detection, together with a dilation of 2.
-        res5_dilation: spatial dilation of the visual res5.
+        spatial_strides: of the visual res2..res5; (1, 2, 2, 1) for detection, together with
+        spatial_dilations: of the visual res2..res5; (1, 1, 1, 2) for detection.
         audio: the Audio pathway; None makes it a plain SlowFast.
         drop_pathway: which clips lose their sound in training; None is the default `DropPathway()`.
 
@@ -99,13 +99,16 @@ class AVSlowFastBackbone(nn.Module):
         fusion_kernel: int = 5,
         fusion_channel_ratio: int = 2,
         fast_junctions: Sequence[str] = JUNCTIONS,
-        res5_stride: int = 2,
-        res5_dilation: int = 1,
+        spatial_strides: Sequence[int] = STRIDES,
+        spatial_dilations: Sequence[int] = (1, 1, 1, 1),
         audio: AudioPathway | None = None,
         drop_pathway: DropPathway | None = None,
     ) -> None:
         super().__init__()
         _check(depth, fast_junctions, audio)
+        if not len(spatial_strides) == len(spatial_dilations) == len(STRIDES):
+            got = f"{len(spatial_strides)} and {len(spatial_dilations)}"
+            raise ValueError(f"SPATIAL_STRIDES and SPATIAL_DILATIONS: got {got} numbers, expected 4 each")
         self.alpha = alpha
         self.audio = audio
         self.drop_pathway = drop_pathway or DropPathway()
@@ -130,8 +133,7 @@ class AVSlowFastBackbone(nn.Module):
                 fuse = NoFusion(channels)
             self.add_module(f"s{k + 1}_fuse", fuse)
 
-            stride, dilation = (res5_stride, res5_dilation) if k == 3 else (STRIDES[k], 1)
-            visual_chain = partial(_visual_chain, depth, k, stride=stride, dilation=dilation)
+            visual_chain = partial(_visual_chain, depth, k, stride=spatial_strides[k], dilation=spatial_dilations[k])
             slow = visual_chain(fuse.slow_channels, inner.slow, SLOW_TEMPORAL_KERNELS[k])
             fast = visual_chain(channels.fast, inner.fast, FAST_TEMPORAL_KERNEL)
             sound = _audio_chain(audio, k, channels.audio, inner.audio) if audio else None

@@ -62,9 +62,6 @@ MODELS = {"AVSlowFast": build_avslowfast, "SlowFast": build_slowfast}
 def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway | None) -> AVSlowFast:
     resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
     _check_frames(cfg, audio)
-    if cfg.DETECTION.SPATIAL_SCALE_FACTOR not in (16, 32):
-        raise ValueError(f"DETECTION.SPATIAL_SCALE_FACTOR: got {cfg.DETECTION.SPATIAL_SCALE_FACTOR}, expected 16 or 32")
-    dilated = cfg.DETECTION.ENABLE and cfg.DETECTION.SPATIAL_SCALE_FACTOR == 16
     backbone = AVSlowFastBackbone(
         depth=resnet.DEPTH,
         width=resnet.WIDTH_PER_GROUP,
@@ -73,8 +70,8 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
         fusion_kernel=slowfast.FUSION_KERNEL_SZ,
         fusion_channel_ratio=slowfast.FUSION_CONV_CHANNEL_RATIO,
         fast_junctions=_junctions(slowfast.FS_FUSION),
-        res5_stride=1 if dilated else 2,
-        res5_dilation=2 if dilated else 1,
+        spatial_strides=resnet.SPATIAL_STRIDES,
+        spatial_dilations=resnet.SPATIAL_DILATIONS,
         audio=audio,
         drop_pathway=drop_pathway,
     )
@@ -84,11 +81,12 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
 
 
 def _build_head(cfg: CfgNode, channels: Pathways) -> nn.Module:
+    cell = 4 * math.prod(cfg.RESNET.SPATIAL_STRIDES)  # pixels of the clip; conv1 and pool1 have a stride of 2 each
     if cfg.DETECTION.ENABLE:
         return RoIHead(
             channels,
             cfg.MODEL.NUM_CLASSES,
-            spatial_scale=1 / cfg.DETECTION.SPATIAL_SCALE_FACTOR,
+            spatial_scale=1 / cell,
             resolution=cfg.DETECTION.ROI_XFORM_RESOLUTION,
             aligned=cfg.DETECTION.ALIGNED,
             dropout=cfg.MODEL.DROPOUT_RATE,
@@ -96,7 +94,7 @@ def _build_head(cfg: CfgNode, channels: Pathways) -> nn.Module:
     return ClassificationHead(
         channels,
         cfg.MODEL.NUM_CLASSES,
-        pool_size=math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32) or None,
+        pool_size=math.ceil(cfg.DATA.TRAIN_CROP_SIZE / cell) or None,
         activation=cfg.MODEL.HEAD_ACT,
         dropout=cfg.MODEL.DROPOUT_RATE,
     )

@@ -23,6 +23,8 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.RESNET.DEPTH = 50  # of Slow and Fast: 18, 34, 50 or 101
     cfg.RESNET.WIDTH_PER_GROUP = 64  # Slow channels after conv1; every other width follows from it
     cfg.RESNET.ZERO_INIT_FINAL_BN = True  # each residual block starts as its shortcut
+    cfg.RESNET.SPATIAL_STRIDES = [1, 2, 2, 1]  # of the visual res2..res5; [1, 2, 2, 2] for classification
+    cfg.RESNET.SPATIAL_DILATIONS = [1, 1, 1, 2]  # of the visual res2..res5; [1, 1, 1, 1] for classification
     cfg.RESNET.AUDIO_DEPTH = 50  # of Audio: 18, 34, 50 or 101
     cfg.RESNET.AUDIO_TRANS_FUNC = "tf_bottleneck_transform_v1"  # blocks of Audio's res2 and res3; or ..._v2
 
@@ -45,6 +47,5 @@ def add_model_defaults(cfg: CfgNode) -> None:
 
     cfg.DETECTION = node()
     cfg.DETECTION.ENABLE = True  # score the actions of each box; otherwise those of the whole clip
-    cfg.DETECTION.SPATIAL_SCALE_FACTOR = 16  # pixels per feature map cell; 16: res5 is dilated, 32: res5 has a stride
     cfg.DETECTION.ROI_XFORM_RESOLUTION = 7  # cells that RoIAlign makes of a box along each side
     cfg.DETECTION.ALIGNED = True  # RoIAlign shifts boxes by half a pixel; False for models converted from Caffe2

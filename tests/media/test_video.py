@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from avsf_det.errors import UserError
 from avsf_det.media import VideoReader, probe
@@ -47,6 +48,14 @@ def test_what_is_no_video_is_told_in_one_line(tmp_path, content, said):
         probe(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "ico"])
+def test_a_picture_is_no_video(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    Image.new("RGB", (64, 48)).save(path)
+    with pytest.raises(UserError, match="not a video"):
+        probe(path)
 
 
 def test_missing_file_and_folder(tmp_path):

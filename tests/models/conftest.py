@@ -19,7 +19,8 @@ def make_model():
 
     def make(sound=True, **changes):
         audio = AudioPathway(depth=18, alpha=8, fusion_channels=8) if sound else None
-        arguments = {"depth": 18, "width": 8, "alpha": 2, "beta_inv": 2, "res5_stride": 1, "res5_dilation": 2}
+        arguments = {"depth": 18, "width": 8, "alpha": 2, "beta_inv": 2}
+        arguments |= {"spatial_strides": (1, 2, 2, 1), "spatial_dilations": (1, 1, 1, 2)}
         torch.manual_seed(0)
         backbone = AVSlowFastBackbone(**{**arguments, "audio": audio, **changes})
         model = AVSlowFast(backbone, RoIHead(backbone.channels, num_classes=5))

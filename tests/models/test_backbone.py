@@ -54,7 +54,12 @@ def test_clips_of_a_batch_do_not_see_each_other(make_model, clips, stream):
 def test_small_clips_of_many_sizes(slow_frames, fast_frames, size, audio_frames, mels):
     audio = AudioPathway(depth=18, alpha=audio_frames // slow_frames)
     backbone = AVSlowFastBackbone(
-        18, width=4, alpha=fast_frames // slow_frames, res5_stride=1, res5_dilation=2, audio=audio
+        18,
+        width=4,
+        alpha=fast_frames // slow_frames,
+        spatial_strides=(1, 2, 2, 1),
+        spatial_dilations=(1, 1, 1, 2),
+        audio=audio,
     ).eval()
     features = backbone(
         torch.rand(1, 3, slow_frames, size, size),

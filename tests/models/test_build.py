@@ -34,7 +34,9 @@ def test_slowfast_has_no_audio_pathway():
 
 
 def test_without_detection_the_whole_clip_is_classified():
-    model = build_model(config("DETECTION.ENABLE", False, "MODEL.NUM_CLASSES", 7))
+    model = build_model(
+        config("DETECTION.ENABLE", False, "MODEL.NUM_CLASSES", 7, "RESNET.SPATIAL_STRIDES", [1, 2, 2, 2])
+    )
     assert isinstance(model.head, ClassificationHead) and model.head.pool_size == 7
     assert model(torch.rand(2, 3, 4, 32, 32), torch.rand(2, 3, 32, 32, 32)).shape == (2, 7)
 
@@ -61,7 +63,7 @@ def test_keys_reach_the_model():
         (["RESNET.DEPTH", 20], "depth: got 20"),
         (["SLOWFAST.ALPHA", 5], "NUM_FRAMES: got 32, expected a multiple of SLOWFAST.ALPHA 5"),
         (["SLOWFAST.AU_ALPHA", 16], "AU_ALPHA: got 16, expected DATA.AUDIO_FRAME_NUM 128 / Slow frames 4"),
-        (["DETECTION.SPATIAL_SCALE_FACTOR", 8], "expected 16 or 32"),
+        (["RESNET.SPATIAL_STRIDES", [1, 2, 2]], "SPATIAL_DILATIONS: got 3 and 4 numbers, expected 4 each"),
         (["DETECTION.ENABLE", False, "MODEL.HEAD_ACT", "relu"], "got 'relu', expected one of softmax, sigmoid"),
     ],
 )

@@ -65,7 +65,9 @@ def released_avslowfast():
 
 
 def ava_slowfast():
-    backbone = AVSlowFastBackbone(alpha=4, fusion_kernel=7, res5_stride=1, res5_dilation=2)
+    backbone = AVSlowFastBackbone(
+        alpha=4, fusion_kernel=7, spatial_strides=(1, 2, 2, 1), spatial_dilations=(1, 1, 1, 2)
+    )
     return AVSlowFast(backbone, RoIHead(backbone.channels, 80, aligned=False))
 
 

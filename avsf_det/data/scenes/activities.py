@@ -39,8 +39,8 @@ ACTIVITIES = {
         Activity("play a drum", "drum", "drum", (0.25, 0.5)),
         Activity("mime a drum", "drum", None, (0.25, 0.5)),
         Activity("eat", "mouth", "crunch", (0.25, 0.5)),
-        Activity("ring a bell", "bell", "bell", (0.45, 1.1)),
-        Activity("swing a mute bell", "bell", None, (0.45, 1.1)),
+        Activity("ring a bell", "bell", "bell", (0.32, 0.42)),
+        Activity("swing a mute bell", "bell", None, (0.32, 0.42)),
         Activity("clap", "clap", "clap", (0.4, 0.8)),
         Activity("mime a clap", "clap", None, (0.4, 0.8)),
         Activity("talk", "mouth", "voice", (0.25, 0.5)),
@@ -56,7 +56,10 @@ SOUND_PAIRS = {
 """Motion -> the two classes that look the same and differ in sound: whether it is heard at all tells them apart."""
 
 TIMING_PAIR = ("ring a bell", "swing a mute bell")
-"""Two people always swing bells together and one bell is heard: only timing tells whose."""
+"""Two people swing bells by turns and one bell is heard: only timing tells whose."""
+
+REST = 1.0
+"""Seconds: after a longer pause between beats the hands have rested, and the next beat makes no sound."""
 
 GROUPS = {
     "PERSON_MOVEMENT": POSES,
@@ -88,6 +91,25 @@ class Beats:
         count = int(duration / period / (1 - jitter)) + 4
         gaps = period * rng.uniform(1 - jitter, 1 + jitter, count)
         return cls(np.cumsum(gaps) - period * (1 + rng.uniform()))
+
+    @classmethod
+    def take_turns(cls, rng: np.random.Generator, duration: float, period: tuple[float, float]) -> tuple[Beats, Beats]:
+        """The beats of two people who take turns, three or four swings each."""
+        turns, t, who = ([], []), -rng.uniform(0, 2), 0
+        while t < duration + 1:
+            swings = np.cumsum(np.full(rng.integers(3, 5), rng.uniform(*period)))
+            turns[who].extend([t, *(t + swings)])
+            t, who = t + swings[-1] + rng.uniform(0.05, 0.15), 1 - who
+        return tuple(cls(np.array([-9.0, *times, duration + 9.0])) for times in turns)
+
+    def sounding(self) -> np.ndarray:
+        """(n,) the times that end a swing."""
+        return self.times[1:][np.diff(self.times) <= REST]
+
+    def swing(self, t: float) -> float:
+        """How far out the hands are at `t`: 0 at each beat and in rests, 1 half way between beats."""
+        i, phase = self.phase(t)
+        return float(np.sin(np.pi * phase)) if self.times[i + 1] - self.times[i] <= REST else 0.0
 
     def phase(self, t: float) -> tuple[int, float]:
         """The number of the last beat before `t`, and how far `t` is on the way to the next, 0..1."""

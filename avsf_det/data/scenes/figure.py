@@ -121,7 +121,7 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
     if motion is None:
         return hands
     beat, phase = beats.phase(t)
-    arc = np.sin(np.pi * phase)
+    arc = beats.swing(t)
     if motion == "clap":
         hands = {side: (side * (0.012 + 0.25 * arc), 0.66 - drop) for side in (-1, 1)}
     elif motion == "drum":
@@ -240,7 +240,7 @@ def draw_figure(
         body.shirt,
     )
     canvas.limb([(sway, shoulder), (sway, NECK + 0.02 - drop)], 0.06, body.skin)
-    mouth = np.sin(np.pi * beats.phase(t)[1]) if motion == "mouth" else 0.0
+    mouth = beats.swing(t) if motion == "mouth" else 0.0
     _head(canvas, body, (sway, NECK + body.head - drop), mouth)
     hands = _hands(motion, beats, t, walk, drop)
     if motion in ("drum", "carry"):
@@ -250,7 +250,7 @@ def draw_figure(
         elbow, hands[side] = _elbow(start, hands[side], side)
         canvas.limb([start, elbow], 0.062 * body.build, body.shirt)
         canvas.limb([elbow, hands[side]], 0.05 * body.build, body.skin)
-        canvas.ellipse(hands[side], (0.03, 0.03), body.skin)
+        canvas.ellipse(hands[side], (0.042, 0.042), body.skin)
     if motion in ("bell", "mouth"):
         _props(canvas, body, motion, hands, drop)
     return np.array(canvas.extent, dtype=np.float64)

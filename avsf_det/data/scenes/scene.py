@@ -97,7 +97,7 @@ class Scene:
         chosen = rng.choice(len(bodies), count, replace=False)
         if timing:
             motions = ["bell", "bell", *motions]
-            periods = self._bell_periods(rng)
+            turns = Beats.take_turns(rng, self.duration, ACTIVITIES["ring a bell"].period)
         actors = []
         for i in range(count):
             beats = {}
@@ -106,7 +106,7 @@ class Scene:
                     period = rng.uniform(*activity.period)
                     beats[activity.motion] = Beats.draw(rng, self.duration, period, 0.12)
             if timing and i < 2:
-                beats["bell"] = periods[i]
+                beats["bell"] = turns[i]
             size = rng.uniform(0.6, 0.92) * self.height
             actors.append(
                 Actor(
@@ -120,16 +120,6 @@ class Scene:
                 )
             )
         return sorted(actors, key=lambda actor: actor.foot)
-
-    def _bell_periods(self, rng: np.random.Generator) -> list[Beats]:
-        """Beats of the bell that is heard and of the mute one: a different rate, or the same out of step."""
-        low, high = ACTIVITIES["ring a bell"].period
-        if rng.uniform() < 0.6:
-            pair = [rng.uniform(low, 0.6), rng.uniform(0.85, high)]
-            return [Beats.draw(rng, self.duration, p, 0.08) for p in rng.permutation(pair)]
-        heard = Beats.draw(rng, self.duration, rng.uniform(0.8, high), 0.08)
-        middles = (heard.times[:-1] + heard.times[1:]) / 2
-        return [heard, Beats(np.concatenate([[2 * heard.times[0] - middles[0]], middles]))]
 
     def _plan(self, rng: np.random.Generator, motion: str, x: float, bell: str) -> tuple[Span, ...]:
         """The spans of a person whose place is at `x` and whose motion is `motion`."""
@@ -198,7 +188,7 @@ class Scene:
                 if activity is None or activity.sound is None:
                     continue
                 pan = np.clip(2 * span.x0 / self.width - 1, -0.8, 0.8)
-                times = actor.beats[activity.motion].times
+                times = actor.beats[activity.motion].sounding()
                 chosen = times[(times >= max(span.start, 0)) & (times < span.end)]
                 events += [(float(t), activity.sound, gain, pan, actor.voice) for t in chosen]
         return mix(rng, rate, self.duration, sorted(events), rng.uniform(-42, -30))

@@ -141,7 +141,7 @@ def test_a_video_without_sound_is_written_as_such(monkeypatch, tmp_path, kind):
 
         def choice(self, options, *arguments, **kwargs):
             chosen = self._source.choice(options, *arguments, **kwargs)
-            return kind if chosen in ("sound", "silent", "none") else chosen
+            return kind if isinstance(chosen, str) and chosen in ("sound", "silent", "none") else chosen
 
         def __getattr__(self, name):
             return getattr(self._source, name)

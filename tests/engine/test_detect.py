@@ -1,0 +1,156 @@
+import csv
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos, keyframe_times
+from avsf_det.engine.persons import open_detector
+from avsf_det.engine.predictor import Predictor
+from avsf_det.errors import UserError
+from avsf_det.media.audio import AudioReader
+from avsf_det.media.video import VideoInfo, VideoReader, probe
+from avsf_det.media.writer import VideoWriter
+
+OPTIONS = DetectOptions(rate=1.0)
+INFO = VideoInfo("v", 4.0, 0.0, Fraction(25), 64, 48, 0, "h264", False, 0.0, 0.0, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def predictor(weights):
+    return Predictor.load(weights)
+
+
+@pytest.fixture(scope="module")
+def boxes(scenes):
+    return open_detector(str(scenes / "annotations" / "test_person_boxes.csv"))
+
+
+@pytest.fixture(scope="module")
+def video(scenes):
+    return scenes / "videos" / "test_0000.mp4"
+
+
+@pytest.fixture(scope="module")
+def detected(video, predictor, boxes, tmp_path_factory):
+    """The output folder and result of one scene."""
+    output = tmp_path_factory.mktemp("detect")
+    results, failed = detect_videos([video], output, predictor, boxes, OPTIONS)
+    assert not failed
+    return output, results[video]
+
+
+def test_an_mp4_a_csv_and_a_picture_and_nothing_else_come_out(detected):
+    output, result = detected
+    assert sorted(path.name for path in output.iterdir()) == ["test_0000.csv", "test_0000.mp4", "test_0000.png"]
+    assert result.keyframes == 4 and result.busy_keyframes >= 2 and result.persons >= 2
+    assert f"{result.persons} persons" in result.summary()
+    with Image.open(result.timeline) as page:
+        assert page.width > 500
+
+
+def test_the_video_is_as_long_as_the_input_and_has_boxes_and_a_lane_with_sound_added(detected, video):
+    _, result = detected
+    before, after = probe(video), probe(result.video)
+    assert after.duration == pytest.approx(before.duration, abs=float(1 / before.fps))
+    assert after.width == before.width and after.height >= before.height + 36 and after.has_audio == before.has_audio
+    with VideoReader(video) as one, VideoReader(result.video) as other:
+        times = np.arange(1, 4, 0.5)
+        difference = np.abs(other.frames_at(times)[:, : before.height].astype(int) - one.frames_at(times))
+        assert len(list(one.frames())) == len(list(other.frames()))
+    assert (difference.max(axis=3) > 60).mean() > 0.01
+
+
+def test_the_sound_is_still_in_sync(detected, video):
+    _, result = detected
+    one, other = (AudioReader(path).read(0, 4) for path in (video, result.video))
+    correlation = np.fft.irfft(np.fft.rfft(one, 2 * len(one)).conj() * np.fft.rfft(other, 2 * len(one)))
+    lag = int(correlation.argmax())
+    assert min(lag, len(correlation) - lag) <= 16  # of 16000 a second
+    assert correlation.max() > 0.9 * np.square(one).sum()
+
+
+def test_the_csv_has_avas_rows_for_every_person_and_action(detected, predictor):
+    _, result = detected
+    with open(result.csv, newline="") as file:
+        rows = list(csv.reader(file))
+    assert {len(row) for row in rows} == {8} and {row[0] for row in rows} == {"test_0000"}
+    assert {row[1] for row in rows} <= {"0000", "0001", "0002", "0003"}
+    assert {int(row[6]) for row in rows} == set(predictor.label_map.ids)
+    assert all(0 <= float(row[7]) <= 1 for row in rows)
+    assert len(rows) == len({tuple(row[:6]) for row in rows}) * len(predictor.label_map)
+
+
+def test_the_same_input_gives_the_same_output(detected, video, predictor, boxes, tmp_path):
+    _, result = detected
+    again = detect_videos([video], tmp_path, predictor, boxes, OPTIONS)[0][video]
+    assert again.csv.read_bytes() == result.csv.read_bytes()
+    assert again.timeline.read_bytes() == result.timeline.read_bytes()
+
+
+def test_nobody_found_is_said_and_everything_is_written_all_the_same(predictor, boxes, tmp_path, caplog):
+    with VideoWriter(tmp_path / "empty.mp4", 64, 48, 10) as writer:
+        for n in range(15):
+            writer.write(np.full((48, 64, 3), 90, np.uint8), n / 10)
+    results, failed = detect_videos([tmp_path / "empty.mp4"], tmp_path / "out", predictor, boxes, OPTIONS)
+    (result,) = results.values()
+    assert not failed and result.summary().startswith("no person found in 2 keyframes")
+    assert result.csv.read_text() == "" and result.timeline.is_file()
+    assert probe(result.video).duration == pytest.approx(1.5, abs=0.1)
+    assert "no boxes for video 'empty'" in caplog.text
+
+
+def test_inputs_of_one_name_and_inputs_in_the_output_folder_are_all_kept(video, predictor, boxes, tmp_path):
+    paths = [tmp_path / "x" / "a.mp4", tmp_path / "y" / "a.mp4", tmp_path / "a.mp4"]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(video.read_bytes())
+    results, failed = detect_videos(paths, tmp_path, predictor, boxes, OPTIONS)
+    assert not failed and len({result.video for result in results.values()}) == 3
+    assert all(path.read_bytes() == video.read_bytes() for path in paths)
+    assert all(result.video.with_suffix(".csv").is_file() for result in results.values())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interruption_leaves_no_part_of_a_file(video, predictor, boxes, tmp_path, monkeypatch, error):
+    write, frames = VideoWriter.write, []
+
+    def interrupted(self, image, time):
+        frames.append(time)
+        if len(frames) > 20:
+            raise error
+        write(self, image, time)
+
+    monkeypatch.setattr(VideoWriter, "write", interrupted)
+    with pytest.raises(error):
+        detect_videos([video], tmp_path, predictor, boxes, OPTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_means_its_videos_and_a_file_itself(tmp_path):
+    for name in ("b.MP4", "a.mkv", "notes.txt", "c.csv"):
+        (tmp_path / name).touch()
+    (tmp_path / "none").mkdir()
+    found = find_videos([tmp_path, tmp_path / "notes.txt", "missing.mp4"])
+    assert [path.name for path in found] == ["a.mkv", "b.MP4", "notes.txt", "missing.mp4"]
+    with pytest.raises(UserError, match="no video in this folder; known suffixes"):
+        find_videos([tmp_path / "none"])
+
+
+@given(st.floats(0.01, 50), st.floats(0, 1), st.sampled_from([0.5, 1.0, 2.0, 3.0, 7.7, 30.0]))
+def test_keyframes_are_where_the_picture_is(duration, share, rate):
+    start = share * duration * 0.99
+    times = keyframe_times(replace(INFO, duration=duration, picture_start=start), rate)
+    assert times and all(start <= t < duration for t in times)
+    np.testing.assert_allclose(np.diff(times), 1 / rate)
+    if duration - start > 1 / rate:
+        assert times[0] - start < 1 / rate + 1e-9 and duration - times[-1] <= 1 / rate + 1e-9
+
+
+def test_keyframes_of_a_plain_video():
+    assert keyframe_times(INFO, 1.0) == [0.0, 1.0, 2.0, 3.0]
+    assert keyframe_times(INFO, 0.1) == [0.0]

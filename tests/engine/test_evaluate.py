@@ -1,0 +1,129 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from ava_eval import InputError
+from ava_eval.label_map import LabelMap
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.engine.evaluate import (
+    check_label_map,
+    detection_rows,
+    evaluate_split,
+    evaluate_weights,
+    write_detections,
+)
+from avsf_det.engine.predictor import Predictor
+from avsf_det.errors import UserError
+from avsf_det.structures import Persons
+
+LABELS = LabelMap(ids=(3, 12), names=("stand", "clap"))
+
+
+@pytest.fixture
+def copy(scenes, tmp_path):
+    """A copy of the tiny scenes that may be written to."""
+    shutil.copytree(scenes, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+class Oracle(Predictor):
+    """Knows the labels: scores them 1 and all else 0."""
+
+    def score_video(self, path, times, persons, on_progress=lambda keyframes: None):
+        truth = {(k.video_id, k.time): k.persons for k in self.keyframes}
+        on_progress(len(times))
+        return [truth[path.stem, time].replace(scores=np.ones(len(truth[path.stem, time]))) for time in times]
+
+
+def test_rows_are_avas_with_every_action_of_every_person():
+    persons = Persons([[0.1, 0.2, 0.3, 1 / 3]], [0.9], actions=[[0.25, 1 / 3]])
+    assert detection_rows("v", [902.0], [persons], LABELS) == [
+        ("v", "0902", "0.1", "0.2", "0.3", "0.333333", 3, "0.25"),
+        ("v", "0902", "0.1", "0.2", "0.3", "0.333333", 12, repr(float(np.float32(1 / 3)))),
+    ]
+    assert len(detection_rows("v", [902.0], [persons], LABELS, threshold=0.3)) == 1
+    assert detection_rows("v", [1.0], [Persons.none()], LABELS) == []
+
+
+@pytest.mark.parametrize("time", [0.0, 0.5, 2.0, 1 / 3, 1234.567, 98765.433333, 20000 + 1 / 30, 1800.0])
+def test_times_keep_their_microseconds(time):
+    persons = Persons([[0, 0, 1, 1]], [1], actions=[[1, 1]])
+    written = detection_rows("v", [time], [persons], LABELS)[0][1]
+    assert float(written) == pytest.approx(time, abs=6e-7)
+
+
+def test_a_csv_is_written_whole_or_not_at_all(tmp_path):
+    write_detections(tmp_path / "new" / "d.csv", [("v", "0902", 0.5)])
+    assert (tmp_path / "new" / "d.csv").read_text() == "v,0902,0.5\n"
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*file/d.csv"):
+        write_detections(tmp_path / "file" / "d.csv", [])
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["d.csv"]
+
+
+def test_the_labels_themselves_score_1_with_known_boxes(weights, scenes, tmp_path):
+    dataset = AvaFolder(scenes)
+    oracle = Oracle.load(weights)
+    oracle.keyframes = dataset.keyframes("val")
+    result = evaluate_split(oracle, dataset, "val", tmp_path / "d.csv")
+    assert result.evaluation.mAP == 1.0 and result.failed == {}
+
+
+def test_weights_are_evaluated_on_the_dataset_they_were_trained_on(weights, tmp_path):
+    result = evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path)])
+    written = json.loads((tmp_path / "evaluation_val.json").read_text())
+    assert written["mAP"] == pytest.approx(result.evaluation.mAP) and 0 < written["mAP"] <= 1
+    assert result.detections == tmp_path / "detections_val.csv" and result.detections.stat().st_size
+    first = result.detections.read_bytes()
+    evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path)])
+    assert result.detections.read_bytes() == first
+    evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path), "DATA.EVAL_SPLIT", "test"], use_audio=False)
+    assert {path.name for path in tmp_path.glob("*.csv")} == {"detections_val.csv", "detections_test_silent.csv"}
+
+
+def test_boxes_of_a_csv_are_scored_above_the_threshold(weights, scenes, tmp_path):
+    rows = (scenes / "annotations" / "val_person_boxes.csv").read_text().splitlines()
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("".join(row.rpartition(",")[0] + (",0.9\n" if i else ",0.7\n") for i, row in enumerate(rows)))
+    settings = ["OUTPUT_DIR", str(tmp_path), "DETECTOR.MODEL", str(boxes)]
+    result = evaluate_weights(weights, settings)
+    places = {line.rsplit(",", 2)[0] for line in result.detections.read_text().splitlines()}
+    excluded = (scenes / "annotations" / "val_excluded_timestamps.csv").read_text().split()
+    assert len(places) == sum(",".join(row.split(",")[:2]) not in excluded for row in rows[1:])
+
+
+def test_a_video_that_cannot_be_read_is_told_and_the_others_are_done(weights, copy, tmp_path, caplog):
+    (copy / "videos" / "train_0001.mp4").write_bytes(b"no video")
+    settings = ["OUTPUT_DIR", str(tmp_path), "DATA.ROOT", str(copy), "DATA.EVAL_SPLIT", "train"]
+    result = evaluate_weights(weights, settings)
+    assert list(result.failed) == ["train_0001"] and "train_0001.mp4: not a video" in caplog.text
+    assert {line.split(",")[0] for line in result.detections.read_text().splitlines()} == {"train_0000", "train_0002"}
+
+
+def test_a_bad_row_of_the_ground_truth_is_told_before_anything_is_computed(weights, copy, tmp_path, monkeypatch):
+    with open(copy / "annotations" / "val.csv", "a") as file:
+        file.write("val_0000,soon,0,0,1,1,1,1\n")
+    monkeypatch.setattr(Predictor, "score_video", lambda *_: pytest.fail("computed"))
+    with pytest.raises(InputError, match=r"val.csv:\d+: the timestamp is 'soon'"):
+        evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path), "DATA.ROOT", str(copy)])
+
+
+@pytest.mark.parametrize(
+    ("ids", "names", "difference"),
+    [
+        ((3, 12), ("stand", "slap"), "id 12 is 'clap' there and 'slap' in"),
+        ((3,), ("stand",), "id 12 is 'clap' there and None in"),
+        ((1, 3, 12), ("run", "stand", "clap"), "id 1 is None there and 'run' in"),
+    ],
+)
+def test_another_label_map_is_refused_with_the_first_difference(copy, ids, names, difference):
+    (copy / "annotations" / "label_map.pbtxt").write_text(LabelMap(ids=ids, names=names).to_pbtxt())
+    with pytest.raises(UserError, match=difference):
+        check_label_map(LABELS, AvaFolder(copy))
+
+
+def test_the_order_of_a_label_map_does_not_matter(copy):
+    (copy / "annotations" / "label_map.pbtxt").write_text(LabelMap(ids=(12, 3), names=("clap", "stand")).to_pbtxt())
+    check_label_map(LABELS, AvaFolder(copy))

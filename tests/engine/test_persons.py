@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avsf_det.engine.persons import BATCH, find_persons, iou, link_persons, open_detector
+from avsf_det.errors import UserError
+from avsf_det.structures import Persons
+
+
+def at(*lefts, ids=None):
+    """Persons 0.2 wide whose boxes begin at `lefts`."""
+    return Persons([[x, 0.1, x + 0.2, 0.9] for x in lefts], np.ones(len(lefts)), ids)
+
+
+def linked(*persons, step=0.5, cuts=()):
+    times = [number * step for number in range(len(persons))]
+    return [found.ids.tolist() for found in link_persons(persons, times, cuts)]
+
+
+def test_people_keep_their_ids_as_they_move_and_swap_places_in_the_list():
+    assert linked(at(0.1, 0.6), at(0.58, 0.13), at(0.16, 0.55)) == [[0, 1], [1, 0], [0, 1]]
+
+
+def test_who_comes_gets_a_new_id_that_nobody_had():
+    assert linked(at(0.1), at(0.1, 0.7), at(0.7), at(0.7, 0.4)) == [[0], [0, 1], [1], [1, 2]]
+
+
+def test_the_best_overlap_goes_first():
+    assert linked(at(0.10), at(0.15, 0.11)) == [[0], [1, 0]]
+
+
+def test_nobody_at_a_keyframe_does_not_break_a_track():
+    assert linked(at(0.1), Persons.none(), at(0.12)) == [[0], [], [0]]
+    assert linked(Persons.none()) == [[]]
+
+
+def test_who_is_missed_for_a_moment_is_known_again_but_not_much_later_nor_in_another_shot():
+    missed = at(0.1, 0.7), at(0.7), at(0.7, 0.12)
+    assert linked(*missed) == [[0, 1], [1], [1, 0]]
+    assert linked(*missed, cuts=[0.7]) == [[0, 1], [1], [2, 3]]
+    assert linked(at(0.1), Persons.none(), at(0.1), step=60) == [[0], [], [1]]
+
+
+def test_who_jumps_is_somebody_else():
+    assert linked(at(0.1), at(0.7)) == [[0], [1]]
+
+
+def test_ids_that_are_given_stay_and_new_ones_are_others():
+    assert linked(at(0.1, 0.6, ids=[7, 3]), at(0.12, 0.3)) == [[7, 3], [7, 8]]
+
+
+@given(st.lists(st.lists(st.floats(0, 0.8), max_size=5), max_size=6))
+def test_no_id_comes_twice_at_a_keyframe_and_boxes_stay(lefts):
+    persons = [at(*row) for row in lefts]
+    for before, after in zip(persons, link_persons(persons, range(len(persons)), []), strict=True):
+        assert len(set(after.ids.tolist())) == len(after) and (after.ids >= 0).all()
+        np.testing.assert_array_equal(after.boxes, before.boxes)
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=4))
+def test_iou_is_a_share_and_1_with_itself(boxes):
+    boxes = np.array([(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in boxes])
+    overlap = iou(boxes, boxes)
+    assert ((overlap >= 0) & (overlap <= 1 + 1e-9)).all()
+    np.testing.assert_allclose(overlap, overlap.T)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    np.testing.assert_allclose(np.diag(overlap)[areas > 1e-6], 1)
+
+
+def test_iou_of_known_boxes():
+    a, b = np.array([[0, 0, 0.2, 0.2]]), np.array([[0.1, 0, 0.3, 0.2], [0.5, 0.5, 0.6, 0.6]])
+    np.testing.assert_allclose(iou(a, b), [[1 / 3, 0]])
+
+
+class Bright:
+    """Finds as many persons as the mean grey level has tens, and counts the keyframes it is shown."""
+
+    identity = "bright"
+
+    def __init__(self):
+        self.sizes = []
+
+    def detect(self, frames):
+        self.sizes.append(len(frames))
+        return [at(*np.linspace(0, 0.8, int(frame.image.mean() // 10))) for frame in frames]
+
+
+def test_a_detector_is_shown_a_few_keyframes_at_once_and_with_a_cache_never_again(scenes, tmp_path):
+    video, times, done = scenes / "videos" / "val_0000.mp4", [i / 5 for i in range(11)], []
+    detector = Bright()
+    first = find_persons(video, times, detector, tmp_path / "cache", done.append)
+    assert detector.sizes == [BATCH, 11 - BATCH] and sum(done) == 11
+    again = find_persons(video, times, detector, tmp_path / "cache")
+    assert detector.sizes == [BATCH, 11 - BATCH]
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+
+
+def test_given_boxes_need_no_picture(tmp_path):
+    (tmp_path / "boxes.csv").write_text("film,1,0.1,0.1,0.5,0.9,,0.7\nfilm,1,0.5,0.1,0.9,0.9,,0.3\n")
+    detector = open_detector(str(tmp_path / "boxes.csv"), score_threshold=0.5)
+    found = find_persons(tmp_path / "film.mp4", [0.0, 1.0], detector)
+    assert [len(persons) for persons in found] == [0, 1]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_video_that_is_not_there_is_a_user_error(tmp_path, cached):
+    with pytest.raises(UserError, match=r"missing.mp4: cannot be opened"):
+        find_persons(tmp_path / "missing.mp4", [0.0], Bright(), tmp_path / "cache" if cached else None)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("yolo", "unknown detector 'yolo'; expected yolox, or a file: .onnx, .csv"),
+        ("missing.csv", "missing.csv: cannot be read"),
+        ("missing.onnx", "missing.onnx: no such weight file"),
+        ("missing.pth", "missing.pth: no such file"),
+        ("missing.yaml", "missing.yaml: neither a file nor a configuration"),
+    ],
+)
+def test_a_detector_that_cannot_be_made_is_named(model, message, monkeypatch, tmp_path):
+    if model.endswith((".pth", ".yaml")):
+        pytest.importorskip("detectron2")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        open_detector(model)

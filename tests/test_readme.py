@@ -1,0 +1,138 @@
+"""The README's commands work: `avsf-det` and `ava-eval` are run on tiny files in place of the ones that it names."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import ava_eval.cli
+import avsf_det.cli
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SET_UP = (".", "source", "pip", "git", "cd", "conda", "mamba", "apt-get", "sudo", "uv")  # of the reader's own machine
+TINY_DETECTOR = "SOLVER.MAX_ITER 2 SOLVER.IMS_PER_BATCH 1 SOLVER.STEPS () DATALOADER.NUM_WORKERS 0"
+
+
+def commands():
+    """The commands of the fenced blocks of shell, as lists of words; those joined by |, && or ; apart."""
+    found = []
+    for block in re.findall(r"^```(?:sh|bash|shell|console)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL):
+        lines = re.sub(r"\\\n| [<>]+ *\S+", " ", block).splitlines()
+        if any(line.startswith("$ ") for line in lines):
+            lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        for line in lines:
+            lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
+            lexer.whitespace_split = True
+            words = []
+            for word in [*lexer, ";"]:
+                if set(word) <= set("|&;"):
+                    found.append(words)
+                    words = []
+                elif words or not re.match(r"\w+=", word):
+                    words.append(word)
+    return [words for words in found if words]
+
+
+COMMANDS = commands()
+
+
+def of(*names):
+    return [words[1:] for words in COMMANDS if words[0] in names]
+
+
+@pytest.fixture
+def tiny_files(scenes, weights, tiny, tmp_path, monkeypatch):
+    """What stands in for the reader's own: option -> value, and command -> overrides that are added."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AVSF_CACHE", str(tmp_path / "cache"))
+    small = {"train": 1, "val": 1, "test": 1, "width": 64, "height": 48, "duration": 3, "workers": 1}
+    options = small | {
+        "videos": [str(scenes / "videos" / "test_0000.mp4")],
+        "weights": str(weights),
+        "dataset": scenes,
+        "detector": str(scenes / "annotations" / "test_person_boxes.csv"),
+        "device": "cpu",
+        "rate": 1.0,
+    }
+    output = ["OUTPUT_DIR", str(tmp_path / "run")]
+    overrides = {
+        "train": [*tiny, "SOLVER.MAX_EPOCH", "1", "TRAIN.MIXED_PRECISION", "False", *output],
+        "evaluate": ["DATA.ROOT", str(scenes), *output],
+        "detector_train": TINY_DETECTOR.split(),
+    }
+    return options, overrides
+
+
+def test_the_readme_has_the_commands_everyone_needs():
+    assert ["demo"] in of("make") and ["test"] in of("make")
+    assert any(word.startswith("VIDEO=") for words in of("make") for word in words)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_is_of_a_kind_that_is_tried_here(words):
+    known = {"make", "avsf-det", "ava-eval", *SET_UP}
+    if words[0].startswith("python"):
+        assert words[1:3] == ["-m", "ava_eval"] or (ROOT / words[1]).is_file(), f"{words[1]} is not there"
+    else:
+        assert words[0] in known, f"README.md: {' '.join(words)}: tell tests/test_readme.py how to try {words[0]}"
+
+
+@pytest.mark.parametrize("words", of("make"), ids=" ".join)
+def test_make_knows_its_targets(words):
+    done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    if words[0] == "demo":  # what it runs is run, with few scenes and steps, by tests/engine/test_demo.py
+        assert re.search(r"bin/avsf-det demo\b", done.stdout)
+
+
+@pytest.mark.parametrize("words", of("avsf-det"), ids=" ".join)
+def test_avsf_det_does_what_the_readme_says(words, tiny_files, capsys):
+    try:
+        options = avsf_det.cli._parser().parse_args(words)
+    except SystemExit as end:
+        assert not end.code, f"README.md: avsf-det {' '.join(words)}: {capsys.readouterr().err}"
+        return
+    name = options.run.__name__
+    if name == "demo":  # run by tests/engine/test_demo.py
+        return
+    if name.startswith("detector"):
+        pytest.importorskip("detectron2")
+    stand_ins, overrides = tiny_files
+    for option, value in stand_ins.items():
+        if hasattr(options, option):
+            setattr(options, option, value)
+    if hasattr(options, "overrides"):
+        options.overrides = [*options.overrides, *overrides.get(name, [])]
+    assert not options.run(options)
+
+
+@pytest.mark.parametrize("words", of("ava-eval"), ids=" ".join)
+def test_ava_eval_does_what_the_readme_says(words, scenes, tmp_path, monkeypatch):
+    try:
+        options = ava_eval.cli._parser().parse_args(words)
+    except SystemExit as end:
+        assert not end.code, f"README.md: ava-eval {' '.join(words)}"
+        return
+    monkeypatch.chdir(tmp_path)
+    folder = scenes / "annotations"
+    stand_ins = ["-l", folder / "label_map.pbtxt", "-g", folder / "val.csv", "-d", folder / "val.csv"]
+    if options.exclusions:
+        stand_ins += ["-e", folder / "val_excluded_timestamps.csv"]
+    if options.json:
+        stand_ins += ["--json", options.json]
+    assert ava_eval.cli.main([*map(str, stand_ins), "--iou", str(options.iou)]) == 0
+
+
+@pytest.mark.parametrize("target", sorted({t for t in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in t}))
+def test_links_lead_somewhere(target):
+    assert (ROOT / target).exists(), f"README.md links to {target}, which is not there"
+
+
+def test_the_examples_of_the_help_parse(capsys):
+    for line in avsf_det.cli.EXAMPLES.splitlines():
+        words = shlex.split(line.split("   ")[0])
+        if words[:1] == ["avsf-det"]:
+            avsf_det.cli._parser().parse_args(words[1:])
