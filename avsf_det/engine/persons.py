@@ -15,8 +15,8 @@ from detectors import CachedDetector, GivenBoxes, PersonDetector, build_detector
 
 BATCH = 8  # keyframes the detector is given at once
 MIN_IOU = 0.2  # of a person's boxes at two keyframes
-# People who moved far are found by boxes made larger, by these shares of their size on each side, in turn
-# ("Hard to Track Objects with Irregular Motions and Similar Appearances?", arXiv 2211.14317: C-BIoU).
+# People who moved far are found by boxes made larger, in turn by these shares of their size on each side: cascaded
+# buffered IoU (arXiv 2211.14317). With these, people who walk past keep their ids at two keyframes a second.
 BUFFERS = (0.0, 0.3, 0.5)
 MEMORY = 2.0  # seconds for which a person who is out of sight is remembered
 
@@ -88,27 +88,25 @@ def link_persons(persons: Sequence[Persons], times: Sequence[float], cuts: Seque
     for found, time in zip(persons, times):
         shot = max((cut for cut in cuts if cut <= time), default=0.0)
         recent = seen >= max(shot, time - MEMORY)
-        if (found.ids < 0).any():
-            found = found.replace(ids=_matched_ids(boxes[recent], ids[recent], seen[recent], found.boxes, unused))
-        linked.append(found)
         unused = max((unused, *(found.ids + 1)))
+        found = found.replace(ids=_matched_ids(boxes[recent], ids[recent], seen[recent], found, unused))
+        unused = max((unused, *(found.ids + 1)))
+        linked.append(found)
         absent = recent & ~np.isin(ids, found.ids)
         boxes, ids = np.concatenate((boxes[absent], found.boxes)), np.concatenate((ids[absent], found.ids))
         seen = np.append(seen[absent], np.full(len(found), time))
     return linked
 
 
-def _matched_ids(
-    known: np.ndarray, known_ids: np.ndarray, seen: np.ndarray, boxes: np.ndarray, unused: int
-) -> np.ndarray:
-    """(N,) ids of (N, 4) boxes: those of the (M, 4) known ones that they fit best, and for the rest new ones.
+def _matched_ids(known: np.ndarray, known_ids: np.ndarray, seen: np.ndarray, found: Persons, unused: int) -> np.ndarray:
+    """(N,) ids of N persons: their own, else those of the (M, 4) known boxes that fit best, else new ones.
 
     Those seen last come first, as in DeepSORT's matching cascade (arXiv 1703.07402, section 2.3).
     """
-    ids = np.full(len(boxes), -1)
+    ids = found.ids.copy()
     for buffer, time in product(BUFFERS, np.unique(seen)[::-1]):
         rows = np.flatnonzero((seen == time) & ~np.isin(known_ids, ids))
-        overlap = iou(_enlarged(known[rows], buffer), _enlarged(boxes, buffer))
+        overlap = iou(_enlarged(known[rows], buffer), _enlarged(found.boxes, buffer))
         overlap[:, ids >= 0] = -1
         while overlap.size and overlap.max() >= MIN_IOU:
             row, column = np.unravel_index(overlap.argmax(), overlap.shape)

@@ -90,7 +90,7 @@ class Beats:
         """Beats `period` seconds apart, each gap varied by up to the share `jitter`, from a random start."""
         count = int(duration / period / (1 - jitter)) + 4
         gaps = period * rng.uniform(1 - jitter, 1 + jitter, count)
-        return cls(np.cumsum(gaps) - period * (1 + rng.uniform()))
+        return cls(np.cumsum(gaps) - period * (1 + jitter + rng.uniform()))
 
     @classmethod
     def take_turns(cls, rng: np.random.Generator, duration: float, period: tuple[float, float]) -> tuple[Beats, Beats]:

@@ -134,7 +134,8 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
     elif motion == "mouth":
         hands[1] = (0.075, NECK - 0.015 - 0.04 * arc - drop)
     elif motion == "wave":
-        hands[-1] = (-0.22 + 0.15 * np.sin(2 * np.pi * (beat % 2 + phase) / 2), 1.07 - drop)
+        lean = 0.13 * np.sin(np.pi * (beat + phase))
+        hands = {side: (side * 0.24 + lean, 1.06 - drop) for side in (-1, 1)}
     elif motion == "carry":
         hands = {side: (side * 0.19, 0.53 - drop) for side in (-1, 1)}
     return hands

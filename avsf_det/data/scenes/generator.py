@@ -41,17 +41,17 @@ class ScenesSpec:
         seed: of everything.
     """
 
-    scenes: dict[str, int] = field(default_factory=lambda: {"train": 120, "val": 24, "test": 24})
+    scenes: dict[str, int] = field(default_factory=lambda: {"train": 300, "val": 20, "test": 40})
     width: int = 256
     height: int = 192
-    duration: int = 8
+    duration: int = 5
     seed: int = 0
 
 
 def generate(
     root: str | Path, spec: ScenesSpec, workers: int = 0, progress: Callable[[Iterable, int], Iterable] | None = None
 ) -> None:
-    """Write the dataset `spec` to `root`; nothing is done for videos that are there already.
+    """Write the dataset `spec` to `root`; a whole one is left as it is, and of others the videos that are there.
 
     Files:
         videos/<video_id>.mp4
@@ -86,16 +86,23 @@ def generate(
     except OSError as error:
         raise UserError(f"cannot write to {root}: {error.strerror}; choose another folder") from None
     jobs = [(split, number) for split in SPLITS for number in range(spec.scenes.get(split, 0))]
+    finished = root / "annotations" / "label_map.pbtxt"  # written last
+    if finished.is_file() and all(_video(root, *job).is_file() for job in jobs):
+        return
     with ProcessPoolExecutor(workers or os.cpu_count(), initializer=_leave_interrupts_to_parent) as pool:
         rows = pool.map(partial(_write_scene, root, spec), *zip(*jobs))
         rows = list(progress(rows, len(jobs)) if progress else rows)
-    _write(root / "annotations" / "label_map.pbtxt", label_map().to_pbtxt())
     for split in SPLITS:
         _write_tables(root / "annotations", split, [r for job, r in zip(jobs, rows) if job[0] == split], spec.seed)
+    _write(finished, label_map().to_pbtxt())
 
 
 def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _video(root: Path, split: str, number: int) -> Path:
+    return root / "videos" / f"{split}_{number:04d}.mp4"
 
 
 def _rng(seed: int, *place: int | str) -> np.random.Generator:
@@ -105,7 +112,7 @@ def _rng(seed: int, *place: int | str) -> np.random.Generator:
 
 def _write_scene(root: Path, spec: ScenesSpec, split: str, number: int) -> list[tuple]:
     """Write one video unless it is there; its rows (video, second, box, action names, person id)."""
-    video_id = f"{split}_{number:04d}"
+    path = _video(root, split, number)
     people = _rng(spec.seed, split, 1)
     bodies = [Body.draw(people) for _ in range(BODIES[split])]
     places = [int(p) for p in people.integers(2**31, size=BODIES[split])]
@@ -118,7 +125,6 @@ def _write_scene(root: Path, spec: ScenesSpec, split: str, number: int) -> list[
         sound = (scene.sound(sample_rate), sample_rate)
     elif track == "silent":
         sound = (np.zeros((spec.duration * sample_rate, 2), np.float32), sample_rate)
-    path = root / "videos" / f"{video_id}.mp4"
     if not path.is_file():
         with VideoWriter(path, spec.width, spec.height, rate, sound=sound) as writer:
             for i in range(int(spec.duration * rate)):
@@ -128,7 +134,7 @@ def _write_scene(root: Path, spec: ScenesSpec, split: str, number: int) -> list[
         boxes = scene.frame(second, 0)[1]
         for person, (box, actions) in enumerate(zip(boxes, scene.actions(second))):
             if box is not None:
-                rows.append((video_id, second, box, actions, person))
+                rows.append((path.stem, second, box, actions, person))
     return rows
 
 

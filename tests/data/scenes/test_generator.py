@@ -38,6 +38,13 @@ def test_another_seed_gives_another_dataset(scenes, scenes_spec, tmp_path):
     assert tables(tmp_path)["val.csv"] != tables(scenes)["val.csv"]
 
 
+def test_a_whole_dataset_is_left_as_it_is(scenes, scenes_spec, monkeypatch):
+    monkeypatch.setattr(generator, "_write_scene", None)  # as if later code wrote other scenes
+    before = tables(scenes)
+    generate(scenes, scenes_spec, workers=1)
+    assert tables(scenes) == before
+
+
 def test_what_is_there_is_not_made_again_and_another_spec_is_refused(scenes_spec, tmp_path):
     spec = replace(scenes_spec, scenes={"val": 2}, duration=3)
     generate(tmp_path, spec, workers=1)
