@@ -56,6 +56,7 @@ class VideoResult:
         keyframes: moments looked at.
         busy_keyframes: those with at least one person.
         persons: different person ids.
+        missing: seconds that the video promises and does not have.
     """
 
     video: Path
@@ -64,6 +65,7 @@ class VideoResult:
     keyframes: int
     busy_keyframes: int
     persons: int
+    missing: float
 
     def summary(self) -> str:
         """One line."""
@@ -97,7 +99,7 @@ def detect_videos(
     """Detect on each video in turn; one that fails is passed over.
 
     Returns:
-        The results, and of the videos that failed the reason.
+        The results, and of the videos that failed, or are not whole, the reason.
 
     Raises:
         UserError: if `output` cannot be written.
@@ -109,6 +111,8 @@ def detect_videos(
         taken.add(Path(f"{stem}.mp4").resolve())
         try:
             results[path] = detect_video(path, stem, predictor, detector, options, f"{number}/{len(videos)}")
+            if results[path].missing:
+                failed[path] = f"{path}: cut off, {results[path].missing:.1f} s are missing; the rest is annotated"
         except UserError as error:
             failed[path] = str(error)
     return results, failed
@@ -154,6 +158,7 @@ def detect_video(
         keyframes=len(times),
         busy_keyframes=sum(len(found) > 0 for found in persons),
         persons=len({int(i) for found in persons for i in found.ids}),
+        missing=info.missing,
     )
 
 

@@ -19,6 +19,8 @@ from avsf_det.media.track import Track
 _NEAR = 1.0
 # A frame counts as due this many seconds before its time: Matroska rounds times to milliseconds.
 _ROUNDING = 0.0006
+# A header that promises this many seconds more than there are belongs to a file cut off.
+_CUT_OFF = 1.0
 # Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
 _WIDEST_SAMPLE = 4
 
@@ -39,6 +41,7 @@ class VideoInfo:
         has_audio: whether there is a sound track that can be decoded.
         audio_start, audio_end: when the sound starts and ends; 0 without sound.
         sample_rate, channels: of the sound as stored; 0 without sound.
+        missing: seconds that the file's header promises and that are not there, as in a file cut off; else 0.
     """
 
     path: str
@@ -54,6 +57,7 @@ class VideoInfo:
     audio_end: float
     sample_rate: int
     channels: int
+    missing: float
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
@@ -225,6 +229,11 @@ def _probe(picture: Track) -> VideoInfo:
     with closing(Track(path, "audio")) as sound:
         audio = sound.stream
         known = audio is not None and audio.start_time is not None
+        audio_end = sound.end() if audio else 0.0
+        # AVI's header counts frames; FFmpeg guesses such a file's duration by its size
+        in_avi = picture.container.format.name == "avi"
+        promised = float(stream.frames / fps) if in_avi else (picture.container.duration or 0) / av.time_base
+        missing = promised - max(duration, audio_end)
         return VideoInfo(
             path=path,
             duration=duration,
@@ -236,9 +245,10 @@ def _probe(picture: Track) -> VideoInfo:
             codec=codec,
             has_audio=audio is not None,
             audio_start=sound.seconds(audio.start_time) if known else 0.0,
-            audio_end=sound.end() if audio else 0.0,
+            audio_end=audio_end,
             sample_rate=audio.codec_context.sample_rate if audio else 0,
             channels=audio.codec_context.channels if audio else 0,
+            missing=missing if missing > _CUT_OFF else 0.0,
         )
 
 

@@ -27,6 +27,15 @@ def test_probe_tells_what_the_file_holds(clip):
         info.width = 1
 
 
+def test_probe_tells_how_much_of_a_file_cut_off_is_missing(tmp_path, encode):
+    whole = encode(tmp_path / "v.mkv", np.arange(200) / 25)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert probe(whole).missing == 0
+    assert probe(cut).missing == pytest.approx(8 - probe(cut).duration, abs=0.1)
+    assert probe(cut).missing > 1
+
+
 def test_probe_without_sound(tmp_path, encode):
     info = probe(encode(tmp_path / "v.mp4", TWO_SECONDS))
     assert (info.has_audio, info.audio_start, info.audio_end, info.sample_rate, info.channels) == (False, 0, 0, 0, 0)
