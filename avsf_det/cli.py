@@ -196,10 +196,10 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="make datasets").add_subparsers(required=True, metavar="COMMAND")
     command = _add(data, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
-    for split, count in (("train", 300), ("val", 20), ("test", 40)):
+    for split, count in (("train", 240), ("val", 8), ("test", 48)):
         command.add_argument(f"--{split}", type=int, default=count, help=f"videos of this split (default: {count})")
-    command.add_argument("--width", type=int, default=256)
-    command.add_argument("--height", type=int, default=192)
+    command.add_argument("--width", type=int, default=192)
+    command.add_argument("--height", type=int, default=144)
     command.add_argument("--duration", type=int, default=5, help="seconds of each video (default: 5)")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--workers", type=int, default=0, help="processes (default: one a processor)")

@@ -29,7 +29,8 @@ from detectors.training import train_detector
 DETECTOR_CONFIG = "detectors/person_r18_fpn_small"
 VISUAL_CONFIG, AUDIOVISUAL_CONFIG = "scenes/slowfast_small", "scenes/avslowfast_small"
 TEST_SPLIT = "test"  # its bodies, places and seeds are in no training video
-SHOWN_SCENE = "test_0000"
+SHOWN = ScenesSpec({"test": 1}, width=640, height=480, duration=10, seed=1)
+"""The scene that is annotated: larger, so that one can see; people and place are of no other video."""
 PROBED_KEYFRAMES = 8  # of a user's video, to choose a detector by
 COLUMNS = ("with sound", "sound off", "no audio model")
 
@@ -71,12 +72,16 @@ class Demo:
         self._train_models()
         if video is None:
             print(self._evaluate())
-        self._annotate(video or self.dataset / "videos" / f"{SHOWN_SCENE}.mp4")
+        self._annotate(video or self._shown_scene())
         print(f"{time.monotonic() - started:.0f} s in all")
 
     def _make_scenes(self) -> None:
         _heading(f"{sum(self._spec.scenes.values())} synthetic scenes with sound -> {self.dataset}")
         generate(self.dataset, self._spec, progress=lambda rows, n: tqdm(rows, "scenes", n, unit="video", disable=None))
+
+    def _shown_scene(self) -> Path:
+        generate(self.output / "shown", SHOWN)
+        return self.output / "shown" / "videos" / "test_0000.mp4"
 
     def _train_detector(self) -> None:
         self.detector = self.output / "detector" / "model_final.pth"
@@ -115,7 +120,7 @@ class Demo:
     def _annotate(self, video: Path) -> None:
         predictor = Predictor.load(self.weights["avslowfast"])
         detector = open_detector(str(self.detector), score_threshold=predictor.cfg.AVA.DETECTION_SCORE_THRESH)
-        if not video.is_relative_to(self.dataset):
+        if not video.is_relative_to(self.output):
             detector = _surer(video, detector, open_detector("yolox"))
         _heading(f"annotating {video}")
         stem = result_stem(video, self.output, {video.resolve()})

@@ -100,13 +100,16 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadRep
     """Fill `model` with the tensors of `state` that fit by name and shape.
 
     PySlowFast's name of the Fast→Slow norm, `s1_fuse.bn`, is understood. Weights without an Audio pathway may
-    start a model that has one.
+    start a model that has one; of its classifier, the columns that see sound are left as they were.
 
     Raises:
         UserError: if less than `MIN_MATCHED` of the backbone's tensors fit; the model is left as it was.
     """
     state = {re.sub(r"_fuse\.bn\.", "_fuse.bn_f2s.", name): tensor for name, tensor in state.items()}
     own = model.state_dict()
+    sound = any(map(_is_audio, own)) and any(map(_is_audio, state))
+    if not sound:
+        _widen_classifier(state, own)
     fitting = {name for name in own if name in state and state[name].shape == own[name].shape}
     report = LoadReport(
         loaded=tuple(name for name in own if name in fitting),
@@ -114,7 +117,6 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadRep
         mismatched=tuple(name for name in own if name in state and name not in fitting),
         unused=tuple(name for name in state if name not in own),
     )
-    sound = any(map(_is_audio, own)) and any(map(_is_audio, state))
     for whose, names in (("the model's", own), ("the weights'", state)):
         expected = {name for name in names if not name.startswith("head.") and (sound or not _is_audio(name))}
         if len(fitting & expected) < MIN_MATCHED * len(expected):
@@ -124,6 +126,14 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadRep
             )
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
     return report
+
+
+def _widen_classifier(state: dict[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> None:
+    """Give a classifier of visual features alone the model's columns for sound, which come last."""
+    name = "head.projection.weight"
+    if name in state and name in own and state[name].shape[0] == own[name].shape[0]:
+        columns = state[name].shape[1]
+        state[name] = torch.cat((state[name], own[name][:, columns:]), dim=1)
 
 
 def _is_audio(name: str) -> bool:

@@ -142,7 +142,7 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
 
 
 def _legs(canvas: Canvas, body: Body, pose: str, hip: float, walk: float | None) -> None:
-    width = 0.075 * body.build
+    width = 0.085 * body.build
     if pose == "sit":
         canvas.polygon([(-0.13, hip), (0.13, hip), (0.11, 0.0), (-0.11, 0.0)], (70, 50, 35), body=False)
     for side in (-1, 1):
@@ -188,7 +188,7 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
     elif motion == "bell":
         x, y = right
         canvas.polygon(
-            [(x - 0.025, y), (x + 0.025, y), (x + 0.07, y - 0.11), (x - 0.07, y - 0.11)], (235, 195, 50), body=False
+            [(x - 0.03, y), (x + 0.03, y), (x + 0.085, y - 0.14), (x - 0.085, y - 0.14)], (235, 195, 50), body=False
         )
     elif motion == "mouth":
         x, y = right
@@ -249,9 +249,9 @@ def draw_figure(
     for side in (-1, 1):
         start = (sway + side * half, shoulder)
         elbow, hands[side] = _elbow(start, hands[side], side)
-        canvas.limb([start, elbow], 0.062 * body.build, body.shirt)
-        canvas.limb([elbow, hands[side]], 0.05 * body.build, body.skin)
-        canvas.ellipse(hands[side], (0.042, 0.042), body.skin)
+        canvas.limb([start, elbow], 0.08 * body.build, body.shirt)
+        canvas.limb([elbow, hands[side]], 0.066 * body.build, body.skin)
+        canvas.ellipse(hands[side], (0.052, 0.052), body.skin)
     if motion in ("bell", "mouth"):
         _props(canvas, body, motion, hands, drop)
     return np.array(canvas.extent, dtype=np.float64)

@@ -43,9 +43,9 @@ class ScenesSpec:
         seed: of everything.
     """
 
-    scenes: dict[str, int] = field(default_factory=lambda: {"train": 300, "val": 20, "test": 40})
-    width: int = 256
-    height: int = 192
+    scenes: dict[str, int] = field(default_factory=lambda: {"train": 240, "val": 8, "test": 48})
+    width: int = 192
+    height: int = 144
     duration: int = 5
     seed: int = 0
 

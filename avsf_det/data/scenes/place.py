@@ -27,7 +27,7 @@ class Place:
              tuple(int(c) for c in rng.integers(30, 230, 3)))
             for _ in range(rng.integers(0, 4))
         ]  # fmt: skip
-        self._noise = rng.normal(0, rng.uniform(1, 5), (height + 32, width + 32, 1)).astype(np.int16)
+        self._noise = rng.normal(0, rng.uniform(1, 4), (height + 32, width + 32, 1)).astype(np.int16)
 
     def _furnish(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         wall, floor = rng.integers(40, 220, (2, 3)).astype(np.float64)
@@ -44,7 +44,7 @@ class Place:
                 cv2.rectangle(image, (x, y), (x + w, y + h), colour, -1)
             else:
                 cv2.ellipse(image, (x, y), (w // 2, h // 2), rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
-        texture = cv2.resize(rng.normal(0, 14, (height // 6, width // 6, 3)), (width, height))
+        texture = cv2.resize(rng.normal(0, 9, (height // 6, width // 6, 3)), (width, height))
         return (cv2.GaussianBlur(image, (0, 0), 1.2) + texture).clip(0, 255).astype(np.uint8)
 
     def view(self, t: float) -> np.ndarray:

@@ -92,7 +92,7 @@ class Scene:
         motions = [str(m) for m in rng.choice(list(MOTIONS), len(MOTIONS), replace=False, p=list(MOTIONS.values()))]
         if not sounds:
             motions = [m for m in motions if m not in SOUND_PAIRS] + ["none"]
-        count = int(rng.choice([2, 3, 4], p=[0.45, 0.4, 0.15]))
+        count = int(rng.choice([2, 3, 4], p=[0.5, 0.4, 0.1]))
         slots = rng.permutation((np.arange(count) + 0.5 + rng.uniform(-0.25, 0.25, count)) / count)
         chosen = rng.choice(len(bodies), count, replace=False)
         if timing:
@@ -107,7 +107,7 @@ class Scene:
                     beats[activity.motion] = Beats.draw(rng, self.duration, period, 0.12)
             if timing and i < 2:
                 beats["bell"] = turns[i]
-            size = rng.uniform(0.6, 0.92) * self.height
+            size = rng.uniform(0.66, 0.95) * self.height
             actors.append(
                 Actor(
                     body=bodies[chosen[i]],
@@ -134,7 +134,7 @@ class Scene:
         pose = str(rng.choice(["stand", "sit", "crouch"], p=[0.5, 0.25, 0.25]))
         walking = first if motion in ("carry", "wave") else None
         edge = -0.1 * self.width if x < self.width / 2 else 1.1 * self.width
-        kind = rng.choice(["stay", "enter", "leave", "change", "stroll"], p=[0.45, 0.17, 0.1, 0.16, 0.12])
+        kind = rng.choice(["stay", "enter", "leave", "change", "stroll"], p=[0.4, 0.15, 0.1, 0.25, 0.1])
         turn = float(rng.choice(np.arange(1.5, self.duration - 1)))  # between keyframes, which are at whole seconds
         if kind == "enter":
             return Span(-1, turn, "walk", walking, edge, x), Span(turn, end, pose, first, x, x)
