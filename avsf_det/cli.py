@@ -196,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="make datasets").add_subparsers(required=True, metavar="COMMAND")
     command = _add(data, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
-    for split, count in (("train", 240), ("val", 8), ("test", 48)):
+    for split, count in (("train", 240), ("val", 8), ("test", 40)):
         command.add_argument(f"--{split}", type=int, default=count, help=f"videos of this split (default: {count})")
     command.add_argument("--width", type=int, default=192)
     command.add_argument("--height", type=int, default=144)

@@ -138,7 +138,11 @@ def format_table(person_ap50: float, evaluations: dict[str, Evaluation]) -> str:
         rows.append((" / ".join(pair), *(float(np.mean(ap)) for ap in aps)))
     lines = [f"person AP50 {person_ap50:.3f}", "", f"{'AP at IoU 0.5':32}" + "".join(f"{c:>16}" for c in COLUMNS)]
     lines += [f"{name:32}" + "".join(f"{value:16.3f}" for value in values) for name, *values in rows]
-    lines += ["", "Each pair looks the same; only sound tells which is which. Guessing gives about 0.5."]
+    lines += [
+        "",
+        "Each pair looks the same: whether it is heard tells which is which, and for bells, which two people swing by",
+        "turns, when it is heard. Guessing between the two gives about 0.5.",
+    ]
     return "\n".join(lines)
 
 

@@ -95,6 +95,8 @@ class Canvas:
 
 UPPER_ARM, FOREARM = 0.165, 0.165
 SHOULDER, HIP, NECK = (0.115, 0.755), (0.065, 0.45), 0.80
+MITTENS, FLAGS = (245, 130, 30), (225, 30, 60)
+"""RGB of what clapping hands wear and waving hands hold: bare hands are a pixel or two in small pictures."""
 DROP = {"stand": 0.0, "walk": 0.0, "sit": 0.2, "crouch": 0.24}
 """How far the hips come down in each pose."""
 
@@ -194,6 +196,13 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
         x, y = right
         canvas.limb([(x + 0.03, y - 0.05), (x - 0.035, y + 0.055)], 0.05, body.prop, body=False)
         canvas.limb([(x - 0.03, y + 0.045), (x - 0.04, y + 0.06)], 0.075, (235, 235, 235), body=False)
+    elif motion == "clap":
+        for hand in (left, right):
+            canvas.ellipse(hand, (0.075, 0.075), MITTENS)
+    elif motion == "wave":
+        for x, y in (left, right):
+            canvas.limb([(x, y - 0.03), (x, y + 0.16)], 0.018, (120, 90, 60), body=False)
+            canvas.polygon([(x, y + 0.16), (x + 0.13, y + 0.12), (x, y + 0.05)], FLAGS, body=False)
     elif motion == "carry":
         y = left[1]
         corners = [(-0.18, y - 0.12), (0.18, y - 0.12), (0.18, y + 0.13), (-0.18, y + 0.13)]
@@ -252,6 +261,6 @@ def draw_figure(
         canvas.limb([start, elbow], 0.08 * body.build, body.shirt)
         canvas.limb([elbow, hands[side]], 0.066 * body.build, body.skin)
         canvas.ellipse(hands[side], (0.052, 0.052), body.skin)
-    if motion in ("bell", "mouth"):
+    if motion in ("bell", "mouth", "clap", "wave"):
         _props(canvas, body, motion, hands, drop)
     return np.array(canvas.extent, dtype=np.float64)

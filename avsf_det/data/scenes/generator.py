@@ -43,7 +43,7 @@ class ScenesSpec:
         seed: of everything.
     """
 
-    scenes: dict[str, int] = field(default_factory=lambda: {"train": 240, "val": 8, "test": 48})
+    scenes: dict[str, int] = field(default_factory=lambda: {"train": 240, "val": 8, "test": 40})
     width: int = 192
     height: int = 144
     duration: int = 5
