@@ -57,7 +57,7 @@ class VideoInfo:
     audio_end: float
     sample_rate: int
     channels: int
-    missing: float
+    missing: float = 0.0
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:

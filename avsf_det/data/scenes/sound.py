@@ -20,9 +20,9 @@ def _decay(n: int, rate: int, seconds: float) -> np.ndarray:
 
 
 def clap(rng: np.random.Generator, rate: int, voice: float) -> np.ndarray:
-    """A hand clap: a burst between about 0.9 and 3.5 kHz that dies within 20 ms."""
-    burst = _noise_burst(rng, rate, 0.09, 700 + 400 * voice, 2800 + 1200 * voice)
-    return burst * _decay(len(burst), rate, 0.018)
+    """A hand clap in a room: a burst between about 0.9 and 3.5 kHz that dies away within 50 ms."""
+    burst = _noise_burst(rng, rate, 0.15, 700 + 400 * voice, 2800 + 1200 * voice)
+    return burst * _decay(len(burst), rate, 0.04)
 
 
 def drum(rng: np.random.Generator, rate: int, voice: float) -> np.ndarray:
