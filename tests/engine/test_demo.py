@@ -18,6 +18,7 @@ DETECTOR = (
     "SOLVER.MAX_ITER 8 SOLVER.IMS_PER_BATCH 2 SOLVER.STEPS () SOLVER.CHECKPOINT_PERIOD 8 DATALOADER.NUM_WORKERS 0"
 )
 MODEL = "RESNET.WIDTH_PER_GROUP 8 DATA.TRAIN_JITTER_SCALES [32,32] DATA.TEST_CROP_SIZE 32 SOLVER.MAX_EPOCH 1"
+SHOWN = ScenesSpec({"test": 1}, width=128, height=96, duration=4, seed=1)
 SCENES = ScenesSpec({"train": 4, "val": 0, "test": 2}, width=128, height=96, duration=3, seed=0)
 
 
@@ -33,6 +34,7 @@ def demo(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setenv("AVSF_CACHE", str(folder / "cache"))
         patch.setattr("avsf_det.engine.demo.Demo", small)
+        patch.setattr("avsf_det.engine.demo.SHOWN", SHOWN)
         assert main(["demo", "--output", str(folder / "out")]) == 0
     return folder / "out", printed.getvalue()
 
@@ -49,9 +51,9 @@ def test_a_table_is_printed_with_a_row_a_pair(demo):
 def test_a_held_out_scene_is_annotated_with_its_sound(demo):
     output, printed = demo
     video = output / "test_0000.mp4"
-    scene = probe(output / "scenes" / "videos" / "test_0000.mp4")
+    scene = probe(output / "shown" / "videos" / "test_0000.mp4")
     assert probe(video).has_audio == scene.has_audio and scene.has_audio
-    assert probe(video).duration == pytest.approx(3, abs=0.05)
+    assert probe(video).duration == pytest.approx(4, abs=0.05)
     for suffix in (".mp4", ".csv", ".png"):
         assert video.with_suffix(suffix).is_file() and str(video.with_suffix(suffix)) in printed
 
@@ -69,6 +71,7 @@ def test_what_is_there_is_not_made_again(demo, monkeypatch):
     output, _ = demo
     stamps = {path: path.stat().st_mtime_ns for path in output.rglob("*.p*th")}
     monkeypatch.setenv("AVSF_CACHE", str(output.parent / "cache"))
+    monkeypatch.setattr("avsf_det.engine.demo.SHOWN", SHOWN)
     small(output).run()
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.p*th")} == stamps and len(stamps) >= 4
 

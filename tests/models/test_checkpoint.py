@@ -107,12 +107,16 @@ def test_a_torch_file_without_a_model_is_refused(tmp_path, content):
 def test_slowfast_weights_start_an_audiovisual_model(make_model):
     visual, audiovisual = make_model(sound=False), make_model()
     state = {name.replace("bn_f2s", "bn"): tensor + 1 for name, tensor in visual.state_dict().items()}
+    before = audiovisual.state_dict()["head.projection.weight"].clone()
     report = load_weights(audiovisual, state)
     own = audiovisual.state_dict()
     assert torch.equal(own["s2_fuse.bn_f2s.weight"], state["s2_fuse.bn.weight"])
     assert torch.equal(own["s5.pathway0_res0.branch2.a.weight"], state["s5.pathway0_res0.branch2.a.weight"])
     assert report.initialised and all("pathway2" in name or "a2fs" in name for name in report.initialised)
-    assert report.mismatched == ("head.projection.weight",) and report.unused == ()
+    seen = state["head.projection.weight"].shape[1]
+    assert torch.equal(own["head.projection.weight"][:, :seen], state["head.projection.weight"])
+    assert torch.equal(own["head.projection.weight"][:, seen:], before[:, seen:])
+    assert report.mismatched == () and report.unused == ()
     assert set(report.loaded) | set(report.initialised) | set(report.mismatched) == set(own)
     assert str(report).startswith(f"{len(report.loaded)} tensors loaded, ")
 

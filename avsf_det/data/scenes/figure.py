@@ -144,7 +144,7 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
 
 
 def _legs(canvas: Canvas, body: Body, pose: str, hip: float, walk: float | None) -> None:
-    width = 0.085 * body.build
+    width = 0.075 * body.build
     if pose == "sit":
         canvas.polygon([(-0.13, hip), (0.13, hip), (0.11, 0.0), (-0.11, 0.0)], (70, 50, 35), body=False)
     for side in (-1, 1):

@@ -7,7 +7,7 @@ from avsf_det.data.scenes.activities import ACTIVITIES, POSES, Beats
 from avsf_det.data.scenes.figure import Body, draw_figure
 
 MOTIONS = sorted({activity.motion for activity in ACTIVITIES.values()})
-PROPS = ("drum", "bell", "mouth", "carry")  # what is held is not the person
+PROPS = ("drum", "bell", "mouth", "carry", "wave")  # what is held is not the person
 
 
 def draw(t=0.3, pose="stand", motion=None, seed=0, height=140.0, foot=(100.0, 180.0)):
