@@ -91,9 +91,7 @@ def get_cfg() -> CfgNode:
     cfg.TRAIN.NUM_WORKERS = 2  # processes that load clips; 0 loads in the training process
 
     cfg.TEST = CfgNode()
-    cfg.TEST.CHECKPOINT_FILE_PATH = ""  # weights to evaluate; "" for the last of OUTPUT_DIR
     cfg.TEST.BATCH_SIZE = 8  # clips
-    cfg.TEST.USE_AUDIO = True  # False evaluates an audiovisual model as if nothing were to be heard
     return cfg
 
 
