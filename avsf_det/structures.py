@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".flv", ".wmv", ".ts")
+"""What a file in a folder of videos may end in; a file that is named may end in anything."""
+
 
 @dataclass(frozen=True)
 class Keyframe:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from avsf_det.errors import UserError
-from avsf_det.structures import Keyframe, Persons
+from avsf_det.structures import VIDEO_SUFFIXES, Keyframe, Persons
 from detectors.files import file_sha256
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,6 @@ COLUMNS = (
 )
 PIXELS = 2.0  # a coordinate beyond twice the picture is in pixels
 AVA_SPACING = 1.0  # seconds between AVA's keyframes
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts")
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from avsf_det.errors import UserError
 from avsf_det.media.video import VideoReader
-from avsf_det.structures import Keyframe, Persons
-from detectors.given import VIDEO_SUFFIXES, read_boxes
+from avsf_det.structures import VIDEO_SUFFIXES, Keyframe, Persons
+from detectors.given import read_boxes
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,10 @@ import numpy as np
 
 from ava_eval.label_map import LabelMap, read_label_map
 from avsf_det.errors import UserError
-from avsf_det.structures import Persons
+from avsf_det.structures import VIDEO_SUFFIXES, Persons
 
 logger = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".flv", ".wmv", ".ts")
 COLUMNS = "video,timestamp,x1,y1,x2,y2,action_id,person_id with boxes in 0..1"
 SHOWN = 5  # bad rows named in full
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from avsf_det.data.annotations import VIDEO_SUFFIXES
 from avsf_det.engine.evaluate import detection_rows, write_detections
 from avsf_det.engine.output import make_output, result_stem
 from avsf_det.engine.persons import find_persons, link_persons
@@ -19,7 +18,7 @@ from avsf_det.media.audio import AudioReader
 from avsf_det.media.shots import find_cuts
 from avsf_det.media.video import VideoInfo, VideoReader, probe
 from avsf_det.media.writer import VideoWriter
-from avsf_det.structures import Persons
+from avsf_det.structures import VIDEO_SUFFIXES, Persons
 from avsf_det.visual.draw import Annotator
 from avsf_det.visual.interpolation import interpolate
 from avsf_det.visual.thumbnail import Thumbnails
