@@ -331,6 +331,15 @@ def write_sound(path):
         file.mux([*track.encode(frame), *track.encode(None)])
 
 
+def test_a_video_cut_off_midway_is_annotated_as_far_as_it_goes_and_named(detect, video, tmp_path, capsys):
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 5])
+    assert main(detect(cut)) == 1
+    out, complaint = capsys.readouterr()
+    assert "cut.mp4: cut off" in complaint and "the rest is annotated" in complaint and "Traceback" not in complaint
+    assert probe(out.split("-> ")[1].strip()).duration < probe(video).duration - 1
+
+
 def test_two_inputs_of_one_name_both_come_out(detect, video, tmp_path, capsys):
     (tmp_path / "other").mkdir()
     shutil.copy(video, tmp_path / "other")
