@@ -20,6 +20,7 @@ from torch import nn
 
 from avsf_det.errors import UserError
 
+SILENT = ".silent_"  # in the names of `norms.BatchNorm3d`'s statistics of clips without sound
 MIN_MATCHED = 0.9  # share of the backbone's tensors, the model's and the weights', that fit if both are of one kind
 
 # What probably differs if tensors with such names are missing or have another shape; the first one that fits is told.
@@ -107,6 +108,7 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadRep
     """
     state = {re.sub(r"_fuse\.bn\.", "_fuse.bn_f2s.", name): tensor for name, tensor in state.items()}
     own = model.state_dict()
+    _share_statistics(state, own)
     sound = any(map(_is_audio, own)) and any(map(_is_audio, state))
     if not sound:
         _widen_classifier(state, own)
@@ -118,7 +120,8 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadRep
         unused=tuple(name for name in state if name not in own),
     )
     for whose, names in (("the model's", own), ("the weights'", state)):
-        expected = {name for name in names if not name.startswith("head.") and (sound or not _is_audio(name))}
+        backbone = {name for name in names if not name.startswith("head.") and SILENT not in name}
+        expected = {name for name in backbone if sound or not _is_audio(name)}
         if len(fitting & expected) < MIN_MATCHED * len(expected):
             raise UserError(
                 f"weights of another architecture: of {whose} {len(expected)} backbone tensors "
@@ -136,8 +139,20 @@ def _widen_classifier(state: dict[str, torch.Tensor], own: Mapping[str, torch.Te
         state[name] = torch.cat((state[name], own[name][:, columns:]), dim=1)
 
 
+def _share_statistics(state: dict[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> None:
+    """Let norms that know clips with and without sound, and norms that do not, start from each other's statistics.
+
+    A visual model's statistics serve both; of an audiovisual model's, those of clips without sound serve a visual one.
+    """
+    for name in own:
+        if SILENT in name and (plain := name.replace(SILENT, ".")) in state:
+            state.setdefault(name, state[plain])
+    for name in [name for name in state if SILENT in name and name not in own]:
+        state[name.replace(SILENT, ".")] = state.pop(name)
+
+
 def _is_audio(name: str) -> bool:
-    return "pathway2" in name or "a2fs" in name
+    return re.search(r"pathway2|a2fs|a2f_|a2v|\.avs\.|^s5_fuse", name) is not None
 
 
 def _likely_difference(report: LoadReport) -> str:
