@@ -135,6 +135,21 @@ def config(options: argparse.Namespace) -> int:
     return 0
 
 
+def model(options: argparse.Namespace) -> int:
+    """Show what a model is made of: shapes, parameters and GFLOPs of each pathway and stage, for one clip."""
+    import torch
+
+    from avsf_det.config import load_cfg
+    from avsf_det.models.build import build_model, example_inputs
+    from avsf_det.models.summary import format_summary, summarise
+
+    cfg = load_cfg(options.config, options.overrides)
+    with torch.device("meta"):
+        print(format_summary(summarise(build_model(cfg).eval(), **example_inputs(cfg, options.size))))
+    print("One GFLOP is 10^9 multiply-adds; norms, pooling and activations are not counted.")
+    return 0
+
+
 def demo(options: argparse.Namespace) -> int:
     """See it work: scenes are made, a detector and action models trained on them and evaluated, a video annotated."""
     from avsf_det.engine.demo import Demo
@@ -203,6 +218,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--duration", type=int, default=5, help="seconds of each video (default: 5)")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--workers", type=int, default=0, help="processes (default: one a processor)")
+
+    command = _add(commands, "model", model)
+    command.add_argument("config", metavar="CONFIG", help="yaml file, or the name of one: kinetics/avslowfast_4x16_r50")
+    command.add_argument(
+        "--size", type=int, default=0, help="pixels of the clip's sides (default: DATA.TRAIN_CROP_SIZE)"
+    )
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
 
     command = _add(commands, "config", config)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")
