@@ -18,12 +18,12 @@ LAYERS = (
     (r"(?:res_)?conv1", r"s1.pathway{p}_stem.conv", r"s1.pathway{p}_stem.bn"),
     (r"res(\d+)_(\d+)_branch1", r"s\1.pathway{p}_res\2.branch1", r"s\1.pathway{p}_res\2.branch1_bn"),
     (r"res(\d+)_(\d+)_branch2([a-c])", r"s\1.pathway{p}_res\2.branch2.\3", r"s\1.pathway{p}_res\2.branch2.\3_bn"),
-    (r"nonlocal_conv(\d+)_(\d+)", None, r"s\1.pathway{p}_nonlocal\2.bn"),
-    (r"nonlocal_conv(\d+)_(\d+)_(theta|phi|g|out)", r"s\1.pathway{p}_nonlocal\2.conv_\3", None),
 )
 OTHERS = (
     (r"t_pool1_subsample", "s1_fuse.conv_f2s", "s1_fuse.bn_f2s"),
     (r"t_res(\d+)_\d+_branch2[a-c]_bn_subsample", r"s\1_fuse.conv_f2s", r"s\1_fuse.bn_f2s"),
+    (r"nonlocal_conv(\d+)_(\d+)", None, r"s\1.pathway0_nonlocal\2.bn"),
+    (r"nonlocal_conv(\d+)_(\d+)_(theta|phi|g|out)", r"s\1.pathway0_nonlocal\2.conv_\3", None),
     (r"pred", "head.projection", None),
 )
 TABLE = tuple(
