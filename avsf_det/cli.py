@@ -236,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--label-map", type=Path, help="pbtxt of the classes, which `avsf-det detect` needs")
     command.add_argument("--bgr", action="store_true", help="the weights expect BGR pictures: make them expect RGB")
     command.add_argument("--report", action="store_true", help="print what became of every tensor, with its shapes")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=f"straight after OUT: {OVERRIDES}")
 
     command = _add(commands, "config", config)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")

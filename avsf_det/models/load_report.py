@@ -149,10 +149,17 @@ def is_counter(name: str) -> bool:
 
 
 def likely_difference(report: LoadReport) -> str:
-    """The config keys that probably differ between the model and the weights' own."""
-    if not report.loaded and not report.mismatched:
+    """The config keys that probably differ between the model and the weights' own, by the parts that both have."""
+    own, their = ({part_of(name) for name in names} for names in (report.own_shapes, report.their_shapes))
+    shared = (own & their) - {None}
+    if not shared:
         return "no name is the same"
-    told = [f"{what}: {name}" for what in ("mismatched", "initialised", "unused") for name in getattr(report, what)]
+    told = [
+        f"{what}: {name}"
+        for what in ("mismatched", "initialised", "unused")
+        for name in getattr(report, what)
+        if part_of(name) in shared
+    ]
     for pattern, keys in LIKELY_DIFFERENCES:
         if any(re.search(pattern, one) for one in told):
             return f"{keys} probably differs"

@@ -17,7 +17,7 @@ from avsf_det.models.importers.unpickle import Array, Refused, loads
 
 TORCH_LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before torch 1.6
 CONTAINERS = ("model_state", "blobs", "model", "state_dict", "model_state_dict")  # where the tensors are, if not on top
-NEXT_STEP = "expected a checkpoint of one of the formats in docs/checkpoints.md"
+NEXT_STEP = "expected a checkpoint of a format that `avsf-det convert --help` lists"
 
 
 def read_file(path: str | os.PathLike) -> Any:
