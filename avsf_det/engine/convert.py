@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from ava_eval.label_map import LabelMap, parse_label_map
+from ava_eval.label_map import LabelMap, parse_label_map, read_label_map
 from avsf_det.config import load_cfg, override
 from avsf_det.engine.device import seed_everything
 from avsf_det.engine.predictor import checkpoint_cfg
@@ -83,15 +83,15 @@ def _configuration(
 
 def _labels(weights: Weights, label_map: str | Path | None, num_classes: int) -> LabelMap | None:
     if label_map is not None:
-        text = Path(label_map).read_text(encoding="utf-8")
+        labels, where = read_label_map(label_map), label_map
     elif isinstance(weights.about.get("label_map"), str):
-        text, label_map = weights.about["label_map"], "the checkpoint's label map"
+        where = "the checkpoint's label map"
+        labels = parse_label_map(weights.about["label_map"], where)
     else:
         return None
-    labels = parse_label_map(text, str(label_map))
     if len(labels) != num_classes:
         raise UserError(
-            f"{label_map}: {len(labels)} classes, but the weights are for {num_classes}; take the label map of the "
+            f"{where}: {len(labels)} classes, but the weights are for {num_classes}; take the label map of the "
             "dataset they were trained on"
         )
     return labels

@@ -18,6 +18,7 @@ from avsf_det.models.importers import caffe2, pyslowfast, pytorchvideo, resnet
 from avsf_det.models.importers.files import NEXT_STEP, read_file, tensors_of
 
 OURS = "avsf-det"
+NORM_EPS = 1e-5  # that a batch norm adds to its variance
 
 
 class Format(NamedTuple):
@@ -79,7 +80,8 @@ def read_weights(path: str | os.PathLike) -> Weights:
         names = ", ".join(list(tensors)[:3])
         raise UserError(f"{path}: tensors of an unknown kind, {names} ...; {NEXT_STEP}")
     renamed = ((FORMATS[format].rename(name), tensor) for name, tensor in tensors.items())
-    return Weights(format, {name: tensor for name, tensor in renamed if name}, about)
+    state = {name: tensor for name, tensor in renamed if name}
+    return Weights(format, state | _folded_statistics(state), about)
 
 
 def is_ours(about: Mapping[str, Any]) -> bool:
@@ -90,6 +92,14 @@ def is_ours(about: Mapping[str, Any]) -> bool:
 def _recognise(names: Mapping[str, Any]) -> str | None:
     marks = ((format, re.compile(mark)) for format, (_, mark, _) in FORMATS.items())
     return next((format for format, mark in marks if any(map(mark.fullmatch, names))), None)
+
+
+def _folded_statistics(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Statistics that change nothing, for norms that are a scale and a shift alone, as in Caffe2's older ResNets."""
+    norms = [name.removesuffix(".weight") for name in state if name.endswith("bn.weight")]
+    folded = [norm for norm in norms if f"{norm}.running_mean" not in state]
+    means = {f"{norm}.running_mean": torch.zeros_like(state[f"{norm}.weight"]) for norm in folded}
+    return means | {f"{norm}.running_var": torch.full_like(state[f"{norm}.weight"], 1 - NORM_EPS) for norm in folded}
 
 
 def swap_colours(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

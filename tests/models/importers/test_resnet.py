@@ -1,5 +1,6 @@
 """ResNets for pictures: torchvision's own are the reference, for the names and for what they compute."""
 
+import pickle
 import re
 
 import pytest
@@ -109,6 +110,33 @@ def test_without_fast_the_widened_model_gives_what_the_picture_gives(pictures):
     clip = picture.unsqueeze(2).expand(-1, -1, 9, -1, -1)
     found = wide.backbone(clip, clip).slow
     torch.testing.assert_close(found[:, :, 4], features(model, picture), rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_norms_folded_into_scale_and_shift_compute_the_same(pictures, tmp_path):
+    """As Caffe2's ResNets that Detectron and Detectron2 start from, such as MSRA's R-50."""
+    model, _ = pictures
+    blobs = {}
+    for name, module in model.named_modules():
+        layer = re.sub(r"layer(\d)\.", lambda found: f"res{int(found[1]) + 1}_", name).replace(".", "_")
+        for theirs, ours in (("conv1", "branch2a"), ("conv2", "branch2b"), ("bn1", "branch2a"), ("bn2", "branch2b")):
+            layer = layer.replace(f"_{theirs}", f"_{ours}")
+        layer = layer.replace("downsample_0", "branch1").replace("downsample_1", "branch1")
+        if isinstance(module, torch.nn.Conv2d):
+            blobs[f"{layer}_w"] = module.weight.detach().numpy()
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            scale = module.weight / (module.running_var + module.eps).sqrt()
+            layer = "res_conv1" if name == "bn1" else layer
+            blobs[f"{layer}_bn_s"] = scale.detach().numpy()
+            blobs[f"{layer}_bn_b"] = (module.bias - module.running_mean * scale).detach().numpy()
+    (tmp_path / "msra.pkl").write_bytes(pickle.dumps(blobs, protocol=2))
+    weights = read_weights(tmp_path / "msra.pkl")
+    assert weights.format == "caffe2"
+    slow = slowfast(18, alpha=1, fast_junctions=()).eval()
+    assert load_weights(slow, weights.state).unused == ()
+    picture = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    clip = picture.unsqueeze(2).expand(-1, -1, 9, -1, -1)
+    torch.testing.assert_close(slow.backbone(clip, clip).slow[:, :, 4], features(model, picture), rtol=1e-4, atol=1e-4)
 
 
 def test_the_real_resnet_18_loads_if_it_is_in_the_cache():
