@@ -75,6 +75,7 @@ def test_tensors_belong_to_parts(name, part):
         ("mismatched", "s4.pathway0_res9.branch2.a.weight", "RESNET.NUM_BLOCK_TEMP_KERNEL"),
         ("initialised", "s4.pathway0_res9.branch2.a.weight", "RESNET.DEPTH"),
         ("mismatched", "s2_fuse.conv_f2s.weight", "FUSION_KERNEL_SZ"),
+        ("unused", "s4.pathway0_nonlocal6.bn.weight", "NONLOCAL.LOCATION"),
         ("unused", "s2.pathway2_res0.branch2.b_t.weight", "RESNET.AUDIO_TRANS_FUNC"),
         ("mismatched", "s3_fuse.conv_a2fs_0.weight", "SLOWFAST.AFS_FUSION"),
     ],
