@@ -7,7 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from avsf_det.models.pathways import ResBlock
+from avsf_det.models.synchronisation import sync_losses, valid_pairs
+
+Scores = torch.Tensor | dict[str, torch.Tensor]
+"""(N, K) or (B, K); with several label spaces, one such tensor a name."""
 
 
 class AVSlowFast(nn.Module):
@@ -15,13 +18,24 @@ class AVSlowFast(nn.Module):
 
     Args:
         backbone: (slow, fast, audio, audio_present) to `Pathways` of feature maps, as `AVSlowFastBackbone`.
-        head: (feature maps, boxes) to scores, as `RoIHead` or `ClassificationHead`.
+        head: (feature maps, boxes) to logits, as `RoIHead` or `ClassificationHead`.
+        sync_loss: of audiovisual synchronisation, a name in `synchronisation.SYNC_LOSSES`.
+        variance_threshold, duplicate_threshold: which sounds it leaves out, see `synchronisation.valid_pairs`.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        sync_loss: str = "margin",
+        variance_threshold: float = 0.01,
+        duplicate_threshold: float = 0.99999,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.sync_loss = sync_loss
+        self.variance_threshold, self.duplicate_threshold = variance_threshold, duplicate_threshold
         self.register_state_dict_post_hook(_strip_backbone)
         self.register_load_state_dict_pre_hook(_prepend_backbone)
 
@@ -32,8 +46,9 @@ class AVSlowFast(nn.Module):
         audio: torch.Tensor | None = None,
         boxes: torch.Tensor | None = None,
         audio_present: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """What the head says: logits (N, K) of the boxes, or (B, K) of the clips.
+        misaligned: torch.Tensor | None = None,
+    ) -> Scores | tuple[Scores, dict[str, torch.Tensor]]:
+        """Logits (N, K) of the boxes, or (B, K) of the clips; `scores` makes them scores within 0..1.
 
         Args:
             slow: (B, 3, T, H, W), normalised RGB.
@@ -41,11 +56,25 @@ class AVSlowFast(nn.Module):
             audio: (B, 1, 1, A, M), normalised log-mel; None if no clip has sound.
             boxes: (N, 5), index of the clip, then x1 y1 x2 y2 in pixels of the clip; None for classification.
             audio_present: (B,) bool, which clips have sound; None is all of them.
+            misaligned: (B, 1, 1, A, M), negatives of synchronisation. With them, also its loss at each of the
+                backbone's junctions of synchronisation is returned, by junction.
 
         Raises:
-            ValueError: if the numbers of frames do not fit each other.
+            ValueError: if the numbers of frames do not fit each other, or boxes are missing or not wanted.
         """
-        return self.head(self.backbone(slow, fast, audio, audio_present), boxes)
+        if misaligned is None:
+            return self.head(self.backbone(slow, fast, audio, audio_present), boxes)
+        features, embeddings = self.backbone.forward_sync(slow, fast, audio, misaligned, audio_present)
+        if audio_present is None:
+            audio_present = torch.ones(len(slow), dtype=torch.bool, device=slow.device)
+        valid = valid_pairs(audio, misaligned, audio_present, self.variance_threshold, self.duplicate_threshold)
+        return self.head(features, boxes), sync_losses(embeddings, valid, self.sync_loss)
+
+    def scores(self, logits: Scores) -> Scores:
+        """Scores within 0..1 of what `forward` returned."""
+        if isinstance(logits, dict):
+            return {name: self.head.activation(one) for name, one in logits.items()}
+        return self.head.activation(logits)
 
 
 def initialise(model: nn.Module, zero_init_final_gamma: bool = True, fc_std: float = 0.01) -> None:
@@ -53,16 +82,18 @@ def initialise(model: nn.Module, zero_init_final_gamma: bool = True, fc_std: flo
 
     Args:
         model: convolutions get Kaiming normal (fan out), linear layers a normal of `fc_std` and a bias of 0.
-        zero_init_final_gamma: the norm that ends each residual branch starts with a scale of 0.
+        zero_init_final_gamma: the norm that ends each residual branch (`last_bn`) starts with a scale of 0.
         fc_std: standard deviation of the linear layers' weights.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=fc_std)
             nn.init.zeros_(module.bias)
-        elif isinstance(module, ResBlock) and zero_init_final_gamma:
+        elif zero_init_final_gamma and hasattr(module, "last_bn"):
             nn.init.zeros_(module.last_bn.weight)
 
 

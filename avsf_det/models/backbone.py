@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from avsf_det.models.drop_pathway import DropPathway
-from avsf_det.models.fusion import AUDIO_FUSIONS, FastToSlow, NoFusion, silence
+from avsf_det.models.drop_pathway import AudioGate, DropPathway
+from avsf_det.models.fusion import AUDIO_FUSIONS, AudioLateral, FastLateral, FastToSlow, SyncOnly
+from avsf_det.models.non_local import NonLocal
+from avsf_det.models.norms import Keep, frozen_statistics
 from avsf_det.models.pathways import (
     AUDIO_TRANSFORMS,
     BasicTransform,
@@ -21,6 +24,7 @@ from avsf_det.models.pathways import (
     Stem,
     res_chain,
 )
+from avsf_det.models.synchronisation import Embeddings, unheard
 
 DEPTHS = {
     18: (BasicTransform, (2, 2, 2, 2)),
@@ -29,7 +33,8 @@ DEPTHS = {
     101: (BottleneckTransform, (3, 4, 23, 3)),
 }
 JUNCTIONS = ("pool1", "res2", "res3", "res4")  # the pathways meet after these
-AUDIO_DOWNSAMPLING = (1, 1, 2, 4)  # audio frames of the input per frame at each junction
+SYNC_JUNCTIONS = (*JUNCTIONS, "res5")  # where synchronisation can be judged
+AUDIO_DOWNSAMPLING = (1, 1, 2, 4, 8)  # audio frames of the input per frame at each of SYNC_JUNCTIONS
 STRIDES = (1, 2, 2, 2)  # of res2..res5: of visual height and width in classification, of audio time and mel
 SLOW_TEMPORAL_KERNELS = (1, 1, 3, 3)  # of res2..res5
 FAST_TEMPORAL_KERNEL = 3
@@ -45,11 +50,13 @@ class AudioPathway:
         alpha: audio frames of the input per Slow frame; a multiple of 4 if Audio joins after res4.
         beta_inv: Slow channels per Audio channel.
         block: of res2 and res3, a name in `pathways.AUDIO_TRANSFORMS`.
-        junctions: where Audio joins, out of `JUNCTIONS`; Fast joins Slow there too.
+        junctions: where Audio joins, out of `JUNCTIONS`.
         fusion: how it joins, a name in `fusion.AUDIO_FUSIONS`.
         fusion_channels: of the fusion's inner convolutions.
         fusion_kernel: size of the fusion's convolutions, in audio frames.
         fusion_convs: number of the fusion's convolutions.
+        sync_junctions: where synchronisation is judged in training, out of `SYNC_JUNCTIONS`.
+        sync_dim: dimensions in which it is judged.
     """
 
     depth: int = 50
@@ -61,10 +68,26 @@ class AudioPathway:
     fusion_channels: int = 64
     fusion_kernel: int = 5
     fusion_convs: int = 2
+    sync_junctions: Sequence[str] = ()
+    sync_dim: int = 64
 
-    def stride_at(self, junction: str) -> int:
+    def frames_at(self, junction: str) -> int:
         """Audio frames per Slow frame at a junction."""
-        return self.alpha // AUDIO_DOWNSAMPLING[JUNCTIONS.index(junction)]
+        return self.alpha // AUDIO_DOWNSAMPLING[SYNC_JUNCTIONS.index(junction)]
+
+
+@dataclass(frozen=True)
+class NonLocalBlocks:
+    """Slow's non-local blocks.
+
+    Attributes:
+        locations: of res2..res5: the indices of the residual blocks that one follows.
+        pool, instantiation: see `NonLocal`.
+    """
+
+    locations: Sequence[Sequence[int]] = ((), (), (), ())
+    pool: Sequence[int] = (1, 2, 2)
+    instantiation: str = "dot_product"
 
 
 class AVSlowFastBackbone(nn.Module):
@@ -80,8 +103,13 @@ class AVSlowFastBackbone(nn.Module):
         fast_junctions: where Fast joins Slow, out of `JUNCTIONS`.
         spatial_strides: of the visual res2..res5; (1, 2, 2, 1) for detection, together with
         spatial_dilations: of the visual res2..res5; (1, 1, 1, 2) for detection.
+        temporal_blocks: of the visual res2..res5: how many blocks, the first ones, look at more than one moment; None
+            is all. PySlowFast's R101 models have (3, 4, 6, 3).
+        non_local: Slow's non-local blocks; None for none.
         audio: the Audio pathway; None makes it a plain SlowFast.
         drop_pathway: which clips lose their sound in training; None is the default `DropPathway()`.
+        checkpointed: of res2..res5 and conv1, those whose activations are computed again in the backward pass instead
+            of kept, by their names "s1".."s5": less memory for more time, the same result.
 
     Attributes:
         channels: of each pathway's feature map; `channels.audio` is None without an Audio pathway.
@@ -101,47 +129,83 @@ class AVSlowFastBackbone(nn.Module):
         fast_junctions: Sequence[str] = JUNCTIONS,
         spatial_strides: Sequence[int] = STRIDES,
         spatial_dilations: Sequence[int] = (1, 1, 1, 1),
+        temporal_blocks: Sequence[int] | None = None,
+        non_local: NonLocalBlocks | None = None,
         audio: AudioPathway | None = None,
         drop_pathway: DropPathway | None = None,
+        checkpointed: Collection[str] = (),
     ) -> None:
         super().__init__()
+        blocks = DEPTHS[depth][1] if depth in DEPTHS else ()
+        temporal_blocks = tuple(temporal_blocks or blocks)
+        non_local = non_local or NonLocalBlocks()
         _check(depth, fast_junctions, audio)
-        if not len(spatial_strides) == len(spatial_dilations) == len(STRIDES):
-            got = f"{len(spatial_strides)} and {len(spatial_dilations)}"
-            raise ValueError(f"SPATIAL_STRIDES and SPATIAL_DILATIONS: got {got} numbers, expected 4 each")
+        _check_stages(
+            blocks, spatial_strides, spatial_dilations, temporal_blocks=temporal_blocks, non_local=non_local.locations
+        )
         self.alpha = alpha
         self.audio = audio
+        self.checkpointed = frozenset(checkpointed)
+        for name in self.checkpointed:
+            _check_choice("stage with activation checkpointing", name, ("s1", "s2", "s3", "s4", "s5"))
         self.drop_pathway = drop_pathway or DropPathway()
 
         inner = Pathways(width, max(1, width // beta_inv), max(1, width // audio.beta_inv) if audio else None)
         channels = inner
+        slow_hears = fast_hears = False
         self.s1 = Stem(inner)
         for k, junction in enumerate(JUNCTIONS):
-            lateral = {"alpha": alpha, "kernel": fusion_kernel, "channel_ratio": fusion_channel_ratio}
-            if audio and junction in audio.junctions:
-                fuse = AUDIO_FUSIONS[audio.fusion](
-                    channels,
-                    **lateral,
-                    audio_stride=audio.stride_at(junction),
-                    audio_channels=audio.fusion_channels,
-                    audio_kernel=audio.fusion_kernel,
-                    audio_convs=audio.fusion_convs,
-                )
-            elif junction in fast_junctions:
-                fuse = FastToSlow(channels, **lateral)
-            else:
-                fuse = NoFusion(channels)
+            fast = None
+            if junction in fast_junctions:
+                fast = FastLateral(alpha, fusion_kernel, fusion_channel_ratio, by_sound=fast_hears)
+            fuse = self._fusion(junction, channels, fast)
+            slow_hears |= fuse.adds_sound
+            fast_hears |= fuse.adds_sound and fuse.reaches_fast
             self.add_module(f"s{k + 1}_fuse", fuse)
 
-            visual_chain = partial(_visual_chain, depth, k, stride=spatial_strides[k], dilation=spatial_dilations[k])
-            slow = visual_chain(fuse.slow_channels, inner.slow, SLOW_TEMPORAL_KERNELS[k])
-            fast = visual_chain(channels.fast, inner.fast, FAST_TEMPORAL_KERNEL)
-            sound = _audio_chain(audio, k, channels.audio, inner.audio) if audio else None
-            self.add_module(f"s{k + 2}", Stage(slow, fast, sound))
-
-            channels = Pathways(*(blocks and blocks[-1].out_channels for blocks in (slow, fast, sound)))
+            chain = partial(
+                _visual_chain,
+                depth,
+                k,
+                stride=spatial_strides[k],
+                dilation=spatial_dilations[k],
+                temporal_blocks=temporal_blocks[k],
+            )
+            slow = chain(fuse.slow_channels, inner.slow, SLOW_TEMPORAL_KERNELS[k], by_sound=slow_hears)
+            looking = {
+                i: NonLocal(slow[i].out_channels, non_local.pool, non_local.instantiation, slow_hears)
+                for i in non_local.locations[k]
+            }
+            stage = Pathways(
+                slow,
+                chain(channels.fast, inner.fast, FAST_TEMPORAL_KERNEL, by_sound=fast_hears),
+                _audio_chain(audio, k, channels.audio, inner.audio) if audio else None,
+            )
+            self.add_module(f"s{k + 2}", Stage(stage, looking))
+            channels = Pathways(*(one and one[-1].out_channels for one in stage))
             inner = Pathways(*(one and 2 * one for one in inner))
+        if audio and "res5" in audio.sync_junctions:
+            self.s5_fuse = self._fusion("res5", channels, FastLateral(alpha, fusion_kernel, fusion_channel_ratio))
+        if audio:
+            self.gate = AudioGate(channels.audio, self.drop_pathway.replacement)
         self.channels = channels
+
+    def _fusion(self, junction: str, channels: Pathways, fast: FastLateral | None) -> FastToSlow:
+        audio = self.audio
+        if audio is None or junction not in {*audio.junctions, *audio.sync_junctions}:
+            return FastToSlow(channels, fast)
+        lateral = AudioLateral(
+            alpha=self.alpha,
+            frames=audio.frames_at(junction),
+            channels=audio.fusion_channels,
+            kernel=audio.fusion_kernel,
+            convs=audio.fusion_convs,
+            replacement=self.drop_pathway.replacement,
+        )
+        fuse = (AUDIO_FUSIONS[audio.fusion] if junction in audio.junctions else SyncOnly)(channels, fast, lateral)
+        if junction in audio.sync_junctions:
+            fuse.add_sync_head(audio.sync_dim)
+        return fuse
 
     def forward(
         self,
@@ -152,14 +216,14 @@ class AVSlowFastBackbone(nn.Module):
     ) -> Pathways:
         """Feature maps of the three pathways after res5.
 
-        A clip without sound takes the path that DropPathway trains: its audio adds exact zeros in the laterals, and
-        its audio feature map is exactly zero. Give it a row of zeros: in training, batch norms see that row too.
+        A clip without sound takes the path that DropPathway trains: what Audio would add, and its own feature map, is
+        exactly zero (or their running mean, as `DropPathway.replacement` says).
 
         Args:
             slow: (B, 3, T, H, W), normalised RGB.
             fast: (B, 3, alpha * T, H, W).
             audio: (B, 1, 1, A, M), normalised log-mel with A = T * audio alpha; None if no clip has sound. It is
-                not looked at without an Audio pathway.
+                not looked at without an Audio pathway, nor is the row of a clip without sound.
             audio_present: (B,) bool, which clips have sound; None is all of them.
 
         Returns:
@@ -168,22 +232,80 @@ class AVSlowFastBackbone(nn.Module):
         Raises:
             ValueError: if the numbers of frames do not fit each other.
         """
+        return self._run(slow, fast, audio, audio_present)[0]
+
+    def forward_sync(
+        self,
+        slow: torch.Tensor,
+        fast: torch.Tensor,
+        audio: torch.Tensor,
+        misaligned: torch.Tensor,
+        audio_present: torch.Tensor | None = None,
+    ) -> tuple[Pathways, dict[str, Embeddings]]:
+        """As `forward`, and by junction what synchronisation is judged by.
+
+        Args:
+            slow, fast, audio, audio_present: as `forward`.
+            misaligned: (B, 1, 1, A, M), sound that does not belong to the clips. It goes through the Audio pathway
+                beside the clips' own, but reaches neither a lateral connection nor the feature maps.
+        """
+        return self._run(slow, fast, audio, audio_present, misaligned)
+
+    def _run(
+        self,
+        slow: torch.Tensor,
+        fast: torch.Tensor,
+        audio: torch.Tensor | None,
+        audio_present: torch.Tensor | None,
+        misaligned: torch.Tensor | None = None,
+    ) -> tuple[Pathways, dict[str, Embeddings]]:
         x = Pathways(slow, fast, audio if self.audio else None)
         self._check_frames(x)
-        if audio_present is None:
-            audio_present = torch.ones(len(slow), dtype=torch.bool, device=slow.device)
-        lateral_keep, head_keep = self.drop_pathway(audio_present)
+        present = self._present(x, audio_present)
+        lateral_keep, head_keep = self.drop_pathway(present) if self.audio else (present, present)
+        if x.audio is not None and present.rows is not None:
+            # Norms of Audio see only real sound: clips without borrow another's, and nothing of it is kept.
+            x = x._replace(audio=x.audio[_borrow(present.mask)])
+        if misaligned is not None:
+            x = x._replace(audio=torch.cat((x.audio, misaligned)))
 
-        x = self.s1(x)
-        x = self.s2(self.s1_fuse(x, lateral_keep))
-        x = self.s3(self.s2_fuse(x, lateral_keep))
-        x = self.s4(self.s3_fuse(x, lateral_keep))
-        x = self.s5(self.s4_fuse(x, lateral_keep))
+        embeddings, heard = {}, False
+        x = self._stage("s1", x, None)
+        for k, junction in enumerate(SYNC_JUNCTIONS, 1):
+            fuse = getattr(self, f"s{k}_fuse", None)
+            if misaligned is not None and getattr(fuse, "avs", None) is not None:
+                fused, judged = fuse.forward_sync(x, lateral_keep)
+                embeddings[junction] = replace(judged, unheard=unheard(lateral_keep, heard))
+                heard |= fuse.adds_sound
+            elif junction in JUNCTIONS:
+                fused = fuse(x, lateral_keep)
+                heard |= fuse.adds_sound
+            if junction in JUNCTIONS:
+                x = self._stage(f"s{k + 1}", fused, lateral_keep)
+        return self._with_head_audio(x, head_keep), embeddings
+
+    def _present(self, x: Pathways, audio_present: torch.Tensor | None) -> Keep:
+        """Which clips have sound."""
+        if x.audio is None or audio_present is None:
+            return Keep.all(x.slow, x.audio is not None)
+        return Keep.known(audio_present) if self.training else Keep(audio_present)
+
+    def _stage(self, name: str, x: Pathways, keep: Keep | None) -> Pathways:
+        stage = getattr(self, name)
+        run = partial(stage, keep=keep) if keep else stage
+        if name not in self.checkpointed or not torch.is_grad_enabled():
+            return run(x)
+        return checkpoint(run, x, use_reentrant=False, context_fn=lambda: frozen_statistics(stage))
+
+    def _with_head_audio(self, x: Pathways, keep: Keep) -> Pathways:
+        """`x` with the audio feature map that the head gets."""
         if self.audio is None:
             return x
         if x.audio is None:
-            return x._replace(audio=x.slow.new_zeros(len(slow), self.channels.audio, 1, 1, 1))
-        return x._replace(audio=silence(x.audio, head_keep))
+            nothing = x.slow.new_zeros(len(x.slow), self.channels.audio, 1, 1, 1)
+            stand_in = self.gate.absent(nothing)
+            return x._replace(audio=nothing if stand_in is None else nothing + stand_in)
+        return x._replace(audio=self.gate(x.audio[: len(x.slow)], keep))
 
     def _check_frames(self, x: Pathways) -> None:
         frames = x.slow.shape[2]
@@ -198,20 +320,36 @@ class AVSlowFastBackbone(nn.Module):
             )
 
 
+def _borrow(mask: torch.Tensor) -> torch.Tensor:
+    """(B,) for each clip the index of the last one before it with sound, itself included, or of the first one."""
+    index = torch.arange(len(mask), device=mask.device)
+    last = torch.where(mask, index, -1).cummax(0).values
+    return torch.where(last < 0, mask.int().argmax(), last)
+
+
 def _visual_chain(
-    depth: int, k: int, in_channels: int, inner: int, temporal_kernel: int, stride: int, dilation: int
+    depth: int,
+    k: int,
+    in_channels: int,
+    inner: int,
+    temporal_kernel: int,
+    stride: int,
+    dilation: int,
+    temporal_blocks: int,
+    by_sound: bool = False,
 ) -> list[ResBlock]:
     block, depths = DEPTHS[depth]
-    transform = partial(block, inner=inner, temporal_kernel=temporal_kernel, dilation=dilation)
-    return res_chain(transform, depths[k], in_channels, inner * block.expansion, stride)
+    transform = partial(block, inner=inner, dilation=dilation)
+    kernels = [temporal_kernel if i < temporal_blocks else 1 for i in range(depths[k])]
+    return res_chain(transform, kernels, in_channels, inner * block.expansion, stride, by_sound)
 
 
 def _audio_chain(audio: AudioPathway, k: int, in_channels: int, inner: int) -> list[ResBlock]:
     if k >= TF_STAGES:
-        return _visual_chain(audio.depth, k, in_channels, inner, temporal_kernel=1, stride=STRIDES[k], dilation=1)
+        return _visual_chain(audio.depth, k, in_channels, inner, 1, STRIDES[k], dilation=1, temporal_blocks=0)
     block, depths = DEPTHS[audio.depth]
     transform = partial(AUDIO_TRANSFORMS[audio.block], inner=inner, expansion=block.expansion)
-    return res_chain(transform, depths[k], in_channels, inner * block.expansion, STRIDES[k])
+    return res_chain(transform, [None] * depths[k], in_channels, inner * block.expansion, STRIDES[k])
 
 
 def _check(depth: int, fast_junctions: Sequence[str], audio: AudioPathway | None) -> None:
@@ -225,15 +363,35 @@ def _check(depth: int, fast_junctions: Sequence[str], audio: AudioPathway | None
     _check_choice("audio fusion", audio.fusion, AUDIO_FUSIONS)
     for junction in audio.junctions:
         _check_choice("junction", junction, JUNCTIONS)
-        if junction not in fast_junctions:
-            raise ValueError(f"audio joins after {junction}, but Fast does not; add {junction} to fast_junctions")
-        downsampling = AUDIO_DOWNSAMPLING[JUNCTIONS.index(junction)]
+    for junction in (*audio.junctions, *audio.sync_junctions):
+        _check_choice("junction of synchronisation", junction, SYNC_JUNCTIONS)
+        downsampling = AUDIO_DOWNSAMPLING[SYNC_JUNCTIONS.index(junction)]
         if audio.alpha % downsampling:
             raise ValueError(
                 f"audio alpha: got {audio.alpha}, expected a multiple of {downsampling} as audio joins after {junction}"
             )
 
 
-def _check_choice(what: str, got: object, choices: Collection) -> None:
+def _check_stages(
+    blocks: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    temporal_blocks: Sequence[int],
+    non_local: Sequence[Sequence[int]],
+) -> None:
+    """See that what is said of res2..res5 is said of each and fits the number of its blocks."""
+    if not len(strides) == len(dilations) == len(STRIDES):
+        got = f"{len(strides)} and {len(dilations)}"
+        raise ValueError(f"SPATIAL_STRIDES and SPATIAL_DILATIONS: got {got} numbers, expected 4 each")
+    if len(temporal_blocks) != len(STRIDES) or any(t > n for t, n in zip(temporal_blocks, blocks)):
+        raise ValueError(f"NUM_BLOCK_TEMP_KERNEL: got {list(temporal_blocks)}, expected 4 numbers up to {list(blocks)}")
+    if len(non_local) != len(STRIDES) or any(not 0 <= i < n for some, n in zip(non_local, blocks) for i in some):
+        raise ValueError(
+            f"NONLOCAL.LOCATION: got {[list(some) for some in non_local]}, expected 4 lists of block indices below "
+            f"{list(blocks)}"
+        )
+
+
+def _check_choice(what: str, got: object, choices: Collection | Mapping) -> None:
     if got not in choices:
         raise ValueError(f"{what}: got {got!r}, expected one of {', '.join(map(str, choices))}")

@@ -9,7 +9,7 @@ from torch import nn
 
 from avsf_det.errors import UserError
 from avsf_det.models.avslowfast import AVSlowFast, initialise
-from avsf_det.models.backbone import JUNCTIONS, AudioPathway, AVSlowFastBackbone
+from avsf_det.models.backbone import JUNCTIONS, SYNC_JUNCTIONS, AudioPathway, AVSlowFastBackbone, NonLocalBlocks
 from avsf_det.models.drop_pathway import DropPathway
 from avsf_det.models.heads import ClassificationHead, RoIHead
 from avsf_det.models.pathways import Pathways
@@ -41,13 +41,20 @@ def build_avslowfast(cfg: CfgNode) -> AVSlowFast:
         alpha=slowfast.AU_ALPHA,
         beta_inv=slowfast.AU_BETA_INV,
         block=resnet.AUDIO_TRANS_FUNC,
-        junctions=_junctions(slowfast.AFS_FUSION),
+        junctions=_flagged("SLOWFAST.AFS_FUSION", slowfast.AFS_FUSION, JUNCTIONS),
         fusion=slowfast.AU_FUSION,
         fusion_channels=slowfast.AU_FUSION_CONV_CHANNEL_DIM,
         fusion_kernel=slowfast.AU_FUSION_KERNEL_SZ,
         fusion_convs=slowfast.AU_FUSION_CONV_NUM,
+        sync_junctions=_flagged("SLOWFAST.AVS_FLAG", slowfast.AVS_FLAG, SYNC_JUNCTIONS),
+        sync_dim=slowfast.AVS_PROJ_DIM,
     )
-    drop_pathway = DropPathway(slowfast.DROPPATHWAY_RATE, slowfast.DROPPATHWAY_SCOPE, slowfast.DROPPATHWAY_PER_SAMPLE)
+    drop_pathway = DropPathway(
+        slowfast.DROPPATHWAY_RATE,
+        slowfast.DROPPATHWAY_SCOPE,
+        slowfast.DROPPATHWAY_PER_SAMPLE,
+        slowfast.DROPPATHWAY_REPLACEMENT,
+    )
     return _build(cfg, audio, drop_pathway)
 
 
@@ -69,13 +76,17 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
         beta_inv=slowfast.BETA_INV,
         fusion_kernel=slowfast.FUSION_KERNEL_SZ,
         fusion_channel_ratio=slowfast.FUSION_CONV_CHANNEL_RATIO,
-        fast_junctions=_junctions(slowfast.FS_FUSION),
+        fast_junctions=_flagged("SLOWFAST.FS_FUSION", slowfast.FS_FUSION, JUNCTIONS),
         spatial_strides=resnet.SPATIAL_STRIDES,
         spatial_dilations=resnet.SPATIAL_DILATIONS,
+        temporal_blocks=resnet.NUM_BLOCK_TEMP_KERNEL,
+        non_local=NonLocalBlocks(cfg.NONLOCAL.LOCATION, cfg.NONLOCAL.POOL, cfg.NONLOCAL.INSTANTIATION),
         audio=audio,
         drop_pathway=drop_pathway,
+        checkpointed=cfg.MODEL.ACT_CHECKPOINT,
     )
-    model = AVSlowFast(backbone, _build_head(cfg, backbone.channels))
+    head = _build_head(cfg, backbone.channels)
+    model = AVSlowFast(backbone, head, slowfast.AVS_LOSS, slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH)
     initialise(model, resnet.ZERO_INIT_FINAL_BN, cfg.MODEL.FC_INIT_STD)
     return model
 
@@ -88,12 +99,13 @@ def _build_head(cfg: CfgNode, channels: Pathways) -> nn.Module:
             cfg.MODEL.NUM_CLASSES,
             spatial_scale=1 / cell,
             resolution=cfg.DETECTION.ROI_XFORM_RESOLUTION,
+            sampling_ratio=cfg.DETECTION.SAMPLING_RATIO,
             aligned=cfg.DETECTION.ALIGNED,
             dropout=cfg.MODEL.DROPOUT_RATE,
         )
     return ClassificationHead(
         channels,
-        cfg.MODEL.NUM_CLASSES,
+        _label_spaces(cfg) or cfg.MODEL.NUM_CLASSES,
         pool_size=math.ceil(cfg.DATA.TRAIN_CROP_SIZE / cell) or None,
         activation=cfg.MODEL.HEAD_ACT,
         dropout=cfg.MODEL.DROPOUT_RATE,
@@ -111,5 +123,14 @@ def _check_frames(cfg: CfgNode, audio: AudioPathway | None) -> None:
         )
 
 
-def _junctions(flags: list[bool]) -> tuple[str, ...]:
-    return tuple(junction for junction, flag in zip(JUNCTIONS, flags) if flag)
+def _label_spaces(cfg: CfgNode) -> dict[str, int]:
+    names, sizes = cfg.MODEL.LABEL_SPACES, cfg.MODEL.NUM_CLASSES_LIST
+    if len(names) != len(sizes):
+        raise ValueError(f"MODEL.NUM_CLASSES_LIST: got {sizes}, expected a number for each of LABEL_SPACES {names}")
+    return dict(zip(names, sizes))
+
+
+def _flagged(key: str, flags: list[bool], junctions: tuple[str, ...]) -> tuple[str, ...]:
+    if len(flags) != len(junctions):
+        raise ValueError(f"{key}: got {len(flags)} flags, expected one for each of {', '.join(junctions)}")
+    return tuple(junction for junction, flag in zip(junctions, flags) if flag)

@@ -23,6 +23,7 @@ from avsf_det.models.load_report import LoadReport, is_counter, likely_differenc
 
 MIN_MATCHED = 0.9  # share of the tensors, the model's and the weights', that fit if both are of one kind
 
+SILENT = ".silent_"  # in the names of `norms.BatchNorm3d`'s statistics of clips without sound
 TRUNKS = {"Slow", "Fast", "Audio"}  # in the order in which the last layer sees them
 
 
@@ -81,9 +82,7 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadRep
     state = {renamed: tensor for name, tensor in state.items() if (renamed := pyslowfast.rename(name))}
     own = model.state_dict()
     state |= _identity_shortcuts(own, state)
-    for name in own:  # statistics of clips without sound start as those of clips with sound
-        if "silent_" in name and (shared := name.replace("silent_", "")) in state:
-            state.setdefault(name, state[shared])
+    _share_statistics(own, state)
     fitted, partly = {}, {}
     for name in own.keys() & state.keys():
         tensor = _fit(state[name], own[name])
@@ -114,6 +113,18 @@ def _fit(tensor: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     while tensor.dim() > own.dim() and tensor.shape[-1] == 1:
         tensor = tensor.squeeze(-1)
     return tensor.reshape([*tensor.shape, *[1] * (own.dim() - tensor.dim())])
+
+
+def _share_statistics(own: Mapping[str, torch.Tensor], state: dict[str, torch.Tensor]) -> None:
+    """Let norms that know clips with and without sound, and norms that do not, start from each other's statistics.
+
+    A visual model's statistics serve both; of an audiovisual model's, those of clips without sound serve a visual one.
+    """
+    for name in own:
+        if SILENT in name and (plain := name.replace(SILENT, ".")) in state:
+            state.setdefault(name, state[plain])
+    for name in [name for name in state if SILENT in name and name not in own]:
+        state[name.replace(SILENT, ".")] = state.pop(name)
 
 
 def _identity_shortcuts(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

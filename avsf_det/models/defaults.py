@@ -9,14 +9,17 @@ if TYPE_CHECKING:
 
 
 def add_model_defaults(cfg: CfgNode) -> None:
-    """Add the groups MODEL, RESNET, SLOWFAST and DETECTION to `cfg`."""
+    """Add the groups MODEL, RESNET, NONLOCAL, SLOWFAST and DETECTION to `cfg`."""
     node = type(cfg)
 
     cfg.MODEL = node()
     cfg.MODEL.MODEL_NAME = "AVSlowFast"  # AVSlowFast, or SlowFast which does without sound
     cfg.MODEL.NUM_CLASSES = 80  # action classes
+    cfg.MODEL.LABEL_SPACES = []  # names of the label spaces that a clip is classified in at once, such as [verb, noun]
+    cfg.MODEL.NUM_CLASSES_LIST = []  # classes of each of LABEL_SPACES, in place of NUM_CLASSES
     cfg.MODEL.DROPOUT_RATE = 0.5  # chance to drop an input of the last layer
     cfg.MODEL.HEAD_ACT = "softmax"  # of the classification head: softmax (one class a clip) or sigmoid (several)
+    cfg.MODEL.ACT_CHECKPOINT = []  # stages (s1 to s5) computed again in the backward pass to save memory
     cfg.MODEL.FC_INIT_STD = 0.01  # standard deviation of the last layer's first weights
 
     cfg.RESNET = node()
@@ -25,8 +28,14 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.RESNET.ZERO_INIT_FINAL_BN = True  # each residual block starts as its shortcut
     cfg.RESNET.SPATIAL_STRIDES = [1, 2, 2, 1]  # of the visual res2..res5; [1, 2, 2, 2] for classification
     cfg.RESNET.SPATIAL_DILATIONS = [1, 1, 1, 2]  # of the visual res2..res5; [1, 1, 1, 1] for classification
+    cfg.RESNET.NUM_BLOCK_TEMP_KERNEL = []  # how many blocks of res2..res5 have temporal kernels; [] is all of them
     cfg.RESNET.AUDIO_DEPTH = 50  # of Audio: 18, 34, 50 or 101
     cfg.RESNET.AUDIO_TRANS_FUNC = "tf_bottleneck_transform_v1"  # blocks of Audio's res2 and res3; or ..._v2
+
+    cfg.NONLOCAL = node()
+    cfg.NONLOCAL.LOCATION = [[], [], [], []]  # of res2..res5: the Slow blocks that a non-local block follows
+    cfg.NONLOCAL.POOL = [1, 2, 2]  # max pooling inside it over T, H and W
+    cfg.NONLOCAL.INSTANTIATION = "dot_product"  # or softmax
 
     cfg.SLOWFAST = node()
     cfg.SLOWFAST.ALPHA = 8  # Fast frames per Slow frame
@@ -35,7 +44,7 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.SLOWFAST.FUSION_KERNEL_SZ = 5  # of Fast→Slow, in Fast frames
     cfg.SLOWFAST.FS_FUSION = [True, True, True, True]  # Fast joins Slow after pool1, res2, res3, res4
     cfg.SLOWFAST.AFS_FUSION = [False, False, True, True]  # Audio joins Slow after pool1, res2, res3, res4
-    cfg.SLOWFAST.AU_FUSION = "audio_to_fast_slow"  # how Audio joins
+    cfg.SLOWFAST.AU_FUSION = "audio_to_fast_slow"  # how Audio joins: a name in AUDIO_FUSIONS of models/fusion.py
     cfg.SLOWFAST.AU_ALPHA = 32  # audio frames per Slow frame
     cfg.SLOWFAST.AU_BETA_INV = 2  # Slow channels per Audio channel
     cfg.SLOWFAST.AU_FUSION_CONV_CHANNEL_DIM = 64  # channels of the audio fusion's inner convolutions
@@ -44,8 +53,16 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.SLOWFAST.DROPPATHWAY_RATE = 0.8  # chance that a training clip's sound is dropped
     cfg.SLOWFAST.DROPPATHWAY_SCOPE = "laterals"  # what drops it: laterals, or pathway which drops it from the head too
     cfg.SLOWFAST.DROPPATHWAY_PER_SAMPLE = False  # one draw a clip instead of one a batch
+    cfg.SLOWFAST.DROPPATHWAY_REPLACEMENT = "zeros"  # what stands in for dropped sound: zeros or running_mean
+    cfg.SLOWFAST.AVS_FLAG = [False] * 5  # synchronisation is trained after pool1, res2, res3, res4, res5
+    cfg.SLOWFAST.AVS_PROJ_DIM = 64  # dimensions it is judged in
+    cfg.SLOWFAST.AVS_LOSS = "margin"  # or infonce, with a temperature of 0.07
+    cfg.SLOWFAST.AVS_WEIGHT = 1.0  # of its loss, summed over the stages, against the actions' loss
+    cfg.SLOWFAST.AVS_VAR_THRESH = 0.01  # sound of less variance is near silent and left out of it
+    cfg.SLOWFAST.AVS_DUPLICATE_THRESH = 0.99999  # so is sound that is more similar to its negative (cosine)
 
     cfg.DETECTION = node()
     cfg.DETECTION.ENABLE = True  # score the actions of each box; otherwise those of the whole clip
     cfg.DETECTION.ROI_XFORM_RESOLUTION = 7  # cells that RoIAlign makes of a box along each side
+    cfg.DETECTION.SAMPLING_RATIO = 0  # samples along each side of such a cell; 0 is as many as the box calls for
     cfg.DETECTION.ALIGNED = True  # RoIAlign shifts boxes by half a pixel; False for models converted from Caffe2

@@ -1,31 +1,61 @@
 """Lateral connections: what joins the pathways after pool1, res2, res3 and res4.
 
-A fusion takes the `Pathways` and which clips keep their sound, `keep` (B,) bool, and returns the `Pathways` with a new
-Slow tensor of `slow_channels` channels. Another fusion is one class here and one line in `AUDIO_FUSIONS`.
+A fusion takes the `Pathways` and which clips keep their sound, and returns the `Pathways` with a new Slow tensor of
+`slow_channels` channels. Another fusion is one class here and one line in `AUDIO_FUSIONS`.
+
+While audiovisual synchronisation is trained, Audio holds two batches in a row: the B clips' own sound, then the
+misaligned one. Only the first ever joins the picture.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import nn
 
+from avsf_det.models.drop_pathway import AudioGate
+from avsf_det.models.norms import BatchNorm3d, Keep
 from avsf_det.models.pathways import Pathways, conv
+from avsf_det.models.synchronisation import Embeddings, SyncHead
 
 
-def silence(audio: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-    """`audio` (B, ...) with exact zeros, and no gradient, in the clips where `keep` (B,) bool is False."""
-    return audio.masked_fill(~keep.view(-1, *[1] * (audio.dim() - 1)), 0.0)
+@dataclass(frozen=True)
+class FastLateral:
+    """Fast→Slow at one junction.
+
+    Attributes:
+        alpha: Fast frames per Slow frame.
+        kernel: size of the convolution, in Fast frames.
+        channel_ratio: its output channels per Fast channel.
+        by_sound: whether Fast may already hold sound here.
+    """
+
+    alpha: int
+    kernel: int
+    channel_ratio: int
+    by_sound: bool = False
 
 
-class NoFusion(nn.Module):
-    """The pathways pass each other by."""
+@dataclass(frozen=True)
+class AudioLateral:
+    """What Audio brings to one junction.
 
-    def __init__(self, channels: Pathways) -> None:
-        super().__init__()
-        self.slow_channels = channels.slow
+    Attributes:
+        alpha: Fast frames per Slow frame.
+        frames: audio frames per Slow frame here.
+        channels: of the convolutions but the last.
+        kernel: size of the convolutions, in audio frames.
+        convs: number of convolutions; the last one has the stride.
+        replacement: what stands in for dropped sound, see `AudioGate`.
+    """
 
-    def forward(self, x: Pathways, keep: torch.Tensor | None = None) -> Pathways:
-        return x
+    alpha: int
+    frames: int
+    channels: int = 64
+    kernel: int = 5
+    convs: int = 2
+    replacement: str = "zeros"
 
 
 class FastToSlow(nn.Module):
@@ -33,72 +63,232 @@ class FastToSlow(nn.Module):
 
     Args:
         channels: of each pathway where they meet.
-        alpha: Fast frames per Slow frame.
-        kernel: size of the convolution, in Fast frames.
-        channel_ratio: its output channels per Fast channel.
+        fast: how; None lets the two pass each other by.
     """
 
-    def __init__(self, channels: Pathways, alpha: int, kernel: int, channel_ratio: int) -> None:
+    adds_sound = False
+
+    def __init__(self, channels: Pathways, fast: FastLateral | None) -> None:
         super().__init__()
-        lateral = channels.fast * channel_ratio
-        self.conv_f2s = conv(channels.fast, lateral, (kernel, 1, 1), (alpha, 1, 1))
-        self.bn_f2s = nn.BatchNorm3d(lateral)
+        self.slow_channels = channels.slow
+        self.joins_fast = fast is not None
         self.relu = nn.ReLU(inplace=True)
-        self.slow_channels = channels.slow + lateral
+        if fast:
+            lateral = channels.fast * fast.channel_ratio
+            self.conv_f2s = conv(channels.fast, lateral, (fast.kernel, 1, 1), (fast.alpha, 1, 1))
+            self.bn_f2s = BatchNorm3d(lateral, fast.by_sound)
+            self.slow_channels += lateral
 
-    def concatenate(self, x: Pathways) -> torch.Tensor:
+    def concatenate(self, x: Pathways, keep: Keep | None) -> torch.Tensor:
         """(B, slow_channels, T, H, W): Slow and what comes from Fast."""
-        return torch.cat((x.slow, self.relu(self.bn_f2s(self.conv_f2s(x.fast)))), dim=1)
+        if not self.joins_fast:
+            return x.slow
+        return torch.cat((x.slow, self.relu(self.bn_f2s(self.conv_f2s(x.fast), keep))), dim=1)
 
-    def forward(self, x: Pathways, keep: torch.Tensor | None = None) -> Pathways:
-        return x._replace(slow=self.concatenate(x))
+    def forward(self, x: Pathways, keep: Keep | None = None) -> Pathways:
+        return x._replace(slow=self.concatenate(x, keep))
 
 
-class AudioToFastSlow(FastToSlow):
-    """Audio→FastSlow: the mel mean of Audio, convolved to one vector a Slow frame, added to [Slow, Fast→Slow].
-
-    As fanyix/SlowFast `FuseAV` in its mode "AFS"; ReLU comes before the sum.
+class AudioFusion(FastToSlow):
+    """What every audio fusion has: the mel mean of Audio, convolved to the frames and channels of what it joins.
 
     Args:
-        audio_stride: audio frames per Slow frame at this junction.
-        audio_channels: of the convolutions but the last, whose channels are those of [Slow, Fast→Slow].
-        audio_kernel: size of the convolutions, in audio frames.
-        audio_convs: number of convolutions; the last one has the stride.
+        channels, fast: as `FastToSlow`.
+        audio: what Audio brings.
+        name: of the convolutions: `conv_<name>_0`, `bn_<name>_0` ...
+        audio_channels: channels that the sound is convolved to; None for `slow_channels`.
+        audio_stride: audio frames per frame of what it joins; None for a vector a Slow frame.
     """
+
+    adds_sound = True
+    reaches_fast = False
+    """Whether Fast goes on with the sound in it, as Slow does."""
 
     def __init__(
         self,
         channels: Pathways,
-        alpha: int,
-        kernel: int,
-        channel_ratio: int,
-        audio_stride: int,
-        audio_channels: int,
-        audio_kernel: int,
-        audio_convs: int,
+        fast: FastLateral | None,
+        audio: AudioLateral,
+        name: str = "a2fs",
+        audio_channels: int | None = None,
+        audio_stride: int | None = None,
     ) -> None:
-        super().__init__(channels, alpha, kernel, channel_ratio)
-        self.audio_convs = audio_convs
+        super().__init__(channels, fast)
+        self.name, self.audio_convs = name, audio.convs
+        self.audio_channels = audio_channels or self.slow_channels
+        self.visual_channels = self.slow_channels
         in_channels = channels.audio
-        for i in range(audio_convs):
-            last = i == audio_convs - 1
-            out_channels, stride = (self.slow_channels, audio_stride) if last else (audio_channels, 1)
-            self.add_module(f"conv_a2fs_{i}", conv(in_channels, out_channels, (1, audio_kernel, 1), (1, stride, 1)))
-            self.add_module(f"bn_a2fs_{i}", nn.BatchNorm3d(out_channels))
+        for i in range(audio.convs):
+            last = i == audio.convs - 1
+            out_channels = self.audio_channels if last else audio.channels
+            stride = (audio_stride or audio.frames) if last else 1
+            self.add_module(f"conv_{name}_{i}", conv(in_channels, out_channels, (1, audio.kernel, 1), (1, stride, 1)))
+            self.add_module(f"bn_{name}_{i}", BatchNorm3d(out_channels))
             in_channels = out_channels
+        self.gate = AudioGate(self.audio_channels, audio.replacement)
+        self.avs: SyncHead | None = None
 
     def project_audio(self, audio: torch.Tensor) -> torch.Tensor:
-        """(B, slow_channels, T, 1, 1): a vector a Slow frame, from audio (B, C, 1, A, M)."""
+        """(B, audio_channels, T, 1, 1): a vector a frame, from audio (B, C, 1, A, M)."""
         x = audio.mean(dim=4, keepdim=True)
         for i in range(self.audio_convs):
-            x = self.relu(getattr(self, f"bn_a2fs_{i}")(getattr(self, f"conv_a2fs_{i}")(x)))
+            x = getattr(self, f"conv_{self.name}_{i}")(x)
+            x = self.relu(getattr(self, f"bn_{self.name}_{i}")(x))
         return x.transpose(2, 3)
 
-    def forward(self, x: Pathways, keep: torch.Tensor | None = None) -> Pathways:
-        slow = self.concatenate(x)
-        if x.audio is not None:
-            slow = slow + silence(self.project_audio(x.audio), keep)
-        return x._replace(slow=slow)
+    def add_sync_head(self, dim: int) -> None:
+        """Have the synchronisation judged here, in `dim` dimensions."""
+        self.avs = SyncHead(self.visual_channels, self.audio_channels, dim)
+
+    def visual(self, x: Pathways, keep: Keep | None) -> torch.Tensor:
+        """(B, visual_channels, T, H, W): what the sound meets, before it is added."""
+        return self.concatenate(x, keep)
+
+    def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
+        """The `Pathways` with the sound in them.
+
+        Args:
+            x: the `Pathways` before.
+            keep: which clips keep their sound.
+            audio: what `project_audio` gave for the B clips' own sound; None if no clip has any.
+            met: what `visual` gave.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Pathways, keep: Keep | None = None) -> Pathways:
+        audio = None if x.audio is None else self.project_audio(x.audio[: len(x.slow)])
+        return self.join(x, keep, audio, self.visual(x, keep))
+
+    def forward_sync(self, x: Pathways, keep: Keep) -> tuple[Pathways, Embeddings]:
+        """As `forward` with misaligned sound behind the clips' own; also what the synchronisation is judged by."""
+        met = self.visual(x, keep)
+        own, misaligned = self.project_audio(x.audio).chunk(2)
+        return self.join(x, keep, own, met), self.avs(met, own, misaligned)
+
+    def _add(self, visual: torch.Tensor, contribution: torch.Tensor | None, keep: Keep | None) -> torch.Tensor:
+        """`visual` plus what the sound contributes, or what stands in for it."""
+        if contribution is None:
+            stand_in = self.gate.absent(visual)
+            return visual if stand_in is None else visual + stand_in
+        return visual + self.gate(contribution, keep or Keep.all(visual))
 
 
-AUDIO_FUSIONS = {"audio_to_fast_slow": AudioToFastSlow}
+class AudioToFastSlow(AudioFusion):
+    """Audio→FastSlow: a vector a Slow frame, added to [Slow, Fast→Slow] (paper section 3.2, the default).
+
+    As fanyix/SlowFast `FuseAV` in its mode "AFS"; ReLU comes before the sum.
+    """
+
+    def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
+        return x._replace(slow=self._add(met, audio, keep))
+
+
+class SyncOnly(AudioToFastSlow):
+    """Audio meets the picture for synchronisation alone and adds nothing (`s5_fuse` of fanyix/SlowFast)."""
+
+    adds_sound = False
+
+    def forward(self, x: Pathways, keep: Keep | None = None) -> Pathways:
+        return x._replace(slow=self.concatenate(x, keep))
+
+    def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
+        return x._replace(slow=met)
+
+
+class AudioToFastToSlow(AudioFusion):
+    """Audio→Fast→Slow: a vector a Fast frame, added to Fast, which then joins Slow as ever and goes on with the sound.
+
+    The paper's variant of the strongest temporal alignment (section 3.2).
+
+    Raises:
+        ValueError: if there are not n audio frames to a Fast frame here, n = 1, 2, ...
+    """
+
+    reaches_fast = True
+
+    def __init__(self, channels: Pathways, fast: FastLateral | None, audio: AudioLateral) -> None:
+        if audio.frames % audio.alpha:
+            raise ValueError(
+                f"audio_to_fast_to_slow: got {audio.frames} audio frames for {audio.alpha} Fast ones where they meet, "
+                "expected a multiple; raise AU_ALPHA, or let Audio join earlier"
+            )
+        fast = fast and replace(fast, by_sound=True)
+        super().__init__(channels, fast, audio, "a2f", channels.fast, audio.frames // audio.alpha)
+        self.visual_channels = channels.fast
+
+    def visual(self, x: Pathways, keep: Keep | None) -> torch.Tensor:
+        return x.fast
+
+    def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
+        x = x._replace(fast=self._add(met, audio, keep))
+        return x._replace(slow=self.concatenate(x, keep))
+
+
+class AudiovisualNonLocal(AudioFusion):
+    """Audiovisual non-local fusion: the sound of each moment chooses among the places of the picture.
+
+    The paper names it (section 3.2) without its layers; these are ours, after the non-local block (arXiv 1711.07971).
+    With v the [Slow, Fast→Slow] features at time t and place h, w, and a the sound at time t,
+    weight = softmax over t, h, w of theta(a) · phi(v) / sqrt(d), times T·H·W so that its mean is 1, and
+    v + BN(out(weight * g(v))) goes on. d is half of v's channels; the norm's scale starts at zero.
+    """
+
+    def __init__(self, channels: Pathways, fast: FastLateral | None, audio: AudioLateral) -> None:
+        joined = channels.slow + (channels.fast * fast.channel_ratio if fast else 0)
+        inner = max(1, joined // 2)
+        super().__init__(channels, fast, audio, "a2v", inner)
+        self.conv_theta = nn.Conv3d(inner, inner, 1)
+        self.conv_phi = nn.Conv3d(joined, inner, 1)
+        self.conv_g = nn.Conv3d(joined, inner, 1)
+        self.conv_out = nn.Conv3d(inner, joined, 1)
+        self.bn = BatchNorm3d(joined, by_sound=True)
+        self.gate = AudioGate(joined, audio.replacement)
+
+    @property
+    def last_bn(self) -> nn.BatchNorm3d:
+        """The norm whose scale starts at zero."""
+        return self.bn
+
+    def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
+        if audio is None:
+            return x._replace(slow=self._add(met, None, keep))
+        theta, phi, g = self.conv_theta(audio), self.conv_phi(met), self.conv_g(met)
+        affinity = (theta * phi).sum(dim=1).flatten(1) * phi.shape[1] ** -0.5
+        weight = affinity.softmax(dim=1) * affinity.shape[1]
+        chosen = self.conv_out(weight.view(len(g), 1, *g.shape[2:]).to(g.dtype) * g)
+        return x._replace(slow=self._add(met, self.bn(chosen, keep), keep))
+
+
+class ChannelAttention(AudioFusion):
+    """Audio→FastSlow through a gate a channel, computed from what all three pathways hold on average.
+
+    gate = sigmoid(W2 relu(W1 [pool(Slow), pool(Fast), pool(Audio)])), a number within 0..1 for each channel of
+    [Slow, Fast→Slow]; what goes on is [Slow, Fast→Slow] + gate * Audio. The brief's sketch multiplies the three
+    pathways' tensors, whose shapes differ, and scales each pathway by the result; pooling first makes the product
+    a well-defined joint one, squeeze and excitation (arXiv 1709.01507, with its reduction of 16) learns it, and since
+    only what Audio adds is scaled, a clip without sound still gets a plain SlowFast.
+    """
+
+    REDUCTION = 16
+
+    def __init__(self, channels: Pathways, fast: FastLateral | None, audio: AudioLateral) -> None:
+        super().__init__(channels, fast, audio)
+        pooled = channels.slow + channels.fast + channels.audio
+        self.squeeze = nn.Linear(pooled, max(1, self.slow_channels // self.REDUCTION))
+        self.excite = nn.Linear(self.squeeze.out_features, self.slow_channels)
+
+    def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
+        if audio is not None:
+            own = x._replace(audio=x.audio[: len(x.slow)])
+            pooled = torch.cat([one.mean(dim=(2, 3, 4)) for one in own], dim=1)
+            attention = self.excite(self.relu(self.squeeze(pooled))).sigmoid()
+            audio = audio * attention.view(*attention.shape, 1, 1, 1)
+        return x._replace(slow=self._add(met, audio, keep))
+
+
+AUDIO_FUSIONS = {
+    "audio_to_fast_slow": AudioToFastSlow,
+    "audio_to_fast_to_slow": AudioToFastToSlow,
+    "audiovisual_non_local": AudiovisualNonLocal,
+    "channel_attention": ChannelAttention,
+}

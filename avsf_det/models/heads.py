@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -40,11 +43,19 @@ class RoIHead(nn.Module):
         self.resolution = resolution
         self.sampling_ratio = sampling_ratio
         self.aligned = aligned
+        self.activation = ACTIVATIONS["sigmoid"]
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(sum(filter(None, channels)), num_classes)
 
-    def forward(self, x: Pathways, boxes: torch.Tensor) -> torch.Tensor:
-        """Logits (N, K) of `boxes` (N, 5): index of the clip, then x1 y1 x2 y2 in pixels of the clip."""
+    def forward(self, x: Pathways, boxes: torch.Tensor | None) -> torch.Tensor:
+        """Logits (N, K) of `boxes` (N, 5): index of the clip, then x1 y1 x2 y2 in pixels of the clip.
+
+        Raises:
+            ValueError: if there are no boxes, or they are not (N, 5).
+        """
+        if boxes is None or boxes.dim() != 2 or boxes.shape[1] != 5:
+            got = "no boxes" if boxes is None else f"boxes of shape {tuple(boxes.shape)}"
+            raise ValueError(f"got {got}, expected (N, 5): index of the clip, then x1 y1 x2 y2 in pixels of the clip")
         boxes = boxes.float()
         pooled = [self._pool_boxes(x.slow, boxes), self._pool_boxes(x.fast, boxes)]
         if x.audio is not None:
@@ -59,13 +70,13 @@ class RoIHead(nn.Module):
 
 
 class ClassificationHead(nn.Module):
-    """Scores for the whole clip.
+    """Scores for the whole clip, in one label space or in several at once (EPIC-Kitchens: verb and noun).
 
     Args:
         channels: of each pathway's feature map (`AVSlowFastBackbone.channels`).
-        num_classes: K.
-        pool_size: height and width that the visual feature maps have for a training crop; in evaluation a larger
-            picture gives a grid of such places (PySlowFast: 7, from crops of 224). None is the whole map.
+        num_classes: K, or name -> K of each label space; its linear layer is then `projection_<name>`.
+        pool_size: height and width that the visual feature maps have for a training crop; a larger picture gives a
+            grid of such places (PySlowFast: 7, from crops of 224). None is the whole map.
         activation: "softmax" for one class a clip, "sigmoid" for several.
         dropout: chance to drop an input of the linear layer.
 
@@ -76,7 +87,7 @@ class ClassificationHead(nn.Module):
     def __init__(
         self,
         channels: Pathways,
-        num_classes: int,
+        num_classes: int | Mapping[str, int],
         pool_size: int | None = 7,
         activation: str = "softmax",
         dropout: float = 0.5,
@@ -86,21 +97,56 @@ class ClassificationHead(nn.Module):
             raise ValueError(f"activation: got {activation!r}, expected one of {', '.join(ACTIVATIONS)}")
         self.pool_size = pool_size
         self.activation = ACTIVATIONS[activation]
+        self._log_scores = LOG_SCORES[activation]
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(sum(filter(None, channels)), num_classes)
+        self.label_spaces = tuple(num_classes) if isinstance(num_classes, Mapping) else ()
+        features = sum(filter(None, channels))
+        for name in self.label_spaces:
+            self.add_module(f"projection_{name}", nn.Linear(features, num_classes[name]))
+        if not self.label_spaces:
+            self.projection = nn.Linear(features, num_classes)
 
-    def forward(self, x: Pathways, boxes: None = None) -> torch.Tensor:
-        """(B, K): in training the logits; else scores within 0..1, the mean over the grid of places."""
+    def forward(self, x: Pathways, boxes: None = None) -> torch.Tensor | dict[str, torch.Tensor]:
+        """Logits (B, K), or name -> logits of each label space.
+
+        With a grid of places, the logits are those whose scores are the mean of the places' scores, as PySlowFast
+        averages them; in training, the mean of the places' logits.
+
+        Raises:
+            ValueError: if there are boxes.
+        """
+        if boxes is not None:
+            raise ValueError("got boxes, but this head scores whole clips; DETECTION.ENABLE makes one for boxes")
         pooled = [self._pool_places(x.slow), self._pool_places(x.fast)]
         if x.audio is not None:
             audio = x.audio.mean(dim=(2, 3, 4), keepdim=True)
             pooled.append(audio.expand(-1, -1, *pooled[0].shape[2:]))
-        features = torch.cat(pooled, dim=1).movedim(1, -1)
-        logits = self.projection(self.dropout(features))
-        if not self.training:
-            logits = self.activation(logits)
-        return logits.mean(dim=(1, 2, 3))
+        features = self.dropout(torch.cat(pooled, dim=1).flatten(2).transpose(1, 2))
+        if not self.label_spaces:
+            return self._over_places(self.projection(features))
+        projections = {name: getattr(self, f"projection_{name}") for name in self.label_spaces}
+        return {name: self._over_places(projection(features)) for name, projection in projections.items()}
 
     def _pool_places(self, x: torch.Tensor) -> torch.Tensor:
         height, width = (min(self.pool_size or size, size) for size in x.shape[3:])
         return F.avg_pool3d(x, (x.shape[2], height, width), stride=1)
+
+    def _over_places(self, logits: torch.Tensor) -> torch.Tensor:
+        """(B, K) from the logits (B, places, K)."""
+        places = logits.shape[1]
+        if self.training or places == 1:
+            return logits.mean(dim=1)
+        return self._log_scores(logits.float(), places)
+
+
+def _softmax_logits(logits: torch.Tensor, places: int) -> torch.Tensor:
+    return (logits.log_softmax(dim=2).logsumexp(dim=1) - math.log(places)).to(logits.dtype)
+
+
+def _sigmoid_logits(logits: torch.Tensor, places: int) -> torch.Tensor:
+    positive, negative = F.logsigmoid(logits).logsumexp(dim=1), F.logsigmoid(-logits).logsumexp(dim=1)
+    return positive - negative
+
+
+LOG_SCORES = {"softmax": _softmax_logits, "sigmoid": _sigmoid_logits}
+"""Activation -> from the logits (B, places, K) those (B, K) whose scores are the mean of the places' scores."""

@@ -7,11 +7,14 @@ Every tensor is (B, C, T, H, W). Audio has T = 1, H = audio frames A, W = mel bi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+
+from avsf_det.models.non_local import NonLocal
+from avsf_det.models.norms import BatchNorm3d, Keep
 
 
 class Pathways(NamedTuple):
@@ -44,7 +47,7 @@ class VisualStem(nn.Module):
     def __init__(self, channels: int, temporal_kernel: int) -> None:
         super().__init__()
         self.conv = conv(3, channels, (temporal_kernel, 7, 7), (1, 2, 2))
-        self.bn = nn.BatchNorm3d(channels)
+        self.bn = BatchNorm3d(channels)
         self.relu = nn.ReLU(inplace=True)
         self.pool_layer = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
 
@@ -59,7 +62,7 @@ class AudioStem(nn.Module):
         super().__init__()
         self.conv_t = conv(1, channels, (1, 9, 1))
         self.conv_f = conv(1, channels, (1, 1, 9))
-        self.bn = nn.BatchNorm3d(channels)
+        self.bn = BatchNorm3d(channels)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -70,40 +73,44 @@ class BasicTransform(nn.Module):
     """Two 3x3 convolutions, the first with the temporal kernel and the stride: ResNet-18 and 34."""
 
     expansion = 1
-    last_bn = "b_bn"
+    last_bn = property(lambda self: self.b_bn)
 
-    def __init__(self, in_channels: int, inner: int, temporal_kernel: int, stride: int, dilation: int) -> None:
+    def __init__(
+        self, in_channels: int, inner: int, temporal_kernel: int, stride: int, dilation: int, by_sound: bool = False
+    ) -> None:
         super().__init__()
         self.a = conv(in_channels, inner, (temporal_kernel, 3, 3), (1, stride, stride), dilation)
-        self.a_bn = nn.BatchNorm3d(inner)
+        self.a_bn = BatchNorm3d(inner, by_sound)
         self.b = conv(inner, inner, (1, 3, 3), dilation=dilation)
-        self.b_bn = nn.BatchNorm3d(inner)
+        self.b_bn = BatchNorm3d(inner, by_sound)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.b_bn(self.b(self.relu(self.a_bn(self.a(x)))))
+    def forward(self, x: torch.Tensor, keep: Keep | None = None) -> torch.Tensor:
+        return self.b_bn(self.b(self.relu(self.a_bn(self.a(x), keep))), keep)
 
 
 class BottleneckTransform(nn.Module):
     """T x1x1, 1x3x3 with the stride, 1x1x1: ResNet-50 and 101."""
 
     expansion = 4
-    last_bn = "c_bn"
+    last_bn = property(lambda self: self.c_bn)
 
-    def __init__(self, in_channels: int, inner: int, temporal_kernel: int, stride: int, dilation: int) -> None:
+    def __init__(
+        self, in_channels: int, inner: int, temporal_kernel: int, stride: int, dilation: int, by_sound: bool = False
+    ) -> None:
         super().__init__()
         self.a = conv(in_channels, inner, (temporal_kernel, 1, 1))
-        self.a_bn = nn.BatchNorm3d(inner)
+        self.a_bn = BatchNorm3d(inner, by_sound)
         self.b = conv(inner, inner, (1, 3, 3), (1, stride, stride), dilation)
-        self.b_bn = nn.BatchNorm3d(inner)
+        self.b_bn = BatchNorm3d(inner, by_sound)
         self.c = conv(inner, inner * self.expansion, (1, 1, 1))
-        self.c_bn = nn.BatchNorm3d(inner * self.expansion)
+        self.c_bn = BatchNorm3d(inner * self.expansion, by_sound)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.relu(self.a_bn(self.a(x)))
-        x = self.relu(self.b_bn(self.b(x)))
-        return self.c_bn(self.c(x))
+    def forward(self, x: torch.Tensor, keep: Keep | None = None) -> torch.Tensor:
+        x = self.relu(self.a_bn(self.a(x), keep))
+        x = self.relu(self.b_bn(self.b(x), keep))
+        return self.c_bn(self.c(x), keep)
 
 
 class TimeFrequencyTransformV1(nn.Module):
@@ -112,19 +119,19 @@ class TimeFrequencyTransformV1(nn.Module):
     The author's released configuration (fanyix/SlowFast `tf_bottleneck_transform_v1`).
     """
 
-    last_bn = "out_bn"
+    last_bn = property(lambda self: self.out_bn)
 
     def __init__(self, in_channels: int, inner: int, stride: int, expansion: int) -> None:
         super().__init__()
         self.t = conv(in_channels, inner, (1, 3, 1), (1, stride, stride))
-        self.t_bn = nn.BatchNorm3d(inner)
+        self.t_bn = BatchNorm3d(inner)
         self.f = conv(in_channels, inner, (1, 1, 3), (1, stride, stride))
-        self.f_bn = nn.BatchNorm3d(inner)
+        self.f_bn = BatchNorm3d(inner)
         self.out = conv(2 * inner, inner * expansion, (1, 1, 1))
-        self.out_bn = nn.BatchNorm3d(inner * expansion)
+        self.out_bn = BatchNorm3d(inner * expansion)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, keep: Keep | None = None) -> torch.Tensor:
         time = self.relu(self.t_bn(self.t(x)))
         frequency = self.relu(self.f_bn(self.f(x)))
         return self.out_bn(self.out(torch.cat((time, frequency), dim=1)))
@@ -136,21 +143,21 @@ class TimeFrequencyTransformV2(nn.Module):
     The author's variant that needs less memory (`tf_bottleneck_transform_v2`), and what PyTorchVideo builds.
     """
 
-    last_bn = "c_bn"
+    last_bn = property(lambda self: self.c_bn)
 
     def __init__(self, in_channels: int, inner: int, stride: int, expansion: int) -> None:
         super().__init__()
         self.a = conv(in_channels, inner, (1, 1, 1))
-        self.a_bn = nn.BatchNorm3d(inner)
+        self.a_bn = BatchNorm3d(inner)
         self.b_t = conv(inner, inner, (1, 3, 1), (1, stride, stride))
-        self.b_t_bn = nn.BatchNorm3d(inner)
+        self.b_t_bn = BatchNorm3d(inner)
         self.b_f = conv(inner, inner, (1, 1, 3), (1, stride, stride))
-        self.b_f_bn = nn.BatchNorm3d(inner)
+        self.b_f_bn = BatchNorm3d(inner)
         self.c = conv(inner, inner * expansion, (1, 1, 1))
-        self.c_bn = nn.BatchNorm3d(inner * expansion)
+        self.c_bn = BatchNorm3d(inner * expansion)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, keep: Keep | None = None) -> torch.Tensor:
         x = self.relu(self.a_bn(self.a(x)))
         x = self.relu(self.b_t_bn(self.b_t(x))) + self.relu(self.b_f_bn(self.b_f(x)))
         return self.c_bn(self.c(x))
@@ -163,35 +170,51 @@ AUDIO_TRANSFORMS = {
 
 
 class ResBlock(nn.Module):
-    """relu(shortcut(x) + branch2(x)); the shortcut is a 1x1x1 projection where the channels or the size change."""
+    """relu(shortcut(x) + branch2(x)); the shortcut is a 1x1x1 projection where the channels or the size change.
 
-    def __init__(self, branch2: nn.Module, in_channels: int, out_channels: int, stride: int) -> None:
+    Args:
+        branch2: the residual branch, called with (x, keep).
+        in_channels, out_channels, stride: of the block.
+        by_sound: whether the shortcut's norm keeps clips with sound apart from those without.
+    """
+
+    def __init__(
+        self, branch2: nn.Module, in_channels: int, out_channels: int, stride: int, by_sound: bool = False
+    ) -> None:
         super().__init__()
         self.out_channels = out_channels
         if in_channels != out_channels or stride != 1:
             self.branch1 = conv(in_channels, out_channels, (1, 1, 1), (1, stride, stride))
-            self.branch1_bn = nn.BatchNorm3d(out_channels)
+            self.branch1_bn = BatchNorm3d(out_channels, by_sound)
         self.branch2 = branch2
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        shortcut = self.branch1_bn(self.branch1(x)) if hasattr(self, "branch1") else x
-        return self.relu(shortcut + self.branch2(x))
-
-    @property
-    def last_bn(self) -> nn.BatchNorm3d:
-        """The norm that ends the residual branch, whose scale starts at zero (arXiv 1706.02677)."""
-        return getattr(self.branch2, self.branch2.last_bn)
+    def forward(self, x: torch.Tensor, keep: Keep | None = None) -> torch.Tensor:
+        shortcut = self.branch1_bn(self.branch1(x), keep) if hasattr(self, "branch1") else x
+        return self.relu(shortcut + self.branch2(x, keep))
 
 
 def res_chain(
-    transform: Callable[..., nn.Module], depth: int, in_channels: int, out_channels: int, stride: int
+    transform: Callable[..., nn.Module],
+    temporal_kernels: Sequence[int | None],
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    by_sound: bool = False,
 ) -> list[ResBlock]:
-    """`depth` residual blocks in a row, the first with the stride; `transform(in_channels=, stride=)` makes branch2."""
+    """Residual blocks in a row, the first with the stride.
+
+    Args:
+        transform: makes branch2 from `in_channels`, `stride` and, where a block has one, `temporal_kernel`.
+        temporal_kernels: of each block; None for blocks that have none.
+        in_channels, out_channels, stride: of the whole chain.
+        by_sound: as `ResBlock`.
+    """
     blocks = []
-    for _ in range(depth):
-        branch2 = transform(in_channels=in_channels, stride=stride)
-        blocks.append(ResBlock(branch2, in_channels, out_channels, stride))
+    for kernel in temporal_kernels:
+        over_time = {} if kernel is None else {"temporal_kernel": kernel, "by_sound": by_sound}
+        branch2 = transform(in_channels=in_channels, stride=stride, **over_time)
+        blocks.append(ResBlock(branch2, in_channels, out_channels, stride, by_sound))
         in_channels, stride = out_channels, 1
     return blocks
 
@@ -212,21 +235,30 @@ class Stem(nn.Module):
 
 
 class Stage(nn.Module):
-    """res2, res3, res4 or res5 of every pathway, each a list of blocks (None without an Audio pathway)."""
+    """res2, res3, res4 or res5 of every pathway.
 
-    def __init__(self, slow: list[ResBlock], fast: list[ResBlock], audio: list[ResBlock] | None) -> None:
+    Args:
+        blocks: of each pathway; None without an Audio pathway.
+        non_local: Slow's non-local blocks, by the index of the residual block that each follows.
+    """
+
+    def __init__(self, blocks: Pathways, non_local: Mapping[int, NonLocal] | None = None) -> None:
         super().__init__()
-        self.depths = Pathways(len(slow), len(fast), audio and len(audio))
-        for prefix, blocks in zip(PREFIX, (slow, fast, audio or [])):
-            for i, block in enumerate(blocks):
+        self.depths = Pathways(*(chain and len(chain) for chain in blocks))
+        for prefix, chain in zip(PREFIX, blocks):
+            for i, block in enumerate(chain or ()):
                 self.add_module(f"{prefix}_res{i}", block)
+        for i, block in (non_local or {}).items():
+            self.add_module(f"{PREFIX.slow}_nonlocal{i}", block)
 
-    def forward(self, x: Pathways) -> Pathways:
-        return Pathways(*(self._run(prefix, depth, one) for prefix, depth, one in zip(PREFIX, self.depths, x)))
+    def forward(self, x: Pathways, keep: Keep | None = None) -> Pathways:
+        return Pathways(*(self._run(prefix, depth, one, keep) for prefix, depth, one in zip(PREFIX, self.depths, x)))
 
-    def _run(self, prefix: str, depth: int | None, x: torch.Tensor | None) -> torch.Tensor | None:
+    def _run(self, prefix: str, depth: int | None, x: torch.Tensor | None, keep: Keep | None) -> torch.Tensor | None:
         if x is None:
             return None
         for i in range(depth):
-            x = getattr(self, f"{prefix}_res{i}")(x)
+            x = getattr(self, f"{prefix}_res{i}")(x, keep)
+            if hasattr(self, f"{prefix}_nonlocal{i}"):
+                x = getattr(self, f"{prefix}_nonlocal{i}")(x, keep)
         return x

@@ -129,6 +129,15 @@ def test_audiovisual_weights_serve_a_model_without_sound(make_model):
     assert not report.initialised and all("pathway2" in name or "a2fs" in name for name in report.unused)
 
 
+def test_a_model_without_sound_takes_the_statistics_of_clips_without(make_model):
+    state = make_model().state_dict()
+    name = "s5.pathway0_res0.branch2.a_bn.running_mean"
+    state[name.replace("running", "silent_running")] = state[name] + 1
+    visual = make_model(sound=False)
+    load_weights(visual, state)
+    assert torch.equal(visual.state_dict()[name], state[name] + 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "likely"),
     [

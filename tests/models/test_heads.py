@@ -71,22 +71,36 @@ def classification_head(**arguments):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("activation", "total"), [("softmax", [1.0, 1.0]), ("sigmoid", None)])
-def test_training_gives_logits_and_evaluation_scores(activation, total):
-    head, x = classification_head(pool_size=8, activation=activation), features()
-    logits, scores = head.train()(x), head.eval()(x)
-    expected = logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()
-    torch.testing.assert_close(scores, expected)
-    assert total is None or scores.sum(dim=1).tolist() == pytest.approx(total)
-
-
-@torch.no_grad()
-def test_a_larger_picture_is_scored_at_each_place_of_a_training_crop():
-    head, x = classification_head(pool_size=7).eval(), features(size=8)
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_the_scores_of_a_larger_picture_are_the_mean_of_its_places_scores(activation):
+    head, x = classification_head(pool_size=7, activation=activation).eval(), features(size=8)
     places = [
-        head(Pathways(x.slow[..., i : i + 7, j : j + 7], x.fast[..., i : i + 7, j : j + 7], x.audio))
+        head.activation(head(Pathways(x.slow[..., i : i + 7, j : j + 7], x.fast[..., i : i + 7, j : j + 7], x.audio)))
         for i in (0, 1)
         for j in (0, 1)
     ]
-    torch.testing.assert_close(head(x), torch.stack(places).mean(dim=0))
-    assert not torch.allclose(head(x), classification_head(pool_size=None).eval()(x))
+    torch.testing.assert_close(head.activation(head(x)), torch.stack(places).mean(dim=0))
+    assert not torch.allclose(head(x), classification_head(pool_size=None, activation=activation).eval()(x))
+
+
+@torch.no_grad()
+def test_several_label_spaces_are_scored_at_once():
+    torch.manual_seed(1)
+    head = ClassificationHead(CHANNELS, {"verb": 4, "noun": 6}).eval()
+    logits = head(features())
+    assert {name: tuple(one.shape) for name, one in logits.items()} == {"verb": (2, 4), "noun": (2, 6)}
+    assert {name for name, _ in head.named_parameters()} == {
+        f"projection_{name}.{kind}" for name in ("verb", "noun") for kind in ("weight", "bias")
+    }
+
+
+def test_a_head_says_what_it_scores():
+    box = torch.zeros(1, 5)
+    with pytest.raises(ValueError, match="got boxes, but this head scores whole clips"):
+        classification_head()(features(), box)
+    with pytest.raises(ValueError, match="got no boxes, expected"):
+        roi_head()(features(), None)
+    with pytest.raises(ValueError, match=r"got boxes of shape \(1, 4\), expected"):
+        roi_head()(features(), box[:, 1:])
+    with pytest.raises(ValueError, match="activation: got 'tanh', expected one of softmax, sigmoid"):
+        classification_head(activation="tanh")

@@ -20,7 +20,7 @@ def test_a_block_that_changes_nothing_has_no_shortcut_convolution():
 
 def test_a_block_whose_branch_is_zero_is_its_shortcut():
     block = ResBlock(BasicTransform(4, 4, 3, 1, 2), 4, 4, 1)
-    torch.nn.init.zeros_(block.last_bn.weight)
+    torch.nn.init.zeros_(block.branch2.last_bn.weight)
     x = torch.rand(1, 4, 3, 5, 5)
     assert torch.equal(block(x), x)
 
@@ -29,7 +29,7 @@ def test_a_stage_runs_only_the_pathways_that_are_there():
     def block():
         return ResBlock(BasicTransform(2, 2, 1, 1, 1), 2, 2, 1)
 
-    stage = Stage([block()], [block(), block()], [block()])
+    stage = Stage(Pathways([block()], [block(), block()], [block()]))
     assert {name for name, _ in stage.named_children()} == {
         "pathway0_res0",
         "pathway1_res0",

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from avsf_det.models.avslowfast import AVSlowFast, initialise
-from avsf_det.models.backbone import AVSlowFastBackbone
-from avsf_det.models.heads import ClassificationHead, RoIHead
+from avsf_det.config import load_cfg
+from avsf_det.models.build import build_model
 
 LAST_BLOCK = {50: {2: 2, 3: 3, 4: 5, 5: 2}, 101: {2: 2, 3: 3, 4: 22, 5: 2}}
 
@@ -81,30 +80,25 @@ def foreign():
     return rename
 
 
-ARCHITECTURES = {
-    "SlowFast 4x16 R50": SimpleNamespace(depth=50, backbone={}, head=ClassificationHead),
-    "SlowFast 8x8 R50": SimpleNamespace(depth=50, backbone={"alpha": 4, "fusion_kernel": 7}, head=ClassificationHead),
-    "SlowFast 8x8 R101": SimpleNamespace(depth=101, backbone={"alpha": 4}, head=ClassificationHead),
-    "SlowFast AVA R101": SimpleNamespace(
-        depth=101,
-        backbone={"alpha": 4, "spatial_strides": (1, 2, 2, 1), "spatial_dilations": (1, 1, 1, 2)},
-        head=RoIHead,
-    ),
-}
-
-
-@pytest.fixture(params=ARCHITECTURES)
+@pytest.fixture(
+    params=[
+        "kinetics/slowfast_4x16_r50",
+        "kinetics/slowfast_8x8_r50",
+        "kinetics/slowfast_8x8_r101",
+        "kinetics/slowfast_16x8_r101_nl",
+        "ava/slowfast_32x2_r50",
+        "ava/slowfast_32x2_r101_nl",
+    ]
+)
 def architecture(request):
-    """One of the published models: its depth, and `build(width)` with random weights and statistics."""
-    chosen = ARCHITECTURES[request.param]
+    """One of the published models: its depth, whether it has non-local blocks, and `build(width)`."""
+    cfg = load_cfg(request.param)
 
     def build(width=64):
-        backbone = AVSlowFastBackbone(depth=chosen.depth, width=width, **chosen.backbone)
-        model = AVSlowFast(backbone, chosen.head(backbone.channels, 9))
-        initialise(model)
-        return model
+        cfg.RESNET.WIDTH_PER_GROUP = width
+        return build_model(cfg)
 
-    return SimpleNamespace(depth=chosen.depth, build=build)
+    return SimpleNamespace(depth=cfg.RESNET.DEPTH, non_local=any(cfg.NONLOCAL.LOCATION), build=build)
 
 
 @pytest.fixture
