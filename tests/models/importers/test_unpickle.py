@@ -1,6 +1,7 @@
 import builtins
 import collections
 import contextlib
+import io
 import os
 import pickle
 import pickletools
@@ -132,6 +133,13 @@ def test_code_inside_a_tensor_s_storage_does_not_run_either(tmp_path):
     with pytest.raises(pickle.UnpicklingError, match="mkdir"):
         loads(content)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_zip_inside_a_pickle_is_refused():
+    zipped = io.BytesIO()
+    torch.save(torch.zeros(4), zipped)
+    with pytest.raises(Refused, match="storage"):
+        loads(pickle.dumps(Call(torch.storage._load_from_bytes, zipped.getvalue())))
 
 
 @pytest.mark.parametrize(
