@@ -159,6 +159,21 @@ def config(options: argparse.Namespace) -> int:
     return 0
 
 
+def model(options: argparse.Namespace) -> int:
+    """Show what a model is made of: shapes, parameters and GFLOPs of each pathway and stage, for one clip."""
+    import torch
+
+    from avsf_det.config import load_cfg
+    from avsf_det.models.build import build_model, example_inputs
+    from avsf_det.models.summary import format_summary, summarise
+
+    cfg = load_cfg(options.config, options.overrides)
+    with torch.device("meta"):
+        print(format_summary(summarise(build_model(cfg).eval(), **example_inputs(cfg, options.size))))
+    print("One GFLOP is 10^9 multiply-adds; norms, pooling and activations are not counted.")
+    return 0
+
+
 def demo(options: argparse.Namespace) -> int:
     """See it work: scenes are made, a detector and action models trained on them and evaluated, a video annotated."""
     from avsf_det.engine.demo import Demo
@@ -237,6 +252,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--bgr", action="store_true", help="the weights expect BGR pictures: make them expect RGB")
     command.add_argument("--report", action="store_true", help="print what became of every tensor, with its shapes")
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=f"straight after OUT: {OVERRIDES}")
+
+    command = _add(commands, "model", model)
+    command.add_argument("config", metavar="CONFIG", help="yaml file, or the name of one: kinetics/avslowfast_4x16_r50")
+    command.add_argument(
+        "--size", type=int, default=0, help="pixels of the clip's sides (default: DATA.TRAIN_CROP_SIZE)"
+    )
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
 
     command = _add(commands, "config", config)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")

@@ -50,6 +50,9 @@ def get_cfg() -> CfgNode:
     cfg.DATA.AUDIO_MEL_NUM = 80  # mel bins
     cfg.DATA.LOGMEL_MEAN = -7.03  # of Kinetics, natural log
     cfg.DATA.LOGMEL_STD = 4.66
+    cfg.DATA.AUDIO_MISALIGNED_GAP = 32  # log-mel frames between a clip's sound and a negative of its own video
+    cfg.DATA.MIX_NEG_EPOCH = 96  # until then all negatives of synchronisation are of other clips
+    cfg.DATA.EASY_NEG_RATIO = 0.75  # share of them that still are from then on
 
     cfg.AVA = CfgNode()
     cfg.AVA.ANNOTATION_DIR = "annotations"  # under DATA.ROOT, like VIDEO_DIR

@@ -106,6 +106,44 @@ def read_clips(path: str | Path, centers: Sequence[float], spec: ClipSpec) -> It
             yield Clip(frames, sound)
 
 
+def read_log_mel(path: str | Path, center: float, spec: ClipSpec) -> torch.Tensor | None:
+    """(A, M) float32: the log-mel of a file's sound around a moment; None without a sound track.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    log_mel = spec.log_mel()
+    with AudioReader(path, spec.sample_rate) as audio:
+        if not audio.has_audio:
+            return None
+        return log_mel(torch.from_numpy(audio.read(*log_mel.span(center, spec.audio_frames))))
+
+
+def misaligned_center(center: float, duration: float, spec: ClipSpec, gap: float, draw: float) -> float | None:
+    """The moment of another span of sound of the same file, for a hard negative of synchronisation.
+
+    Both spans are as long; the other one lies within the file (in fanyix/SlowFast it may run over the end).
+
+    Args:
+        center: seconds, the clip's own moment.
+        duration: seconds of the file.
+        spec: what clips are made of.
+        gap: seconds that the two moments are apart at least.
+        draw: a number within 0..1 that chooses among all that is possible.
+
+    Returns:
+        Seconds; None if the file is too short.
+    """
+    start, end = spec.log_mel().span(0.0, spec.audio_frames)
+    first, last = -start, duration - end
+    before = max(0.0, min(last, center - gap) - first)
+    after = max(0.0, last - max(first, center + gap))
+    if before + after == 0.0:
+        return None
+    at = draw * (before + after)
+    return first + at if at < before else last - (before + after - at)
+
+
 def _read_frames(video: VideoReader, clips: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """For each clip's (T,) times, ascending from clip to clip, its (T, H, W, 3) frames.
 

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from avsf_det.data.annotations import AnnotatedKeyframe
-from avsf_det.data.clip import Clip, ClipSpec, read_clips
+from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
 from avsf_det.media.video import probe
@@ -35,12 +35,14 @@ class Sample:
         log_mel: (A, M) float32, or None without a sound track.
         boxes: (N, 4) float32, x1 y1 x2 y2 in 0..1.
         labels: (N, K) float32, 1 where an action holds.
+        misaligned: (A, M) float32, the log-mel of another moment of the same file; None where there is none.
     """
 
     frames: torch.Tensor
     log_mel: torch.Tensor | None
     boxes: torch.Tensor
     labels: torch.Tensor
+    misaligned: torch.Tensor | None = None
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Batch:
         audio_present: (B,) bool, False where a clip's file has no sound track.
         boxes: (N, 5) float32, clip index and x1 y1 x2 y2 in pixels.
         labels: (N, K) float32.
+        misaligned: (B, 1, 1, A, M) float32, zeros where a clip has no negative; None if none has.
     """
 
     slow: torch.Tensor
@@ -62,10 +65,12 @@ class Batch:
     audio_present: torch.Tensor
     boxes: torch.Tensor
     labels: torch.Tensor
+    misaligned: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
-        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in vars(self).items()})
+        tensors = {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
 class Collate:
@@ -94,23 +99,27 @@ class Collate:
         height = max(s.frames.shape[1] for s in samples)
         width = max(s.frames.shape[2] for s in samples)
         fast = torch.zeros(len(samples), 3, self._spec.num_frames, height, width).to(memory_format=CHANNELS_LAST)
-        audio = torch.zeros(len(samples), 1, 1, self._spec.audio_frames, self._spec.num_mels)
+        negatives = [s.misaligned for s in samples]
         boxes = []
         for i, sample in enumerate(samples):
             h, w = sample.frames.shape[1:3]
             fast[i, :, :, :h, :w] = (sample.frames * self._scale + self._shift).permute(3, 0, 1, 2)
-            if sample.log_mel is not None:
-                audio[i, 0, 0] = sample.log_mel
             pixels = sample.boxes * torch.tensor((w, h, w, h), dtype=torch.float32)
             boxes.append(torch.cat((torch.full((len(pixels), 1), float(i)), pixels), dim=1))
         return Batch(
             slow=fast[:, :, self._slow].contiguous(memory_format=CHANNELS_LAST),
             fast=fast,
-            audio=audio,
+            audio=self._stack([s.log_mel for s in samples]),
             audio_present=torch.tensor([s.log_mel is not None for s in samples]),
             boxes=torch.cat(boxes),
             labels=torch.cat([s.labels for s in samples]),
+            misaligned=self._stack(negatives) if any(one is not None for one in negatives) else None,
         )
+
+    def _stack(self, log_mels: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        """(B, 1, 1, A, M): zeros where there is none."""
+        nothing = torch.zeros(self._spec.audio_frames, self._spec.num_mels)
+        return torch.stack([nothing if one is None else one for one in log_mels])[:, None, None]
 
 
 class ActionDataset(Dataset):
@@ -125,6 +134,7 @@ class ActionDataset(Dataset):
         transform: the augmentation.
         seed: of the augmentation.
         cache: folder that keeps decoded clips, or None to decode each time.
+        misaligned_gap: seconds that the sound of a negative is away from the clip's at least; None for no negatives.
     """
 
     def __init__(
@@ -135,7 +145,9 @@ class ActionDataset(Dataset):
         transform: TrainTransform,
         seed: int,
         cache: Path | None = None,
+        misaligned_gap: float | None = None,
     ) -> None:
+        self.misaligned_gap = misaligned_gap
         self.keyframes, self.videos, self.spec = list(keyframes), videos, spec
         self.transform, self.seed, self.epoch = transform, seed, 0
         self._cache = ClipCache(cache, spec) if cache else None
@@ -158,7 +170,15 @@ class ActionDataset(Dataset):
             log_mel=None if clip.log_mel is None else torch.from_numpy(clip.log_mel),
             boxes=boxes,
             labels=torch.from_numpy(persons.actions)[kept],
+            misaligned=self._negative(path, keyframe.time, generator) if self.misaligned_gap else None,
         )
+
+    def _negative(self, path: Path, time: float, generator: torch.Generator) -> torch.Tensor | None:
+        """The log-mel of another moment of the file, drawn anew at each call."""
+        duration = probe(path).duration
+        draw = torch.rand((), generator=generator).item()
+        center = misaligned_center(time, duration, self.spec, self.misaligned_gap, draw)
+        return None if center is None else read_log_mel(path, center, self.spec)
 
     def prepare(self, progress: object = lambda items: items) -> None:
         """Check that every video opens and, with a cache, decode each clip that is not in it yet.

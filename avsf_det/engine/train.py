@@ -28,6 +28,7 @@ from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from avsf_det.models.importers import OURS, read_weights
+from avsf_det.models.synchronisation import choose_negatives, easy_negatives
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Trainer:
             TrainTransform.from_config(cfg),
             cfg.RNG_SEED,
             Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
+            self._misaligned_gap(),
         )
         samples.prepare(lambda videos: tqdm(videos, desc="decode clips", unit="video", disable=None))
         loader = DataLoader(
@@ -102,6 +104,12 @@ class Trainer:
             pin_memory=self.device.type == "cuda",
         )
         return samples, loader
+
+    def _misaligned_gap(self) -> float | None:
+        """Seconds between a clip's sound and its negative's; None where synchronisation is not trained."""
+        if self.cfg.MODEL.MODEL_NAME != "AVSlowFast" or not any(self.cfg.SLOWFAST.AVS_FLAG):
+            return None
+        return self.cfg.DATA.AUDIO_MISALIGNED_GAP * self.cfg.DATA.AUDIO_STEP_SZ / 1000
 
     def run(self) -> Path:
         """Train until SOLVER.MAX_EPOCH; the last checkpoint's path.
@@ -120,11 +128,11 @@ class Trainer:
         with tqdm(total=total, initial=done, desc="train", unit="batch", disable=None) as bar:
             while self.epoch < cfg.SOLVER.MAX_EPOCH:
                 started = time.monotonic()
-                loss = self._train_epoch(bar)
+                means = self._train_epoch(bar)
                 last = self.epoch + 1 == cfg.SOLVER.MAX_EPOCH
                 if last or (self.epoch + 1) % cfg.TRAIN.CHECKPOINT_PERIOD == 0:
                     self._save()
-                record = {"epoch": self.epoch + 1, "loss": loss, "seconds": round(time.monotonic() - started, 2)}
+                record = {"epoch": self.epoch + 1, **means, "seconds": round(time.monotonic() - started, 2)}
                 if cfg.TRAIN.EVAL_PERIOD and (last or (self.epoch + 1) % cfg.TRAIN.EVAL_PERIOD == 0):
                     record["mAP"] = self._evaluate()
                 with open(self.output / "log.jsonl", "a", encoding="utf-8") as log:
@@ -132,7 +140,8 @@ class Trainer:
                 self.epoch += 1
         return self.last
 
-    def _train_epoch(self, bar: tqdm) -> float:
+    def _train_epoch(self, bar: tqdm) -> dict[str, float]:
+        """One pass over the samples; the mean of what each step gave."""
         self.model.train()
         self.samples.epoch = self.loader.sampler.epoch = self.epoch
         losses = []
@@ -140,29 +149,42 @@ class Trainer:
             lr = lr_at(self.epoch + step / len(self.loader), self.cfg)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
-            loss = self._step(batch.to(self.device))
+            values = self._step(batch.to(self.device))
+            loss = values["loss"]
             if not math.isfinite(loss):
                 raise UserError(
                     f"the loss is {loss} at epoch {self.epoch + 1}, batch {step + 1}; lower SOLVER.BASE_LR "
                     f"(now {self.cfg.SOLVER.BASE_LR:g}); checkpoints up to epoch {self.epoch} are in {self.output}"
                 )
-            losses.append(loss)
+            losses.append(values)
             bar.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.2g}", epoch=self.epoch + 1, refresh=False)
             bar.update()
-        return sum(losses) / len(losses)
+        return {name: sum(values[name] for values in losses) / len(losses) for name in losses[0]}
 
-    def _step(self, batch: Batch) -> float:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.cfg.TRAIN.MIXED_PRECISION):
-            logits = self.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
+    def _step(self, batch: Batch) -> dict[str, float]:
+        """Learn from one batch; "loss", and "avs_loss" of that where synchronisation is trained."""
+        cfg, inputs = self.cfg, (batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
+        avs_loss = 0.0
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=cfg.TRAIN.MIXED_PRECISION):
+            if batch.misaligned is None:
+                logits = self.model(*inputs)
+            else:
+                easy = easy_negatives(len(batch.slow), self.epoch, cfg.DATA.MIX_NEG_EPOCH, cfg.DATA.EASY_NEG_RATIO)
+                negatives = choose_negatives(batch.misaligned, easy)
+                logits, losses = self.model(*inputs, misaligned=negatives)
+                avs_loss = sum(losses.values())
         # the mean over boxes and classes, or 0 where augmentation left no box
         loss = binary_cross_entropy_with_logits(logits.float(), batch.labels, reduction="sum")
-        loss = loss / max(batch.labels.numel(), 1)
+        loss = loss / max(batch.labels.numel(), 1) + cfg.SLOWFAST.AVS_WEIGHT * avs_loss
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.cfg.SOLVER.CLIP_GRAD_L2NORM:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.SOLVER.CLIP_GRAD_L2NORM)
         self.optimizer.step()
-        return loss.item()
+        values = {"loss": loss.item()}
+        if batch.misaligned is not None:
+            values["avs_loss"] = avs_loss.item()
+        return values
 
     def _save(self) -> None:
         self.last = self.output / "checkpoints" / f"checkpoint_epoch_{self.epoch + 1:05d}.pyth"

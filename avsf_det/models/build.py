@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from avsf_det.errors import UserError
@@ -61,6 +62,30 @@ def build_avslowfast(cfg: CfgNode) -> AVSlowFast:
 def build_slowfast(cfg: CfgNode) -> AVSlowFast:
     """Slow and Fast pathways alone."""
     return _build(cfg, audio=None, drop_pathway=None)
+
+
+def example_inputs(cfg: CfgNode, size: int = 0, clips: int = 1, boxes: int = 1) -> dict[str, torch.Tensor | None]:
+    """What the configured model takes, as noise from torch's generator on its default device.
+
+    Args:
+        cfg: the configuration.
+        size: pixels of the clips' sides; 0 is DATA.TRAIN_CROP_SIZE, or DATA.TEST_CROP_SIZE where there is no crop.
+        clips: B.
+        boxes: N, the whole picture of each clip in turn; not of use without DETECTION.ENABLE.
+
+    Returns:
+        "slow", "fast", "audio" (None for a model without) and "boxes" (None without detection), to be given by name.
+    """
+    size = size or cfg.DATA.TRAIN_CROP_SIZE or cfg.DATA.TEST_CROP_SIZE
+    frames = cfg.DATA.NUM_FRAMES
+    hears = cfg.MODEL.MODEL_NAME == "AVSlowFast"
+    rows = [[i % clips, 0, 0, size, size] for i in range(boxes)]
+    return {
+        "slow": torch.randn(clips, 3, frames // cfg.SLOWFAST.ALPHA, size, size),
+        "fast": torch.randn(clips, 3, frames, size, size),
+        "audio": torch.randn(clips, 1, 1, cfg.DATA.AUDIO_FRAME_NUM, cfg.DATA.AUDIO_MEL_NUM) if hears else None,
+        "boxes": torch.tensor(rows, dtype=torch.float32) if cfg.DETECTION.ENABLE else None,
+    }
 
 
 MODELS = {"AVSlowFast": build_avslowfast, "SlowFast": build_slowfast}

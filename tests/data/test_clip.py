@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from avsf_det.config import load_cfg
-from avsf_det.data.clip import ClipSpec, read_clips
+from avsf_det.data.clip import ClipSpec, misaligned_center, read_clips, read_log_mel
 from avsf_det.media.track import Track
 from avsf_det.media.writer import VideoWriter
 
@@ -116,3 +118,30 @@ def test_the_configuration_says_what_a_clip_is():
     assert (spec.num_frames, spec.step_ms, spec.num_mels, spec.short_side) == (16, 8, 40, 99)
     log_mel = spec.log_mel()
     assert log_mel(torch.zeros(log_mel.num_samples(50))).shape == (50, 40)
+
+
+@given(st.floats(0, 30), st.floats(0.1, 30), st.floats(0.01, 5), st.floats(0, 1))
+def test_the_sound_of_a_negative_lies_within_the_file_and_apart_from_the_clip_s(center, duration, gap, draw):
+    spec = ClipSpec(audio_frames=128)
+    start, end = spec.log_mel().span(0.0, 128)
+    other = misaligned_center(center, duration, spec, gap, draw)
+    if other is None:
+        first, last = -start, duration - end
+        assert first >= min(last, center - gap) and last <= max(first, center + gap)
+    else:
+        assert other + start >= -1e-6 and other + end <= duration + 1e-6
+        assert abs(other - center) >= gap - 1e-6
+
+
+def test_every_moment_that_is_possible_is_drawn():
+    spec = ClipSpec(audio_frames=62)  # 1.008 s of sound
+    drawn = [misaligned_center(5.0, 10.0, spec, 0.5, draw) for draw in np.linspace(0, 1, 1001)]
+    assert min(drawn) == pytest.approx(0.504) and max(drawn) == pytest.approx(9.496)
+    counts, _ = np.histogram(drawn, bins=np.linspace(0.504, 9.496, 9))
+    assert counts.min() > 70  # the two in the middle lack the gap
+
+
+def test_the_sound_of_a_moment_is_that_of_the_clip_there(scenes):
+    video, spec = scenes / "videos" / "train_0000.mp4", ClipSpec(short_side=48, audio_frames=16)
+    clip = next(read_clips(video, [1.5], spec))
+    np.testing.assert_array_equal(read_log_mel(video, 1.5, spec).numpy(), clip.log_mel)

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ TRANSFORM = TrainTransform((40, 48), 32, colour_jitter=0.2, box_jitter=0.1)
 def make(scenes):
     """A function that makes the training samples of the tiny scenes."""
 
-    def make(seed=0, cache=None, videos=None):
+    def make(seed=0, cache=None, videos=None, gap=None):
         folder = AvaFolder(scenes)
-        return ActionDataset(folder.keyframes("train"), videos or folder.videos, SPEC, TRANSFORM, seed, cache)
+        return ActionDataset(folder.keyframes("train"), videos or folder.videos, SPEC, TRANSFORM, seed, cache, gap)
 
     return make
 
@@ -130,3 +131,24 @@ def test_the_slow_pathway_sees_every_alpha_th_frame_as_in_pyslowfast():
     one.frames[:] = torch.arange(0, 200, 50, dtype=torch.uint8).reshape(4, 1, 1, 1)
     batch = Collate(SPEC, slow_frames=2, mean=[0.0] * 3, std=[1.0] * 3)([one])
     assert torch.equal(batch.slow, batch.fast[:, :, [0, 3]])
+
+
+def test_negatives_are_other_moments_of_the_same_sound(make):
+    plain, samples = make(), make(gap=0.5)
+    one = samples[2]
+    assert one.misaligned.shape == one.log_mel.shape and not torch.equal(one.misaligned, one.log_mel)
+    assert torch.equal(samples[2].misaligned, one.misaligned)
+    assert torch.equal(plain[2].frames, one.frames) and plain[2].misaligned is None
+    samples.epoch = 1
+    assert not torch.equal(samples[2].misaligned, one.misaligned)
+    assert make(gap=60.0)[2].misaligned is None
+
+
+def test_a_batch_holds_negatives_where_there_are_any():
+    collate = Collate(SPEC, slow_frames=2, mean=[0.45] * 3, std=[0.225] * 3)
+    heard, unheard = sample(16, 16), sample(16, 16)
+    assert collate([heard, unheard]).misaligned is None
+    batch = collate([replace(heard, misaligned=torch.full((16, 8), 2.0)), unheard])
+    assert batch.misaligned.shape == batch.audio.shape
+    assert batch.misaligned.mean(dim=(1, 2, 3, 4)).tolist() == [2.0, 0.0]
+    assert batch.to(torch.device("cpu")).misaligned is not None

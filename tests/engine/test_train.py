@@ -99,7 +99,7 @@ def test_an_audiovisual_model_starts_from_a_visual_one(make):
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(make, monkeypatch):
-    monkeypatch.setattr(Trainer, "_step", lambda self, batch: math.nan)
+    monkeypatch.setattr(Trainer, "_step", lambda self, batch: {"loss": math.nan})
     with pytest.raises(UserError, match=r"the loss is nan at epoch 1, batch 1; lower SOLVER.BASE_LR \(now 0.01\)"):
         make("run").run()
 
@@ -125,3 +125,17 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_training(make, t
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write to .*file/run .*OUTPUT_DIR"):
         make("file/run")
+
+
+def test_synchronisation_is_trained_along_with_the_actions(make, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(train, "choose_negatives", lambda sounds, easy: seen.append((len(sounds), easy)) or sounds)
+    flags = ["SLOWFAST.AVS_FLAG", "[False, False, True, True, True]", "DATA.MIX_NEG_EPOCH", "1"]
+    trainer = make("run", *flags, "DATA.EASY_NEG_RATIO", "0.5")
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters() if ".avs." in name}
+    trainer.run()
+    after = dict(trainer.model.named_parameters())
+    assert len(before) == 12 and all(not torch.equal(after[name], old) for name, old in before.items())
+    half = len(seen) // 2
+    assert all(easy == batch for batch, easy in seen[:half]) and all(easy == batch // 2 for batch, easy in seen[half:])
+    assert all(0 < record["avs_loss"] < record["loss"] for record in log(tmp_path / "run"))
