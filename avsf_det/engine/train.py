@@ -27,6 +27,7 @@ from avsf_det.engine.schedule import base_lr, build_optimizer, lr_at
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from avsf_det.models.importers import OURS, read_weights
 from avsf_det.models.synchronisation import choose_negatives, easy_negatives
 
 logger = logging.getLogger(__name__)
@@ -70,14 +71,15 @@ class Trainer:
                     f"{last}: SOLVER.OPTIMIZING_METHOD was {method!r}, is now {cfg.SOLVER.OPTIMIZING_METHOD!r}; choose "
                     "another OUTPUT_DIR, or begin anew with TRAIN.AUTO_RESUME False"
                 )
-            load_all_weights(self.model, checkpoint, last)
+            load_all_weights(self.model, checkpoint["model_state"], last)
             self.optimizer.load_state_dict(checkpoint["optimizer_state"])
             torch.set_rng_state(checkpoint["rng_state"])
             self.epoch = checkpoint["epoch"] + 1
             logger.info("going on after epoch %d from %s", self.epoch, last)
         elif cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            report = load_weights(self.model, load_checkpoint(cfg.TRAIN.CHECKPOINT_FILE_PATH)["model_state"])
-            logger.info("%s: %s", cfg.TRAIN.CHECKPOINT_FILE_PATH, report)
+            weights = read_weights(cfg.TRAIN.CHECKPOINT_FILE_PATH)
+            report = load_weights(self.model, weights.state)
+            logger.info("%s, %s: %s", cfg.TRAIN.CHECKPOINT_FILE_PATH, weights, report)
 
     def _load_data(self) -> tuple[ActionDataset, DataLoader]:
         cfg = self.cfg
@@ -189,6 +191,7 @@ class Trainer:
         save_checkpoint(
             self.last,
             {
+                "format": OURS,
                 "epoch": self.epoch,
                 "model_state": self.model.state_dict(),
                 "optimizer_state": self.optimizer.state_dict(),

@@ -1,7 +1,7 @@
 """Checkpoint files: one torch file with everything needed to use a model again.
 
 Keys as in PySlowFast (`slowfast/utils/checkpoint.py`): "epoch", "model_state", "optimizer_state" and "cfg" (yaml text);
-and "label_map" (the text of the pbtxt). More keys may be added.
+"format" (avsf-det) and "label_map" (the text of the pbtxt). More keys may be added.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +17,14 @@ import torch
 from torch import nn
 
 from avsf_det.errors import UserError
+from avsf_det.models.importers import pyslowfast
+from avsf_det.models.importers.files import read_file
+from avsf_det.models.load_report import LoadReport, is_counter, likely_difference, part_of
+
+MIN_MATCHED = 0.9  # share of the tensors, the model's and the weights', that fit if both are of one kind
 
 SILENT = ".silent_"  # in the names of `norms.BatchNorm3d`'s statistics of clips without sound
-MIN_MATCHED = 0.9  # share of the backbone's tensors, the model's and the weights', that fit if both are of one kind
-
-# What probably differs if tensors with such names are missing or have another shape; the first one that fits is told.
-LIKELY_DIFFERENCES = (
-    (r"^s1\.pathway[01]_stem", "RESNET.WIDTH_PER_GROUP or SLOWFAST.BETA_INV"),
-    (r"^s1\.pathway2_stem", "SLOWFAST.AU_BETA_INV"),
-    (r"^s\d\.pathway[01]_res[1-9]", "RESNET.DEPTH"),
-    (r"^s[23]\.pathway2", "RESNET.AUDIO_DEPTH or RESNET.AUDIO_TRANS_FUNC"),
-    (r"^s\d\.pathway2", "RESNET.AUDIO_DEPTH"),
-    (r"_fuse\..*f2s", "SLOWFAST.FS_FUSION, FUSION_KERNEL_SZ or FUSION_CONV_CHANNEL_RATIO"),
-    (r"_fuse\..*a2fs", "SLOWFAST.AFS_FUSION or one of the AU_FUSION keys"),
-)
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of each tensor, by name.
-
-    Attributes:
-        loaded: taken from the weights.
-        initialised: of the model, not in the weights; left as they were.
-        mismatched: in both but of different shapes; left as they were.
-        unused: in the weights only.
-    """
-
-    loaded: tuple[str, ...]
-    initialised: tuple[str, ...]
-    mismatched: tuple[str, ...]
-    unused: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return ", ".join(f"{len(names)} tensors {what}" for what, names in vars(self).items() if names)
+TRUNKS = {"Slow", "Fast", "Audio"}  # in the order in which the last layer sees them
 
 
 def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> None:
@@ -76,70 +48,74 @@ def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> N
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
-    """The checkpoint at `path`, on the CPU; nothing in the file can run code.
+    """The checkpoint at `path` with all that is in it, on the CPU; nothing in the file can run code.
+
+    `importers.read_weights` opens the other formats.
 
     Raises:
         UserError: if the file is missing or is no checkpoint.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"{path}: the checkpoint cannot be read ({error.strerror}); check the path") from error
-    except Exception as error:  # torch has many ways to fail on bytes that are not its own
-        refused = re.search(r"nsupported (?:global: )?GLOBAL ([\w.]+)", str(error))
-        what = f"holds {refused[1]}, and opening it could run code" if refused else "is damaged or no torch file"
-        raise UserError(f"{path}: {what}; expected a checkpoint written by `avsf-det train`") from error
+    checkpoint = read_file(path)
     state = checkpoint.get("model_state") if isinstance(checkpoint, dict) else None
     if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise UserError(f"{path}: has no model_state; expected a checkpoint written by `avsf-det train`")
+        raise UserError(
+            f"{path}: has no model_state; expected a checkpoint written by `avsf-det train`, or by `avsf-det convert` "
+            "from another format"
+        )
     return checkpoint
 
 
 def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadReport:
     """Fill `model` with the tensors of `state` that fit by name and shape.
 
-    PySlowFast's name of the Fast→Slow norm, `s1_fuse.bn`, is understood. Weights without an Audio pathway may
-    start a model that has one; of its classifier, the columns that see sound are left as they were.
+    PySlowFast's name of the Fast→Slow norm, `s1_fuse.bn`, is understood. Weights may lack whole parts, the Audio
+    pathway or all but Slow: these stay as they were, and so do the input channels that such a part, or Fast→Slow at a
+    junction where the weights have none, adds to the first block of a stage or to the last layer. Kernels of pictures,
+    (O, I, h, w), are inflated: repeated over the temporal kernel and divided by its length, so that a still clip gives
+    what the picture gives (arXiv 1705.07750). Where their block passes its input on and ours projects it, because
+    Fast→Slow widened it, the projection starts as the identity.
 
     Raises:
-        UserError: if less than `MIN_MATCHED` of the backbone's tensors fit; the model is left as it was.
+        UserError: if less than `MIN_MATCHED` of the tensors of the parts that both have fit; the model is left as it
+            was.
     """
-    state = {re.sub(r"_fuse\.bn\.", "_fuse.bn_f2s.", name): tensor for name, tensor in state.items()}
+    state = {renamed: tensor for name, tensor in state.items() if (renamed := pyslowfast.rename(name))}
     own = model.state_dict()
-    _share_statistics(state, own)
-    sound = any(map(_is_audio, own)) and any(map(_is_audio, state))
-    if not sound:
-        _widen_classifier(state, own)
-    fitting = {name for name in own if name in state and state[name].shape == own[name].shape}
+    state |= _identity_shortcuts(own, state)
+    _share_statistics(own, state)
+    fitted, partly = {}, {}
+    for name in own.keys() & state.keys():
+        tensor = _fit(state[name], own[name])
+        if tensor.shape == own[name].shape:
+            fitted[name] = tensor
+        elif _lacks_columns(name, tensor, own, state):
+            partly[name] = own[name].clone()
+            partly[name][:, : tensor.shape[1]] = tensor
+    counted = any(map(is_counter, state))
     report = LoadReport(
-        loaded=tuple(name for name in own if name in fitting),
-        initialised=tuple(name for name in own if name not in state),
-        mismatched=tuple(name for name in own if name in state and name not in fitting),
+        loaded=tuple(name for name in own if name in fitted),
+        partly=tuple(name for name in own if name in partly),
+        initialised=tuple(name for name in own if name not in state and (counted or not is_counter(name))),
+        mismatched=tuple(name for name in own if name in state and name not in fitted and name not in partly),
         unused=tuple(name for name in state if name not in own),
+        own_shapes={name: tensor.shape for name, tensor in own.items()},
+        their_shapes={name: tensor.shape for name, tensor in state.items()},
     )
-    for whose, names in (("the model's", own), ("the weights'", state)):
-        backbone = {name for name in names if not name.startswith("head.") and SILENT not in name}
-        expected = {name for name in backbone if sound or not _is_audio(name)}
-        if len(fitting & expected) < MIN_MATCHED * len(expected):
-            raise UserError(
-                f"weights of another architecture: of {whose} {len(expected)} backbone tensors "
-                f"{len(fitting & expected)} fit, expected {MIN_MATCHED:.0%}; {_likely_difference(report)}"
-            )
-    model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
+    _check_matched(report, fitted.keys() | partly.keys())
+    model.load_state_dict(fitted | partly, strict=False)
     return report
 
 
-def _widen_classifier(state: dict[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> None:
-    """Give a classifier of visual features alone the model's columns for sound, which come last."""
-    name = "head.projection.weight"
-    if name in state and name in own and state[name].shape[0] == own[name].shape[0]:
-        columns = state[name].shape[1]
-        state[name] = torch.cat((state[name], own[name][:, columns:]), dim=1)
+def _fit(tensor: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """`tensor` with as many dimensions as `own`: a picture's kernel inflated, else with more or fewer 1s at the end."""
+    if tensor.dim() == 4 and own.dim() == 5:
+        return tensor.unsqueeze(2).expand(-1, -1, own.shape[2], -1, -1) / own.shape[2]
+    while tensor.dim() > own.dim() and tensor.shape[-1] == 1:
+        tensor = tensor.squeeze(-1)
+    return tensor.reshape([*tensor.shape, *[1] * (own.dim() - tensor.dim())])
 
 
-def _share_statistics(state: dict[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> None:
+def _share_statistics(own: Mapping[str, torch.Tensor], state: dict[str, torch.Tensor]) -> None:
     """Let norms that know clips with and without sound, and norms that do not, start from each other's statistics.
 
     A visual model's statistics serve both; of an audiovisual model's, those of clips without sound serve a visual one.
@@ -151,15 +127,41 @@ def _share_statistics(state: dict[str, torch.Tensor], own: Mapping[str, torch.Te
         state[name.replace(SILENT, ".")] = state.pop(name)
 
 
-def _is_audio(name: str) -> bool:
-    return re.search(r"pathway2|a2fs|a2f_|a2v|\.avs\.|^s5_fuse", name) is not None
+def _identity_shortcuts(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Projections, with norms, for blocks of Slow that have none in `state`, as in res2 of ResNet-18."""
+    added = {}
+    first = re.compile(r"(s\d\.pathway0_res0)\.branch1\.weight")
+    for block in (found[1] for found in map(first.fullmatch, own) if found):
+        if f"{block}.branch2.a.weight" in state and f"{block}.branch1.weight" not in state:
+            channels = len(own[f"{block}.branch1.weight"])
+            norm = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
+            added[f"{block}.branch1.weight"] = torch.eye(channels)
+            added |= {f"{block}.branch1_bn.{leaf}": torch.full((channels,), value) for leaf, value in norm.items()}
+    return added
 
 
-def _likely_difference(report: LoadReport) -> str:
-    if not report.loaded and not report.mismatched:
-        return "no name is the same"
-    names = report.mismatched + report.initialised + report.unused
-    for pattern, keys in LIKELY_DIFFERENCES:
-        if any(re.search(pattern, name) for name in names):
-            return f"{keys} probably differs"
-    return "compare the configs"
+def _lacks_columns(name: str, tensor: torch.Tensor, own: Mapping, state: Mapping) -> bool:
+    """Whether `tensor` fits but for input channels, those that a part which the weights lack adds at the end."""
+    shape, target = tensor.shape, own[name].shape
+    if not 2 <= len(shape) == len(target) or (shape[0], *shape[2:]) != (target[0], *target[2:]) or shape[1] > target[1]:
+        return False
+    if name.startswith("head."):
+        return _parts(state) & TRUNKS < _parts(own) & TRUNKS
+    first = re.fullmatch(r"s(\d)\.pathway0_res0\..*weight", name)
+    lateral = own.get(f"s{int(first[1]) - 1}_fuse.conv_f2s.weight") if first else None
+    return lateral is not None and shape[1] + lateral.shape[0] == target[1]
+
+
+def _check_matched(report: LoadReport, matched: Collection[str]) -> None:
+    shared = _parts(report.own_shapes) & _parts(report.their_shapes)
+    for whose, names in (("the model's", report.own_shapes), ("the weights'", report.their_shapes)):
+        expected = {name for name in names if part_of(name) in shared and not is_counter(name)}
+        if not expected or len(expected & matched) < MIN_MATCHED * len(expected):
+            raise UserError(
+                f"weights of another architecture: of {whose} {len(expected)} backbone tensors "
+                f"{len(expected & matched)} fit, expected {MIN_MATCHED:.0%}; {likely_difference(report)}"
+            )
+
+
+def _parts(names: Iterable[str]) -> set[str]:
+    return {part for part in map(part_of, names) if part}
