@@ -1,3 +1,52 @@
 """Audiovisual SlowFast for spatiotemporal action detection: who does what, where and when, by looking and listening."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from avsf_det.models.avslowfast import AVSlowFast
+
 __version__ = "0.1.0"
+
+
+def load_model(config: str | PathLike, weights: str | PathLike | None = None, overrides: Sequence = ()) -> AVSlowFast:
+    """A model in evaluation mode, for use from Python.
+
+        model = avsf_det.load_model("ava/avslowfast_8x8_r50", "model.pyth")
+        logits = model(slow, fast, audio, boxes)  # (N, K)
+        scores = model.scores(logits)  # within 0..1
+
+    `slow` is (B, 3, T, H, W) and `fast` (B, 3, alpha * T, H, W), RGB normalised by DATA.MEAN and DATA.STD; `audio` is
+    (B, 1, 1, A, M) normalised log-mel, None without sound; `boxes` is (N, 5), index of the clip and x1 y1 x2 y2 in
+    pixels of the clip, None for a model that classifies whole clips and returns (B, K).
+
+    Args:
+        config: a yaml file, or the name of one in `configs/`.
+        weights: a file of any known format (docs/checkpoints.md); what became of each tensor is logged. None leaves the
+            model as it is initialised, from RNG_SEED.
+        overrides: KEY VALUE KEY VALUE ... that change the configuration.
+
+    Raises:
+        avsf_det.errors.UserError: for anything wrong with the configuration or the weights.
+    """
+    import logging
+
+    import torch
+
+    from avsf_det.config import load_cfg
+    from avsf_det.models.build import build_model
+    from avsf_det.models.checkpoint import load_weights
+    from avsf_det.models.importers import read_weights
+
+    cfg = load_cfg(config, [str(word) for word in overrides])
+    with torch.random.fork_rng():
+        torch.manual_seed(cfg.RNG_SEED)
+        model = build_model(cfg)
+    if weights is not None:
+        found = read_weights(weights)
+        report = load_weights(model, found.state)
+        logging.getLogger(__name__).info("%s, %s: %s", weights, found, report)
+    return model.eval()

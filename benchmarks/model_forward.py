@@ -156,9 +156,7 @@ def main() -> None:
         ratio = statistics.median(a / b for a, b in zip(base, times))
         print(f"{mode:15} {1000 * statistics.median(times):11.1f} {ratio:12.2f}x {differences[mode]:24.2e}")
 
-    print(
-        "\ntraining: activations kept for the backward pass, and time, with stages computed again (MODEL.ACT_CHECKPOINT)"
-    )
+    print("\ntraining: activations kept for the backward pass, and time, by the stages in MODEL.ACT_CHECKPOINT")
     cases = {"none": [], "s1 s2": STAGES[:2], "s1 s2 s3": STAGES[:3], "all": STAGES}
     steps = {case: training_step(cfg, inputs, stages) for case, stages in cases.items()}
     times = {case: [] for case in cases}

@@ -17,14 +17,15 @@ SUB_BATCH_NORM = re.compile(r"(bn)\.(bn|split_bn)\.(\w+)$")
 def rename(name: str) -> str | None:
     """Our name of a tensor; None for what a norm of sub-batches keeps twice.
 
-    Fast→Slow's norm is `bn` where a model never heard of sound. A norm of sub-batches has its statistics in `bn.bn`
-    and again, in parts, in `bn.split_bn`, which alone counts batches.
+    Fast→Slow's norm is `bn` where a model never heard of sound, and a non-local block's is `norm` in later versions. A
+    norm of sub-batches has its statistics in `bn.bn` and again, in parts, in `bn.split_bn`, which alone counts batches.
     """
     if doubled := SUB_BATCH_NORM.search(name):
         outer, inner, leaf = doubled.groups()
         if (leaf == "num_batches_tracked") != (inner == "split_bn"):
             return None
         name = SUB_BATCH_NORM.sub(f"{outer}.{leaf}", name)
+    name = re.sub(r"(nonlocal\d+)\.norm\.", r"\1.bn.", name)
     return re.sub(r"_fuse\.bn\.", "_fuse.bn_f2s.", name)
 
 

@@ -25,6 +25,11 @@ def test_the_authors_names_are_ours():
     assert all(rename(name) == name for name in public_names("avslowfast_4x16_r50"))
 
 
+def test_the_norm_of_a_non_local_block_has_two_names():
+    name = "s4.pathway0_nonlocal6.norm.running_var"
+    assert rename(name) == rename(name.replace("norm", "bn")) == "s4.pathway0_nonlocal6.bn.running_var"
+
+
 @pytest.mark.parametrize("norm", ["s1.pathway0_stem.bn", "s2.pathway1_res0.branch1_bn", "s3.pathway0_nonlocal1.bn"])
 def test_a_norm_of_sub_batches_becomes_a_plain_one(norm):
     """PySlowFast's `SubBatchNorm3d`: affine outside; statistics of the whole in `bn`, of the parts in `split_bn`."""
