@@ -18,6 +18,7 @@ from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights
 from avsf_det.models.importers import is_ours
+from avsf_det.models.inference import PRECISIONS, InferenceModel
 from avsf_det.structures import Persons
 
 CONVERT = "expected a checkpoint written by `avsf-det train`, or by `avsf-det convert` with --config"
@@ -27,16 +28,21 @@ class Predictor:
     """A network with all it needs to score the actions of persons.
 
     Args:
-        model: takes a `Batch`'s tensors, returns logits (N, K).
+        model: takes a `Batch`'s tensors, returns logits (N, K); left as it is, for an `InferenceModel` is made of it.
         cfg: the configuration that the model was trained with.
         label_map: its K classes.
         use_audio: False scores as if no file had a sound track.
+
+    Raises:
+        UserError: if TEST.PRECISION is unknown.
     """
 
     def __init__(self, model: nn.Module, cfg: CfgNode, label_map: LabelMap, use_audio: bool = True) -> None:
         self.cfg, self.label_map, self.use_audio = cfg, label_map, use_audio
         self.device = choose_device(cfg.DEVICE)
-        self.model = model.to(self.device, memory_format=torch.channels_last_3d).eval()
+        if cfg.TEST.PRECISION not in PRECISIONS:
+            raise UserError(f"TEST.PRECISION: got {cfg.TEST.PRECISION!r}, expected one of {', '.join(PRECISIONS)}")
+        self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
         self.spec = ClipSpec.from_config(cfg, cfg.DATA.TEST_CROP_SIZE)
         self._collate = Collate.from_config(cfg, self.spec)
 

@@ -99,3 +99,12 @@ def test_weights_of_another_model_are_refused(weights, overrides):
     with pytest.raises(UserError, match="weights of another") as error:
         Predictor.load(weights, overrides)
     assert "\n" not in str(error.value)
+
+
+def test_in_bfloat16_scores_hardly_change(predictor, weights, video):
+    (clip,) = read_clips(video, [2.0], predictor.spec)
+    low = Predictor.load(weights, ["TEST.PRECISION", "bfloat16"])
+    difference = np.abs(low([clip], [TWO])[0].actions - predictor([clip], [TWO])[0].actions)
+    assert 0 < difference.max() <= 0.01
+    with pytest.raises(UserError, match=r"TEST\.PRECISION: got 'half', expected one of float32, bfloat16"):
+        Predictor.load(weights, ["TEST.PRECISION", "half"])
