@@ -47,6 +47,7 @@ def get_cfg() -> CfgNode:
     cfg.DATA.AUDIO_WIN_SZ = 32  # ms
     cfg.DATA.AUDIO_STEP_SZ = 16  # ms
     cfg.DATA.AUDIO_FRAME_NUM = 128  # log-mel frames of a clip, centred on it
+    cfg.DATA.AUDIO_SPAN = "window"  # exactly AUDIO_FRAME_NUM steps, or "clip": the clip's whole span, frames left out
     cfg.DATA.AUDIO_MEL_NUM = 80  # mel bins
     cfg.DATA.LOGMEL_MEAN = -7.03  # of Kinetics, natural log
     cfg.DATA.LOGMEL_STD = 4.66

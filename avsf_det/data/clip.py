@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
 from avsf_det.media.logmel import LogMel
 from avsf_det.media.video import VideoReader
@@ -29,6 +30,9 @@ class ClipSpec:
         sample_rate: Hz.
         window_ms, step_ms: of the log-mel.
         mean, std: of the log-mel.
+        audio_span: "window" takes the sound of `audio_frames` log-mel frames, centred on the clip (2.048 s by default);
+            "clip" the sound of the clip's whole span (2.133 s), of whose log-mel frames it takes `audio_frames` evenly,
+            as fanyix/SlowFast does.
     """
 
     num_frames: int = 32
@@ -42,6 +46,7 @@ class ClipSpec:
     step_ms: float = 16
     mean: float = -7.03
     std: float = 4.66
+    audio_span: str = "window"
 
     @classmethod
     def from_config(cls, cfg: object, short_side: int) -> ClipSpec:
@@ -59,6 +64,7 @@ class ClipSpec:
             step_ms=data.AUDIO_STEP_SZ,
             mean=data.LOGMEL_MEAN,
             std=data.LOGMEL_STD,
+            audio_span=data.AUDIO_SPAN,
         )
 
     def frame_times(self, center: float) -> np.ndarray:
@@ -68,6 +74,19 @@ class ClipSpec:
         """
         steps = np.arange(self.num_frames) - self.num_frames // 2
         return center + steps * self.sampling_rate / self.target_fps
+
+    def sound_span(self, center: float) -> tuple[float, float]:
+        """(start, end) in seconds of the sound of the clip at `center`.
+
+        Raises:
+            UserError: if `audio_span` is unknown.
+        """
+        if self.audio_span not in ("window", "clip"):
+            raise UserError(f"DATA.AUDIO_SPAN: got {self.audio_span!r}, expected window or clip")
+        if self.audio_span == "window":
+            return self.log_mel().span(center, self.audio_frames)
+        half = self.num_frames * self.sampling_rate / self.target_fps / 2
+        return center - half, center + half
 
     def log_mel(self) -> LogMel:
         """The log-mel of this clip's sound."""
@@ -95,15 +114,11 @@ def read_clips(path: str | Path, centers: Sequence[float], spec: ClipSpec) -> It
     Raises:
         UserError: if the file cannot be read.
     """
-    log_mel = spec.log_mel()
     with VideoReader(path, short_side=spec.short_side) as video, AudioReader(path, spec.sample_rate) as audio:
         times = [spec.frame_times(center).clip(0.0, video.info.duration) for center in centers]
         for center, frames in zip(centers, _read_frames(video, times)):
-            sound = None
-            if audio.has_audio:
-                span = log_mel.span(center, spec.audio_frames)
-                sound = log_mel(torch.from_numpy(audio.read(*span))).numpy()
-            yield Clip(frames, sound)
+            sound = _read_sound(audio, center, spec)
+            yield Clip(frames, None if sound is None else sound.numpy())
 
 
 def read_log_mel(path: str | Path, center: float, spec: ClipSpec) -> torch.Tensor | None:
@@ -112,11 +127,18 @@ def read_log_mel(path: str | Path, center: float, spec: ClipSpec) -> torch.Tenso
     Raises:
         UserError: if the file cannot be read.
     """
-    log_mel = spec.log_mel()
     with AudioReader(path, spec.sample_rate) as audio:
-        if not audio.has_audio:
-            return None
-        return log_mel(torch.from_numpy(audio.read(*log_mel.span(center, spec.audio_frames))))
+        return _read_sound(audio, center, spec)
+
+
+def _read_sound(audio: AudioReader, center: float, spec: ClipSpec) -> torch.Tensor | None:
+    """(A, M): the log-mel of the clip at `center`; None without a sound track."""
+    if not audio.has_audio:
+        return None
+    frames = spec.log_mel()(torch.from_numpy(audio.read(*spec.sound_span(center))))
+    if len(frames) == spec.audio_frames:
+        return frames
+    return frames[torch.linspace(0, len(frames) - 1, spec.audio_frames).long()]
 
 
 def misaligned_center(center: float, duration: float, spec: ClipSpec, gap: float, draw: float) -> float | None:
@@ -134,7 +156,7 @@ def misaligned_center(center: float, duration: float, spec: ClipSpec, gap: float
     Returns:
         Seconds; None if the file is too short.
     """
-    start, end = spec.log_mel().span(0.0, spec.audio_frames)
+    start, end = spec.sound_span(0.0)
     first, last = -start, duration - end
     before = max(0.0, min(last, center - gap) - first)
     after = max(0.0, last - max(first, center + gap))

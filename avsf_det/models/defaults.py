@@ -51,7 +51,7 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.SLOWFAST.AU_FUSION_KERNEL_SZ = 5  # of the audio fusion, in audio frames
     cfg.SLOWFAST.AU_FUSION_CONV_NUM = 2  # convolutions of the audio fusion
     cfg.SLOWFAST.DROPPATHWAY_RATE = 0.8  # chance that a training clip's sound is dropped
-    cfg.SLOWFAST.DROPPATHWAY_SCOPE = "laterals"  # what drops it: laterals, or pathway which drops it from the head too
+    cfg.SLOWFAST.DROPPATHWAY_SCOPE = "pathway"  # it is dropped altogether; "laterals" leaves it to the head
     cfg.SLOWFAST.DROPPATHWAY_PER_SAMPLE = False  # one draw a clip instead of one a batch
     cfg.SLOWFAST.DROPPATHWAY_REPLACEMENT = "zeros"  # what stands in for dropped sound: zeros or running_mean
     cfg.SLOWFAST.AVS_FLAG = [False] * 5  # synchronisation is trained after pool1, res2, res3, res4, res5

@@ -16,8 +16,8 @@ class DropPathway(nn.Module):
 
     Args:
         rate: chance to drop; 0.8 is the default of the paper (section 3.3) and of fanyix/SlowFast.
-        scope: "laterals" drops what Audio adds to Slow and keeps it for the head, as fanyix/SlowFast does;
-            "pathway" drops it for the head too, as the paper words it ("the Audio pathway altogether").
+        scope: "pathway" drops it for the laterals and for the head, as the paper words it ("the Audio pathway
+            altogether"); "laterals" drops what Audio adds to Slow and keeps it for the head, as fanyix/SlowFast does.
         per_sample: one draw a clip; otherwise one for the whole batch, as fanyix/SlowFast does.
         replacement: what stands in for dropped sound, see `AudioGate`.
 
@@ -26,7 +26,7 @@ class DropPathway(nn.Module):
     """
 
     def __init__(
-        self, rate: float = 0.8, scope: str = "laterals", per_sample: bool = False, replacement: str = "zeros"
+        self, rate: float = 0.8, scope: str = "pathway", per_sample: bool = False, replacement: str = "zeros"
     ) -> None:
         super().__init__()
         if scope not in SCOPES:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,8 @@ from hypothesis import strategies as st
 
 from avsf_det.config import load_cfg
 from avsf_det.data.clip import ClipSpec, misaligned_center, read_clips, read_log_mel
+from avsf_det.errors import UserError
+from avsf_det.media.audio import AudioReader
 from avsf_det.media.track import Track
 from avsf_det.media.writer import VideoWriter
 
@@ -145,3 +149,18 @@ def test_the_sound_of_a_moment_is_that_of_the_clip_there(scenes):
     video, spec = scenes / "videos" / "train_0000.mp4", ClipSpec(short_side=48, audio_frames=16)
     clip = next(read_clips(video, [1.5], spec))
     np.testing.assert_array_equal(read_log_mel(video, 1.5, spec).numpy(), clip.log_mel)
+
+
+def test_the_sound_of_the_whole_clip_may_be_taken_instead(scenes):
+    video, window = scenes / "videos" / "train_0000.mp4", ClipSpec(short_side=48)
+    squeezed = replace(window, audio_span="clip")  # 64 frames at 30 a second
+    assert squeezed.sound_span(2.0) == pytest.approx((2 - 32 / 30, 2 + 32 / 30))
+    assert window.sound_span(2.0) == pytest.approx((2 - 1.032, 2 + 1.032))
+    with AudioReader(video) as audio:
+        frames = window.log_mel()(torch.from_numpy(audio.read(*squeezed.sound_span(2.0))))
+    assert len(frames) == 132
+    got = read_log_mel(video, 2.0, squeezed)
+    assert got.shape == (128, 80)
+    torch.testing.assert_close(got[[0, 1, 64, 127]], frames[[0, 1, 66, 131]])
+    with pytest.raises(UserError, match=r"DATA\.AUDIO_SPAN: got 'all', expected window or clip"):
+        read_log_mel(video, 2.0, replace(window, audio_span="all"))

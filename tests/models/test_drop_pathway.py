@@ -20,7 +20,7 @@ def kept_shares(drop, clips, draws=1000):
 
 
 def test_one_draw_a_batch_drops_all_or_none():
-    laterals, head = kept_shares(DropPathway(0.8).train(), EVERYONE).unbind(dim=1)
+    laterals, head = kept_shares(DropPathway(0.8, "laterals").train(), EVERYONE).unbind(dim=1)
     assert set(laterals.mean(dim=1).tolist()) == {0.0, 1.0}
     assert laterals.mean() == pytest.approx(0.2, abs=0.04)
     assert head.min() == 1.0
@@ -33,8 +33,9 @@ def test_one_draw_a_clip_drops_each_for_itself():
 
 
 def test_the_pathway_scope_drops_the_head_with_the_laterals():
-    laterals, head = kept_shares(DropPathway(0.5, "pathway").train(), EVERYONE).unbind(dim=1)
-    assert torch.equal(laterals, head) and 0.0 < head.mean() < 1.0
+    for drop in (DropPathway(0.5, "pathway"), DropPathway(0.5)):  # the paper's is the default
+        laterals, head = kept_shares(drop.train(), EVERYONE).unbind(dim=1)
+        assert torch.equal(laterals, head) and 0.0 < head.mean() < 1.0
 
 
 def test_a_clip_without_sound_never_gets_some():
