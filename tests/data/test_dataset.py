@@ -152,3 +152,13 @@ def test_a_batch_holds_negatives_where_there_are_any():
     assert batch.misaligned.shape == batch.audio.shape
     assert batch.misaligned.mean(dim=(1, 2, 3, 4)).tolist() == [2.0, 0.0]
     assert batch.to(torch.device("cpu")).misaligned is not None
+
+
+def test_an_error_in_a_worker_says_what_it_says_elsewhere(make, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    samples = make(videos=dict.fromkeys(make().videos, tmp_path / "broken.mp4"))
+    with pytest.raises(UserError) as alone:
+        samples[0]
+    with pytest.raises(UserError) as worker:
+        next(iter(DataLoader(samples, num_workers=1, collate_fn=list)))
+    assert str(worker.value) == str(alone.value) and "\n" not in str(worker.value)
