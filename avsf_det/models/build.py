@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from avsf_det.errors import UserError
+from avsf_det.models.architecture import JUNCTIONS, SYNC_JUNCTIONS, AudioPathway, NonLocalBlocks
 from avsf_det.models.avslowfast import AVSlowFast, initialise
-from avsf_det.models.backbone import JUNCTIONS, SYNC_JUNCTIONS, AudioPathway, AVSlowFastBackbone, NonLocalBlocks
+from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.drop_pathway import DropPathway
 from avsf_det.models.heads import ClassificationHead, RoIHead
 from avsf_det.models.pathways import Pathways

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.avslowfast import AVSlowFast, initialise
-from avsf_det.models.backbone import AudioPathway, AVSlowFastBackbone
+from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.heads import RoIHead
 
 

@@ -3,8 +3,9 @@ import copy
 import torch
 from torch import nn
 
+from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.avslowfast import AVSlowFast, initialise
-from avsf_det.models.backbone import AudioPathway, AVSlowFastBackbone
+from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.heads import ClassificationHead
 
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from avsf_det.models.architecture import AudioPathway, NonLocalBlocks
 from avsf_det.models.avslowfast import initialise
-from avsf_det.models.backbone import AudioPathway, AVSlowFastBackbone, NonLocalBlocks
+from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.drop_pathway import DropPathway
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsf_det.errors import UserError
-from avsf_det.models.backbone import JUNCTIONS
+from avsf_det.models.architecture import JUNCTIONS
 from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from avsf_det.models.backbone import AudioPathway, AVSlowFastBackbone
+from avsf_det.models.architecture import AudioPathway
+from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.pathways import AudioStem, BasicTransform, Pathways, ResBlock, Stage, VisualStem
 
 

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
+from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.avslowfast import AVSlowFast
-from avsf_det.models.backbone import AudioPathway, AVSlowFastBackbone
+from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.drop_pathway import DropPathway
 from avsf_det.models.heads import RoIHead
 from avsf_det.models.synchronisation import (

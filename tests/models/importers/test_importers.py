@@ -164,7 +164,7 @@ def golden():
 def test_weights_from_any_program_s_file_compute_what_pyslowfast_computes(tmp_path, golden, foreign, naming):
     ours = {pyslowfast.rename(name): tensor for name, tensor in golden.golden_state(golden.VISUAL).items()}
     WRITERS[naming](foreign(naming, ours), tmp_path / "weights")
-    model = golden.ava_slowfast().eval()
+    model = golden.make(golden.VISUAL).eval()
     assert load_weights(model, read_weights(tmp_path / "weights").state).differing == ()
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, ours[name]) or name.endswith("num_batches_tracked"), name
@@ -180,8 +180,8 @@ def test_the_authors_weights_come_whole_and_go_back_under_their_names(tmp_path, 
     weights = read_weights(tmp_path / "weights.pyth")
     assert weights.format == "avslowfast" and weights.state.keys() == state.keys()
     assert pyslowfast.export(weights.state).keys() == state.keys()
-    model = golden.released_avslowfast()
+    model = golden.make(golden.AUDIOVISUAL)
     report = load_weights(model, weights.state)
-    assert not report.initialised and not report.mismatched and not report.partly
+    assert report.differing == ()
     own = model.state_dict()
     assert all(torch.equal(own[name], state[name]) for name in report.loaded if name in state)

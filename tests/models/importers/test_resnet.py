@@ -7,8 +7,9 @@ import pytest
 import torch
 import torchvision
 
+from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.avslowfast import AVSlowFast, initialise
-from avsf_det.models.backbone import AudioPathway, AVSlowFastBackbone
+from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.checkpoint import load_weights
 from avsf_det.models.heads import ClassificationHead
 from avsf_det.models.importers import read_weights
