@@ -21,6 +21,8 @@ _FIRST_BACKOFF = 1.0
 _RESTART = 1.0
 # The last packets are looked for in this many seconds before the end that the file's header promises.
 _TAIL = 2.0
+# Titles that are not UTF-8 are no reason to refuse a video; PyAV takes them as they are since 19, where this is gone.
+_LENIENT = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 
 
 def open_container(path: str | os.PathLike[str]) -> av.container.InputContainer:
@@ -38,7 +40,7 @@ def open_container(path: str | os.PathLike[str]) -> av.container.InputContainer:
     if empty:
         raise UserError(f"{path}: the file is empty (0 bytes); expected a video; copy or download it again")
     try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **_LENIENT)
     except av.error.FFmpegError as error:
         raise UserError(
             f"{path}: not a video, or cut off so early that nothing can be read; check that it plays in a video player"
