@@ -132,9 +132,9 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
             lift = np.sin(np.pi * (phase / 2 if struck else (phase + 1) / 2))
             hands[side] = (side * 0.13, 0.5 + 0.17 * lift - drop)
     elif motion == "bell":
-        hands[1] = (0.23, 0.6 + 0.36 * arc - drop)
+        hands[1] = (0.19, 0.42 - drop) if beats.resting(t) else (0.23, 0.72 + 0.32 * arc - drop)
     elif motion == "mouth":
-        hands[1] = (0.075, NECK - 0.015 - 0.04 * arc - drop)
+        hands[1] = (0.075, NECK - 0.01 - 0.06 * arc - drop)
     elif motion == "wave":
         lean = 0.13 * np.sin(np.pi * (beat + phase))
         hands = {side: (side * 0.24 + lean, 1.06 - drop) for side in (-1, 1)}
@@ -194,11 +194,11 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
         )
     elif motion == "mouth":
         x, y = right
-        canvas.limb([(x + 0.03, y - 0.05), (x - 0.035, y + 0.055)], 0.05, body.prop, body=False)
-        canvas.limb([(x - 0.03, y + 0.045), (x - 0.04, y + 0.06)], 0.075, (235, 235, 235), body=False)
+        canvas.limb([(x + 0.035, y - 0.07), (x - 0.03, y + 0.05)], 0.05, (25, 25, 30), body=False)
+        canvas.limb([(x - 0.03, y + 0.045), (x - 0.04, y + 0.06)], 0.095, (245, 245, 245), body=False)
     elif motion == "clap":
         for hand in (left, right):
-            canvas.ellipse(hand, (0.075, 0.075), MITTENS)
+            canvas.ellipse(hand, (0.085, 0.085), MITTENS)
     elif motion == "wave":
         for x, y in (left, right):
             canvas.limb([(x, y - 0.03), (x, y + 0.16)], 0.018, (120, 90, 60), body=False)
