@@ -132,12 +132,12 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
             lift = np.sin(np.pi * (phase / 2 if struck else (phase + 1) / 2))
             hands[side] = (side * 0.13, 0.5 + 0.17 * lift - drop)
     elif motion == "bell":
-        hands[1] = (0.19, 0.42 - drop) if beats.resting(t) else (0.23, 0.72 + 0.32 * arc - drop)
+        hands[1] = (0.19, 0.42 - drop) if beats.resting(t) else (0.25, 0.7 + 0.3 * arc - drop)
     elif motion == "mouth":
         hands[1] = (0.075, NECK - 0.01 - 0.06 * arc - drop)
     elif motion == "wave":
         lean = 0.13 * np.sin(np.pi * (beat + phase))
-        hands = {side: (side * 0.24 + lean, 1.06 - drop) for side in (-1, 1)}
+        hands = {side: (side * 0.27 + lean, 0.95 - drop) for side in (-1, 1)}
     elif motion == "carry":
         hands = {side: (side * 0.19, 0.53 - drop) for side in (-1, 1)}
     return hands
@@ -200,9 +200,9 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
         for hand in (left, right):
             canvas.ellipse(hand, (0.085, 0.085), MITTENS)
     elif motion == "wave":
-        for x, y in (left, right):
+        for side, (x, y) in ((-1, left), (1, right)):
             canvas.limb([(x, y - 0.03), (x, y + 0.16)], 0.018, (120, 90, 60), body=False)
-            canvas.polygon([(x, y + 0.16), (x + 0.13, y + 0.12), (x, y + 0.05)], FLAGS, body=False)
+            canvas.polygon([(x, y + 0.16), (x + side * 0.2, y + 0.09), (x, y + 0.02)], FLAGS, body=False)
     elif motion == "carry":
         y = left[1]
         corners = [(-0.18, y - 0.12), (0.18, y - 0.12), (0.18, y + 0.13), (-0.18, y + 0.13)]

@@ -15,7 +15,7 @@ from avsf_det.data.scenes.sound import mix
 MIN_VISIBLE = 0.4
 """Share of a body's box that must lie inside the picture for the person to be annotated."""
 
-MOTIONS = {"clap": 0.26, "mouth": 0.26, "drum": 0.26, "carry": 0.08, "wave": 0.08, "none": 0.06}
+MOTIONS = {"clap": 0.26, "mouth": 0.26, "drum": 0.26, "carry": 0.09, "wave": 0.09, "none": 0.04}
 """How likely the next person of a scene takes each motion, as long as nobody there has it; bells are dealt apart."""
 TIMING_SHARE = 0.4
 """Share of scenes with sound in which two people swing bells."""
@@ -115,7 +115,7 @@ class Scene:
                     beats[activity.motion] = Beats.draw(rng, self.duration, period, 0.12)
             if timing and i < 2:
                 beats["bell"] = turns[i]
-            size = rng.uniform(0.66, 0.95) * self.height
+            size = rng.uniform(0.64, 0.88) * self.height  # raised hands are in the picture
             actors.append(
                 Actor(
                     body=bodies[chosen[i]],
