@@ -56,10 +56,10 @@ SOUND_PAIRS = {
 """Motion -> the two classes that look the same and differ in sound: whether it is heard at all tells them apart."""
 
 TIMING_PAIR = ("ring a bell", "swing a mute bell")
-"""Two people swing bells by turns and one bell is heard: only timing tells whose. Who rests merely holds the bell."""
+"""Two people swing bells by turns and one bell is heard: only timing tells whose. At rest it is behind the back."""
 
 REST = 1.5
-"""Seconds: in a longer pause between beats the hands rest, and the beat that ends it makes no sound."""
+"""Seconds: a longer pause between beats is a rest, and the beat that ends it makes no sound."""
 
 GROUPS = {
     "PERSON_MOVEMENT": POSES,
@@ -113,8 +113,8 @@ class Beats:
         return bool(self.times[i + 1] - self.times[i] > REST)
 
     def swing(self, t: float) -> float:
-        """How far out the hands are at `t`: 0 at each beat and in rests, 1 half way between beats."""
-        return 0.0 if self.resting(t) else float(np.sin(np.pi * self.phase(t)[1]))
+        """How far out the hands are at `t`: 0 at each beat, 1 half way between beats."""
+        return float(np.sin(np.pi * self.phase(t)[1]))
 
     def phase(self, t: float) -> tuple[int, float]:
         """The number of the last beat before `t`, and how far `t` is on the way to the next, 0..1."""

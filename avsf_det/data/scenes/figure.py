@@ -95,7 +95,7 @@ class Canvas:
 
 UPPER_ARM, FOREARM = 0.165, 0.165
 SHOULDER, HIP, NECK = (0.115, 0.755), (0.065, 0.45), 0.80
-MITTENS, FLAGS = (245, 130, 30), (225, 30, 60)
+MITTENS, FLAGS = (245, 130, 30), ((225, 30, 60), (245, 245, 245))
 """RGB of what clapping hands wear and waving hands hold: bare hands are a pixel or two in small pictures."""
 DROP = {"stand": 0.0, "walk": 0.0, "sit": 0.2, "crouch": 0.24}
 """How far the hips come down in each pose."""
@@ -132,7 +132,7 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
             lift = np.sin(np.pi * (phase / 2 if struck else (phase + 1) / 2))
             hands[side] = (side * 0.13, 0.5 + 0.17 * lift - drop)
     elif motion == "bell":
-        hands[1] = (0.19, 0.42 - drop) if beats.resting(t) else (0.25, 0.7 + 0.3 * arc - drop)
+        hands[1] = (0.25, 0.7 + 0.3 * arc - drop)
     elif motion == "mouth":
         hands[1] = (0.075, NECK - 0.01 - 0.06 * arc - drop)
     elif motion == "wave":
@@ -189,8 +189,9 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
             canvas.limb([hand, tip], 0.018, (210, 170, 110), body=False)
     elif motion == "bell":
         x, y = right
+        canvas.limb([(x, y - 0.13), (x, y - 0.17)], 0.05, (30, 25, 20), body=False)
         canvas.polygon(
-            [(x - 0.03, y), (x + 0.03, y), (x + 0.085, y - 0.14), (x - 0.085, y - 0.14)], (235, 195, 50), body=False
+            [(x - 0.03, y), (x + 0.03, y), (x + 0.095, y - 0.15), (x - 0.095, y - 0.15)], (245, 205, 40), body=False
         )
     elif motion == "mouth":
         x, y = right
@@ -201,13 +202,16 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
             canvas.ellipse(hand, (0.085, 0.085), MITTENS)
     elif motion == "wave":
         for side, (x, y) in ((-1, left), (1, right)):
-            canvas.limb([(x, y - 0.03), (x, y + 0.16)], 0.018, (120, 90, 60), body=False)
-            canvas.polygon([(x, y + 0.16), (x + side * 0.2, y + 0.09), (x, y + 0.02)], FLAGS, body=False)
+            top, middle, bottom = y + 0.18, y + 0.1, y + 0.02
+            canvas.limb([(x, y - 0.04), (x, top)], 0.02, (60, 45, 30), body=False)
+            for low, high, colour in ((middle, top, FLAGS[0]), (bottom, middle, FLAGS[1])):
+                tip = x + side * 0.2
+                canvas.polygon([(x, low), (x, high), (tip, high), (tip, low)], colour, body=False)
     elif motion == "carry":
         y = left[1]
         corners = [(-0.18, y - 0.12), (0.18, y - 0.12), (0.18, y + 0.13), (-0.18, y + 0.13)]
         canvas.polygon(corners, (196, 154, 96), body=False)
-        canvas.limb([(0.0, y - 0.12), (0.0, y + 0.13)], 0.04, (235, 215, 160), body=False)
+        canvas.limb([(0.0, y - 0.12), (0.0, y + 0.13)], 0.05, (250, 245, 230), body=False)
 
 
 def draw_figure(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsf_det.data.scenes.activities import ACTIVITIES, SOUND_PAIRS, TIMING_PAIR, Beats
+from avsf_det.data.scenes.activities import ACTIVITIES, SOUND_PAIRS, TIMING_PAIR, Activity, Beats
 from avsf_det.data.scenes.figure import Body, draw_figure
 from avsf_det.data.scenes.place import Place
 from avsf_det.data.scenes.sound import mix
@@ -59,13 +59,16 @@ class Actor:
         """What the person does at `t`, or None when not in the scene."""
         return next((span for span in self.spans if span.start <= t < span.end), None)
 
-    def actions(self, t: float) -> tuple[str, ...]:
-        """The class names that hold at `t`: none when not in the scene, the pose alone in a rest."""
+    def activity(self, t: float) -> Activity | None:
+        """What the hands or the mouth do at `t`; None also in a rest."""
         span = self.span(t)
-        if span is None:
-            return ()
-        idle = span.activity is None or self.beats[ACTIVITIES[span.activity].motion].resting(t)
-        return (span.pose,) if idle else (span.pose, span.activity)
+        activity = ACTIVITIES.get(span.activity) if span else None
+        return None if activity is None or self.beats[activity.motion].resting(t) else activity
+
+    def actions(self, t: float) -> tuple[str, ...]:
+        """The class names that hold at `t`; none when not in the scene."""
+        span, activity = self.span(t), self.activity(t)
+        return (span.pose, activity.name) if activity else (span.pose,) if span else ()
 
 
 class Scene:
@@ -171,7 +174,8 @@ class Scene:
             return None
         way = np.clip((t - span.start) / (span.end - span.start), 0, 1)
         foot = (span.x0 + way * (span.x1 - span.x0), actor.foot)
-        motion = ACTIVITIES[span.activity].motion if span.activity else None
+        activity = actor.activity(t)
+        motion = activity.motion if activity else None
         box = draw_figure(
             image, actor.body, foot, actor.height, t, span.pose, motion, actor.beats.get(motion), actor.facing
         )
