@@ -125,19 +125,19 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
     beat, phase = beats.phase(t)
     arc = beats.swing(t)
     if motion == "clap":
-        hands = {side: (side * (0.012 + 0.25 * arc), 0.66 - drop) for side in (-1, 1)}
+        hands = {side: (side * (0.012 + 0.18 * arc), 0.66 - drop) for side in (-1, 1)}
     elif motion == "drum":
         for side in (-1, 1):
             struck = (beat % 2 == 0) == (side == 1)
             lift = np.sin(np.pi * (phase / 2 if struck else (phase + 1) / 2))
             hands[side] = (side * 0.13, 0.5 + 0.17 * lift - drop)
     elif motion == "bell":
-        hands[1] = (0.25, 0.7 + 0.3 * arc - drop)
+        hands[1] = (0.2, 0.82 + 0.13 * arc - drop)
     elif motion == "mouth":
         hands[1] = (0.075, NECK - 0.01 - 0.06 * arc - drop)
     elif motion == "wave":
-        lean = 0.13 * np.sin(np.pi * (beat + phase))
-        hands = {side: (side * 0.27 + lean, 0.95 - drop) for side in (-1, 1)}
+        lean = 0.05 * np.sin(np.pi * (beat + phase))
+        hands = {side: (side * 0.28 + lean, 0.87 - drop) for side in (-1, 1)}
     elif motion == "carry":
         hands = {side: (side * 0.19, 0.53 - drop) for side in (-1, 1)}
     return hands
@@ -205,7 +205,7 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
             top, middle, bottom = y + 0.18, y + 0.1, y + 0.02
             canvas.limb([(x, y - 0.04), (x, top)], 0.02, (60, 45, 30), body=False)
             for low, high, colour in ((middle, top, FLAGS[0]), (bottom, middle, FLAGS[1])):
-                tip = x + side * 0.2
+                tip = x - side * 0.17
                 canvas.polygon([(x, low), (x, high), (tip, high), (tip, low)], colour, body=False)
     elif motion == "carry":
         y = left[1]
