@@ -61,6 +61,9 @@ TIMING_PAIR = ("ring a bell", "swing a mute bell")
 REST = 1.5
 """Seconds: a longer pause between beats is a rest, and the beat that ends it makes no sound."""
 
+PAUSE = 0.6
+"""Seconds between turns, in which nobody swings."""
+
 GROUPS = {
     "PERSON_MOVEMENT": POSES,
     "OBJECT_MANIPULATION": ("carry a box", "play a drum", "mime a drum", "eat", *TIMING_PAIR),
@@ -94,12 +97,12 @@ class Beats:
 
     @classmethod
     def take_turns(cls, rng: np.random.Generator, duration: float, period: tuple[float, float]) -> tuple[Beats, Beats]:
-        """The beats of two people who take turns of two or three seconds, which change between whole seconds."""
+        """The beats of two people who take turns every two or three seconds, midway between whole seconds."""
         turns, start, who = ([], []), -0.5 - int(rng.integers(0, 2)), int(rng.integers(2))
         while start < duration + 1:
             length = int(rng.integers(2, 4))
-            swings = round(length / rng.uniform(*period))
-            turns[who].extend(start + length * np.arange(swings) / swings)
+            swings = round((length - PAUSE) / rng.uniform(*period))
+            turns[who].extend(np.linspace(start + PAUSE / 2, start + length - PAUSE / 2, swings + 1))
             start, who = start + length, 1 - who
         return tuple(cls(np.array([-9.0, *times, duration + 9.0])) for times in turns)
 
