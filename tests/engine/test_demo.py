@@ -4,15 +4,16 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ava_eval import evaluate
 from avsf_det.cli import main
 from avsf_det.config import find_config
 from avsf_det.data.scenes.activities import SOUND_PAIRS, TIMING_PAIR, label_map
-from avsf_det.data.scenes.generator import ScenesSpec
+from avsf_det.data.scenes.generator import ScenesSpec, make_scene
 from avsf_det.engine.demo import COLUMNS, Demo, format_table
 from avsf_det.errors import UserError
-from avsf_det.media.video import probe
+from avsf_det.media.video import VideoReader, probe
 
 DETECTOR = (
     "SOLVER.MAX_ITER 8 SOLVER.IMS_PER_BATCH 2 SOLVER.STEPS () SOLVER.CHECKPOINT_PERIOD 8 DATALOADER.NUM_WORKERS 0"
@@ -54,8 +55,18 @@ def test_a_held_out_scene_is_annotated_with_its_sound(demo):
     scene = probe(output / "shown" / "videos" / "test_0000.mp4")
     assert probe(video).has_audio == scene.has_audio and scene.has_audio
     assert probe(video).duration == pytest.approx(4, abs=0.05)
-    for suffix in (".mp4", ".csv", ".png"):
-        assert video.with_suffix(suffix).is_file() and str(video.with_suffix(suffix)) in printed
+    for name in ("test_0000.mp4", "test_0000.csv", "test_0000.png", "test_0000_frame.png"):
+        assert (output / name).is_file() and str(output / name) in printed
+    with Image.open(output / "test_0000_frame.png") as picture, VideoReader(video) as reader:
+        assert picture.size == (reader.info.width, reader.info.height)
+
+
+def test_the_scene_that_is_annotated_has_what_only_sound_tells_apart():
+    from avsf_det.engine import demo
+
+    scene = make_scene(demo.SHOWN, "test", 0)
+    done = {span.activity for actor in scene.actors for span in actor.spans}
+    assert {*TIMING_PAIR, *SOUND_PAIRS["drum"]} <= done
 
 
 def test_the_results_are_also_kept_as_json(demo):

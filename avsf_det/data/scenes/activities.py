@@ -41,8 +41,8 @@ ACTIVITIES = {
         Activity("eat", "mouth", "crunch", (0.25, 0.5)),
         Activity("ring a bell", "bell", "bell", (0.32, 0.42)),
         Activity("swing a mute bell", "bell", None, (0.32, 0.42)),
-        Activity("clap", "clap", "clap", (0.4, 0.8)),
-        Activity("mime a clap", "clap", None, (0.4, 0.8)),
+        Activity("clap", "clap", "clap", (0.35, 0.6)),
+        Activity("mime a clap", "clap", None, (0.35, 0.6)),
         Activity("talk", "mouth", "voice", (0.25, 0.5)),
         Activity("wave", "wave", None, (0.5, 0.9)),
     )
@@ -56,10 +56,13 @@ SOUND_PAIRS = {
 """Motion -> the two classes that look the same and differ in sound: whether it is heard at all tells them apart."""
 
 TIMING_PAIR = ("ring a bell", "swing a mute bell")
-"""Two people swing bells by turns and one bell is heard: only timing tells whose."""
+"""Two people swing bells by turns and one bell is heard: only timing tells whose. At rest it is behind the back."""
 
-REST = 1.0
-"""Seconds: after a longer pause between beats the hands have rested, and the next beat makes no sound."""
+REST = 1.5
+"""Seconds: a longer pause between beats is a rest, and the beat that ends it makes no sound."""
+
+PAUSE = 0.6
+"""Seconds between turns, in which nobody swings."""
 
 GROUPS = {
     "PERSON_MOVEMENT": POSES,
@@ -94,22 +97,27 @@ class Beats:
 
     @classmethod
     def take_turns(cls, rng: np.random.Generator, duration: float, period: tuple[float, float]) -> tuple[Beats, Beats]:
-        """The beats of two people who take turns, three or four swings each."""
-        turns, t, who = ([], []), -rng.uniform(0, 2), 0
-        while t < duration + 1:
-            swings = np.cumsum(np.full(rng.integers(3, 5), rng.uniform(*period)))
-            turns[who].extend([t, *(t + swings)])
-            t, who = t + swings[-1] + rng.uniform(0.05, 0.15), 1 - who
+        """The beats of two people who take turns every two or three seconds, midway between whole seconds."""
+        turns, start, who = ([], []), -0.5 - int(rng.integers(0, 2)), int(rng.integers(2))
+        while start < duration + 1:
+            length = int(rng.integers(2, 4))
+            swings = round((length - PAUSE) / rng.uniform(*period))
+            turns[who].extend(np.linspace(start + PAUSE / 2, start + length - PAUSE / 2, swings + 1))
+            start, who = start + length, 1 - who
         return tuple(cls(np.array([-9.0, *times, duration + 9.0])) for times in turns)
 
     def sounding(self) -> np.ndarray:
         """(n,) the times that end a swing."""
         return self.times[1:][np.diff(self.times) <= REST]
 
+    def resting(self, t: float) -> bool:
+        """Whether `t` is in a rest."""
+        i, _ = self.phase(t)
+        return bool(self.times[i + 1] - self.times[i] > REST)
+
     def swing(self, t: float) -> float:
-        """How far out the hands are at `t`: 0 at each beat and in rests, 1 half way between beats."""
-        i, phase = self.phase(t)
-        return float(np.sin(np.pi * phase)) if self.times[i + 1] - self.times[i] <= REST else 0.0
+        """How far out the hands are at `t`: 0 at each beat, 1 half way between beats."""
+        return float(np.sin(np.pi * self.phase(t)[1]))
 
     def phase(self, t: float) -> tuple[int, float]:
         """The number of the last beat before `t`, and how far `t` is on the way to the next, 0..1."""

@@ -95,7 +95,7 @@ class Canvas:
 
 UPPER_ARM, FOREARM = 0.165, 0.165
 SHOULDER, HIP, NECK = (0.115, 0.755), (0.065, 0.45), 0.80
-MITTENS, FLAGS = (245, 130, 30), (225, 30, 60)
+MITTENS, FLAGS = (245, 130, 30), ((225, 30, 60), (245, 245, 245))
 """RGB of what clapping hands wear and waving hands hold: bare hands are a pixel or two in small pictures."""
 DROP = {"stand": 0.0, "walk": 0.0, "sit": 0.2, "crouch": 0.24}
 """How far the hips come down in each pose."""
@@ -125,19 +125,19 @@ def _hands(motion: str | None, beats: Beats | None, t: float, walk: float | None
     beat, phase = beats.phase(t)
     arc = beats.swing(t)
     if motion == "clap":
-        hands = {side: (side * (0.012 + 0.25 * arc), 0.66 - drop) for side in (-1, 1)}
+        hands = {side: (side * (0.012 + 0.18 * arc), 0.66 - drop) for side in (-1, 1)}
     elif motion == "drum":
         for side in (-1, 1):
             struck = (beat % 2 == 0) == (side == 1)
             lift = np.sin(np.pi * (phase / 2 if struck else (phase + 1) / 2))
             hands[side] = (side * 0.13, 0.5 + 0.17 * lift - drop)
     elif motion == "bell":
-        hands[1] = (0.23, 0.6 + 0.36 * arc - drop)
+        hands[1] = (0.2, 0.82 + 0.13 * arc - drop)
     elif motion == "mouth":
-        hands[1] = (0.075, NECK - 0.015 - 0.04 * arc - drop)
+        hands[1] = (0.075, NECK - 0.01 - 0.06 * arc - drop)
     elif motion == "wave":
-        lean = 0.13 * np.sin(np.pi * (beat + phase))
-        hands = {side: (side * 0.24 + lean, 1.06 - drop) for side in (-1, 1)}
+        lean = 0.05 * np.sin(np.pi * (beat + phase))
+        hands = {side: (side * 0.28 + lean, 0.87 - drop) for side in (-1, 1)}
     elif motion == "carry":
         hands = {side: (side * 0.19, 0.53 - drop) for side in (-1, 1)}
     return hands
@@ -189,25 +189,29 @@ def _props(canvas: Canvas, body: Body, motion: str | None, hands: dict[int, Poin
             canvas.limb([hand, tip], 0.018, (210, 170, 110), body=False)
     elif motion == "bell":
         x, y = right
+        canvas.limb([(x, y - 0.13), (x, y - 0.17)], 0.05, (30, 25, 20), body=False)
         canvas.polygon(
-            [(x - 0.03, y), (x + 0.03, y), (x + 0.085, y - 0.14), (x - 0.085, y - 0.14)], (235, 195, 50), body=False
+            [(x - 0.03, y), (x + 0.03, y), (x + 0.095, y - 0.15), (x - 0.095, y - 0.15)], (245, 205, 40), body=False
         )
     elif motion == "mouth":
         x, y = right
-        canvas.limb([(x + 0.03, y - 0.05), (x - 0.035, y + 0.055)], 0.05, body.prop, body=False)
-        canvas.limb([(x - 0.03, y + 0.045), (x - 0.04, y + 0.06)], 0.075, (235, 235, 235), body=False)
+        canvas.limb([(x + 0.035, y - 0.07), (x - 0.03, y + 0.05)], 0.05, (25, 25, 30), body=False)
+        canvas.limb([(x - 0.03, y + 0.045), (x - 0.04, y + 0.06)], 0.095, (245, 245, 245), body=False)
     elif motion == "clap":
         for hand in (left, right):
-            canvas.ellipse(hand, (0.075, 0.075), MITTENS)
+            canvas.ellipse(hand, (0.085, 0.085), MITTENS)
     elif motion == "wave":
-        for x, y in (left, right):
-            canvas.limb([(x, y - 0.03), (x, y + 0.16)], 0.018, (120, 90, 60), body=False)
-            canvas.polygon([(x, y + 0.16), (x + 0.13, y + 0.12), (x, y + 0.05)], FLAGS, body=False)
+        for side, (x, y) in ((-1, left), (1, right)):
+            top, middle, bottom = y + 0.18, y + 0.1, y + 0.02
+            canvas.limb([(x, y - 0.04), (x, top)], 0.02, (60, 45, 30), body=False)
+            for low, high, colour in ((middle, top, FLAGS[0]), (bottom, middle, FLAGS[1])):
+                tip = x - side * 0.17
+                canvas.polygon([(x, low), (x, high), (tip, high), (tip, low)], colour, body=False)
     elif motion == "carry":
         y = left[1]
         corners = [(-0.18, y - 0.12), (0.18, y - 0.12), (0.18, y + 0.13), (-0.18, y + 0.13)]
         canvas.polygon(corners, (196, 154, 96), body=False)
-        canvas.limb([(0.0, y - 0.12), (0.0, y + 0.13)], 0.04, (235, 215, 160), body=False)
+        canvas.limb([(0.0, y - 0.12), (0.0, y + 0.13)], 0.05, (250, 245, 230), body=False)
 
 
 def draw_figure(

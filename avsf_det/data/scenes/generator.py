@@ -43,7 +43,7 @@ class ScenesSpec:
         seed: of everything.
     """
 
-    scenes: dict[str, int] = field(default_factory=lambda: {"train": 240, "val": 8, "test": 40})
+    scenes: dict[str, int] = field(default_factory=lambda: {"train": 300, "val": 8, "test": 60})
     width: int = 192
     height: int = 144
     duration: int = 5
@@ -112,16 +112,23 @@ def _rng(seed: int, *place: int | str) -> np.random.Generator:
     return np.random.default_rng([seed, *(p if isinstance(p, int) else 1000 + SPLITS.index(p) for p in place)])
 
 
-def _write_scene(root: Path, spec: ScenesSpec, split: str, number: int) -> list[tuple]:
-    """Write one video unless it is there; its rows (video, second, box, action names, person id)."""
-    path = _video(root, split, number)
+def make_scene(spec: ScenesSpec, split: str, number: int) -> Scene:
+    """What video `number` of a split shows."""
     people = _rng(spec.seed, split, 1)
     bodies = [Body.draw(people) for _ in range(BODIES[split])]
     places = [int(p) for p in people.integers(2**31, size=BODIES[split])]
-    rng = _rng(spec.seed, split, 2, number)
-    track = TRACKS.get(number % 25, "sound")
-    scene = Scene(rng, bodies, places, spec.width, spec.height, spec.duration, sounds=track == "sound")
-    rate, sample_rate = FRAME_RATES[number % 3], int(rng.choice(SAMPLE_RATES))
+    rng, sounds = _rng(spec.seed, split, 2, number), _track(number) == "sound"
+    return Scene(rng, bodies, places, spec.width, spec.height, spec.duration, sounds)
+
+
+def _track(number: int) -> str:
+    return TRACKS.get(number % 25, "sound")
+
+
+def _write_scene(root: Path, spec: ScenesSpec, split: str, number: int) -> list[tuple]:
+    """Write one video unless it is there; its rows (video, second, box, action names, person id)."""
+    path, scene, track = _video(root, split, number), make_scene(spec, split, number), _track(number)
+    rate, sample_rate = FRAME_RATES[number % len(FRAME_RATES)], SAMPLE_RATES[number % len(SAMPLE_RATES)]
     sound = None
     if track == "sound":
         sound = (scene.sound(sample_rate), sample_rate)

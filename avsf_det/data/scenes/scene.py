@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsf_det.data.scenes.activities import ACTIVITIES, SOUND_PAIRS, TIMING_PAIR, Beats
+from avsf_det.data.scenes.activities import ACTIVITIES, SOUND_PAIRS, TIMING_PAIR, Activity, Beats
 from avsf_det.data.scenes.figure import Body, draw_figure
 from avsf_det.data.scenes.place import Place
 from avsf_det.data.scenes.sound import mix
@@ -15,9 +15,9 @@ from avsf_det.data.scenes.sound import mix
 MIN_VISIBLE = 0.4
 """Share of a body's box that must lie inside the picture for the person to be annotated."""
 
-MOTIONS = {"clap": 0.24, "mouth": 0.24, "drum": 0.24, "carry": 0.1, "wave": 0.1, "none": 0.08}
+MOTIONS = {"clap": 0.26, "mouth": 0.26, "drum": 0.26, "carry": 0.09, "wave": 0.09, "none": 0.04}
 """How likely the next person of a scene takes each motion, as long as nobody there has it; bells are dealt apart."""
-TIMING_SHARE = 0.3
+TIMING_SHARE = 0.4
 """Share of scenes with sound in which two people swing bells."""
 
 
@@ -58,6 +58,17 @@ class Actor:
     def span(self, t: float) -> Span | None:
         """What the person does at `t`, or None when not in the scene."""
         return next((span for span in self.spans if span.start <= t < span.end), None)
+
+    def activity(self, t: float) -> Activity | None:
+        """What the hands or the mouth do at `t`; None also in a rest."""
+        span = self.span(t)
+        activity = ACTIVITIES.get(span.activity) if span else None
+        return None if activity is None or self.beats[activity.motion].resting(t) else activity
+
+    def actions(self, t: float) -> tuple[str, ...]:
+        """The class names that hold at `t`; none when not in the scene."""
+        span, activity = self.span(t), self.activity(t)
+        return (span.pose, activity.name) if activity else (span.pose,) if span else ()
 
 
 class Scene:
@@ -107,7 +118,7 @@ class Scene:
                     beats[activity.motion] = Beats.draw(rng, self.duration, period, 0.12)
             if timing and i < 2:
                 beats["bell"] = turns[i]
-            size = rng.uniform(0.66, 0.95) * self.height
+            size = rng.uniform(0.64, 0.88) * self.height  # raised hands are in the picture
             actors.append(
                 Actor(
                     body=bodies[chosen[i]],
@@ -134,7 +145,7 @@ class Scene:
         pose = str(rng.choice(["stand", "sit", "crouch"], p=[0.5, 0.25, 0.25]))
         walking = first if motion in ("carry", "wave") else None
         edge = -0.1 * self.width if x < self.width / 2 else 1.1 * self.width
-        kind = rng.choice(["stay", "enter", "leave", "change", "stroll"], p=[0.4, 0.15, 0.1, 0.25, 0.1])
+        kind = rng.choice(["stay", "enter", "leave", "change", "stroll"], p=[0.4, 0.18, 0.12, 0.2, 0.1])
         turn = float(rng.choice(np.arange(1.5, self.duration - 1)))  # between keyframes, which are at whole seconds
         if kind == "enter":
             return Span(-1, turn, "walk", walking, edge, x), Span(turn, end, pose, first, x, x)
@@ -163,7 +174,8 @@ class Scene:
             return None
         way = np.clip((t - span.start) / (span.end - span.start), 0, 1)
         foot = (span.x0 + way * (span.x1 - span.x0), actor.foot)
-        motion = ACTIVITIES[span.activity].motion if span.activity else None
+        activity = actor.activity(t)
+        motion = activity.motion if activity else None
         box = draw_figure(
             image, actor.body, foot, actor.height, t, span.pose, motion, actor.beats.get(motion), actor.facing
         )
@@ -174,15 +186,14 @@ class Scene:
 
     def actions(self, t: float) -> list[tuple[str, ...]]:
         """For each actor the class names that hold at `t`."""
-        spans = [actor.span(t) for actor in self.actors]
-        return [(s.pose, s.activity) if s and s.activity else (s.pose,) if s else () for s in spans]
+        return [actor.actions(t) for actor in self.actors]
 
     def sound(self, rate: int) -> np.ndarray:
         """(S, 2) float32: the sound track of the whole scene."""
         rng = np.random.default_rng(self._sound_seed)
         events = []
         for actor in self.actors:
-            gain = 0.25 + 0.3 * actor.height / self.height
+            gain = 0.35 + 0.3 * actor.height / self.height
             for span in actor.spans:
                 activity = ACTIVITIES.get(span.activity)
                 if activity is None or activity.sound is None:
@@ -191,4 +202,4 @@ class Scene:
                 times = actor.beats[activity.motion].sounding()
                 chosen = times[(times >= max(span.start, 0)) & (times < span.end)]
                 events += [(float(t), activity.sound, gain, pan, actor.voice) for t in chosen]
-        return mix(rng, rate, self.duration, sorted(events), rng.uniform(-42, -30))
+        return mix(rng, rate, self.duration, sorted(events), rng.uniform(-45, -33))

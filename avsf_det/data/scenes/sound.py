@@ -20,16 +20,18 @@ def _decay(n: int, rate: int, seconds: float) -> np.ndarray:
 
 
 def clap(rng: np.random.Generator, rate: int, voice: float) -> np.ndarray:
-    """A hand clap in a room: a burst between about 0.9 and 3.5 kHz that dies away within 50 ms."""
-    burst = _noise_burst(rng, rate, 0.15, 700 + 400 * voice, 2800 + 1200 * voice)
-    return burst * _decay(len(burst), rate, 0.04)
+    """A hand clap in a room: a burst between about 1.2 and 5.5 kHz, and an echo that dies away within 0.3 s."""
+    burst = _noise_burst(rng, rate, 0.35, 900 + 600 * voice, 4800 + 1400 * voice)
+    clapped = np.tanh(4 * burst)  # as loud as the others, though its power is spread over many frequencies
+    return clapped * (0.4 * _decay(len(burst), rate, 0.02) + 0.6 * _decay(len(burst), rate, 0.1))
 
 
 def drum(rng: np.random.Generator, rate: int, voice: float) -> np.ndarray:
-    """A drum stroke: a tone that falls from about 190 to 80 Hz, with a click."""
-    t = np.arange(int(0.22 * rate)) / rate
-    low = 65 + 40 * voice
-    stroke = np.sin(2 * np.pi * (low * t + 110 * 0.04 * (1 - np.exp(-t / 0.04)))) * np.exp(-t / 0.07)
+    """A drum stroke: a tone that falls by 110 Hz to between 90 and 150, the skin's next mode, and a click."""
+    t = np.arange(int(0.35 * rate)) / rate
+    low = 90 + 60 * voice
+    phase = 2 * np.pi * (low * t + 110 * 0.04 * (1 - np.exp(-t / 0.04)))
+    stroke = np.sin(phase) * np.exp(-t / 0.11) + 0.5 * np.sin(1.59 * phase) * np.exp(-t / 0.07)
     click = _noise_burst(rng, rate, 0.01, 200, 2000)
     stroke[: len(click)] += 0.4 * click
     return stroke / np.abs(stroke).max()
@@ -37,9 +39,9 @@ def drum(rng: np.random.Generator, rate: int, voice: float) -> np.ndarray:
 
 def bell(rng: np.random.Generator, rate: int, voice: float) -> np.ndarray:
     """A hand bell: inharmonic partials above 1.6 to 2.4 kHz."""
-    t = np.arange(int(0.3 * rate)) / rate
+    t = np.arange(int(0.39 * rate)) / rate
     base = 1600 + 800 * voice
-    partials = ((1.0, 1.0, 0.09), (1.51, 0.5, 0.06), (2.74, 0.35, 0.04))
+    partials = ((1.0, 1.0, 0.13), (1.51, 0.5, 0.09), (2.74, 0.35, 0.06))
     ring = sum(a * np.sin(2 * np.pi * base * f * t + rng.uniform(0, 6)) * np.exp(-t / d) for f, a, d in partials)
     return ring / np.abs(ring).max()
 

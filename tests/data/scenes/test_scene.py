@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,12 +35,13 @@ def test_two_to_four_different_people_take_part(many):
         assert len({id(actor.body) for actor in one.actors}) == len(one.actors)
 
 
-def test_labels_are_those_of_the_spans(many):
+def test_labels_are_those_of_the_spans_but_in_rests_from_swinging_a_bell(many):
     for one in many:
         for t in np.arange(0, SECONDS, 0.37):
             for actor, actions in zip(one.actors, one.actions(t)):
                 span = actor.span(t)
-                assert actions == tuple(name for name in (span.pose, span.activity) if name)
+                whole = tuple(name for name in (span.pose, span.activity) if name)
+                assert actions == whole or (actions == whole[:1] and span.activity in TIMING_PAIR)
                 assert actions[0] in POSES and set(actions[1:]) <= set(ACTIVITIES)
 
 
@@ -54,7 +57,7 @@ def test_every_class_and_way_to_move_comes_up(many):
     assert done == {*POSES, *ACTIVITIES}
     overlaps = walked_in = 0
     for one in many:
-        boxes = [one.frame(t, 0)[1] for t in (0.5, 7.5)]
+        boxes = [one.frame(t, 0)[1] for t in (0.0, 7.5)]
         walked_in += any(first is None and last is not None for first, last in zip(*boxes))
         there = [box for box in boxes[1] if box is not None]
         overlaps += any(
@@ -120,13 +123,32 @@ def bell_scenes(many):
 
 
 def lowest_hand_times(actor):
-    """When the hand with the bell is lowest: at its beats, as it is drawn."""
+    """When a swing has brought the hand with the bell down, as it is drawn."""
     from avsf_det.data.scenes.figure import _hands
 
     t = np.arange(0.2, SECONDS - 0.2, 0.01)
     height = np.array([_hands("bell", actor.beats["bell"], x, None, 0.0)[1][1] for x in t])
     low = (height[1:-1] < height[:-2]) & (height[1:-1] <= height[2:])
-    return t[1:-1][low]
+    return np.array([x for x in t[1:-1][low] if actor.activity(x - 0.02)])
+
+
+def test_bells_are_swung_by_turns_and_who_rests_looks_and_is_labelled_idle(many):
+    began = set()
+    for one, ringer, other in bell_scenes(many):
+        turns = []
+        for t in range(1, SECONDS):
+            labels = dict(zip(map(id, one.actors), one.actions(t)))
+            swings = [set(labels[id(actor)][1:]) & set(TIMING_PAIR) for actor in (ringer, other)]
+            assert sorted(map(len, swings)) == [0, 1]
+            turns.append(int(bool(swings[1])))
+        assert {*turns[:4]} == {0, 1}, "both within five seconds"
+        began.add(turns[0])
+        resting = (other, ringer)[turns[0]]
+        idle = type(resting)(**{**vars(resting), "spans": tuple(replace(s, activity=None) for s in resting.spans)})
+        same = scene_without(one)
+        same.actors = [idle if actor is resting else actor for actor in one.actors]
+        np.testing.assert_array_equal(same.frame(1.0, 0)[0], one.frame(1.0, 0)[0])
+    assert began == {0, 1}
 
 
 def test_a_bell_is_heard_when_the_ringers_hand_is_lowest_and_not_when_the_others_is(many):
