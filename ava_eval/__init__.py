@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 from ava_eval.errors import InputError
 
 if TYPE_CHECKING:
-    from ava_eval.evaluation import Evaluation, evaluate
+    from ava_eval.evaluation import evaluate
     from ava_eval.label_map import LabelMap, parse_label_map, read_label_map
+    from ava_eval.result import Evaluation
 
 __all__ = ["Evaluation", "InputError", "LabelMap", "evaluate", "parse_label_map", "read_label_map"]
 
 
 def __getattr__(name: str) -> object:
     """Import the public names when they are first used: `ava-eval --help` need not wait for NumPy."""
-    if name in ("evaluate", "Evaluation"):
+    if name == "evaluate":
         from ava_eval import evaluation as module
+    elif name == "Evaluation":
+        from ava_eval import result as module
     elif name in ("LabelMap", "parse_label_map", "read_label_map"):
         from ava_eval import label_map as module
     else:

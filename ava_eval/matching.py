@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_eval.capacity import FRAME_CAPACITY, reading_order, run_starts
+from ava_eval.capacity import reading_order
 from ava_eval.label_map import LabelMap
+from ava_eval.protocol import OFFICIAL, Protocol
 from ava_eval.selection import Selection, select
 from ava_eval.table import Table
 
 
 @dataclass(frozen=True)
 class MatchTable:
-    """The D detections that count, sorted by class, then frame (as first seen in the file), then falling score.
+    """The D detections that count, sorted by class, then frame (as first seen), then in the order of matching.
 
     It holds no threshold: everything that is reported at any IoU follows from it.
 
@@ -28,7 +29,9 @@ class MatchTable:
         ious: (D,) float64 that IoU, 0 if none overlaps.
         ground_truth_rows: (G,) int64 rows of the ground-truth table that count.
         ground_truth_classes: (G,) int16 positions in the label map.
+        ground_truth_frames: (G,) int64 numbers of the frames.
         ignored: what does not count, and how many rows of it there are.
+        tied_at_capacity: rows left out of full frames that score no less than one that was kept.
     """
 
     rows: np.ndarray
@@ -39,7 +42,9 @@ class MatchTable:
     ious: np.ndarray
     ground_truth_rows: np.ndarray
     ground_truth_classes: np.ndarray
+    ground_truth_frames: np.ndarray
     ignored: dict[str, int]
+    tied_at_capacity: int
 
     def true_positives(self, iou: float) -> np.ndarray:
         """(D,) bool: the first detection of each ground truth among those whose IoU with it is at least `iou`.
@@ -54,89 +59,120 @@ class MatchTable:
         return result
 
 
-def match(ground_truth: Table, detections: Table, label_map: LabelMap, excluded: Table | None = None) -> MatchTable:
-    """Matches by the official protocol; what counts is `select`'s to say."""
-    selected = select(ground_truth, detections, label_map, excluded)
-    frames, classes, scores = selected.frames, selected.classes, detections.scores
+def match(
+    ground_truth: Table,
+    detections: Table,
+    label_map: LabelMap,
+    excluded: Table | None = None,
+    protocol: Protocol = OFFICIAL,
+) -> MatchTable:
+    """Matches by a protocol; what counts is `select`'s to say."""
+    selected = select(ground_truth, detections, label_map, excluded, protocol)
+    frames, classes = selected.frames, selected.classes
     rows, ranks = selected.read[selected.counted], selected.ranks[selected.counted]
-    order = np.lexsort((-scores[rows], ranks, classes[rows]))
-    rows, ranks = rows[order], ranks[order]
+    scores = detections.scores[rows]
+    order = np.lexsort((-scores, ranks, classes[rows]) if protocol.sorts_frame else (ranks, classes[rows]))
+    rows, ranks, scores = rows[order], ranks[order], scores[order]
 
     number_of_frames = 1 + max(frames.max(initial=0), selected.true_frames.max(initial=0))
     keys = classes[rows].astype(np.int64) * number_of_frames + frames[rows]
     true_keys = selected.true_classes.astype(np.int64) * number_of_frames + selected.true_frames
-    nearest, ious = _nearest(detections.boxes[rows], keys, ground_truth, true_keys, selected)
+    rivals = _rivals(ground_truth, true_keys, selected, protocol)
+    boxes, rival_boxes = detections.boxes[rows], ground_truth.boxes[rivals]
+    if protocol.precision != "float64":
+        with np.errstate(over="ignore"):
+            boxes, rival_boxes = boxes.astype(protocol.precision), rival_boxes.astype(protocol.precision)
+    nearest, ious = nearest_box(boxes, keys, rival_boxes, true_keys[rivals])
+    nearest = np.append(rivals, -1)[nearest]
 
-    ties = (keys[1:] == keys[:-1]) & (scores[rows[1:]] == scores[rows[:-1]])
-    ties &= (nearest[1:] != nearest[:-1]) | (ious[1:] != ious[:-1])  # among equals, any order gives the same ranking
-    if ties.any():
-        places = np.zeros(len(detections), dtype=np.int64)
-        places[selected.read] = reading_order(
-            detections, selected.read, selected.ranks, selected.kept, np.unique(ranks[1:][ties]), FRAME_CAPACITY
-        )
-        order = np.lexsort((places[rows], -scores[rows], ranks, classes[rows]))
-        rows, nearest, ious = rows[order], nearest[order], ious[order]
+    if protocol.order == "heap":
+        ties = (keys[1:] == keys[:-1]) & (scores[1:] == scores[:-1])
+        ties &= (nearest[1:] != nearest[:-1]) | (ious[1:] != ious[:-1])  # among equals, any order ranks the same
+        if ties.any():
+            places = np.zeros(len(detections), dtype=np.int64)
+            places[selected.read] = reading_order(
+                detections,
+                selected.read,
+                selected.ranks,
+                selected.kept,
+                np.unique(ranks[1:][ties]),
+                protocol.capacity,
+            )
+            order = np.lexsort((places[rows], -scores, ranks, classes[rows]))
+            rows, nearest, ious, scores = rows[order], nearest[order], ious[order], scores[order]
     return MatchTable(
         rows=rows,
         classes=classes[rows],
         frames=frames[rows],
-        scores=scores[rows],
+        scores=scores.astype(protocol.precision, copy=False),
         nearest=nearest,
         ious=ious,
         ground_truth_rows=selected.true_rows,
         ground_truth_classes=selected.true_classes[selected.true_rows],
+        ground_truth_frames=selected.true_frames[selected.true_rows],
         ignored=selected.ignored,
+        tied_at_capacity=selected.tied_at_capacity,
     )
 
 
-def _nearest(
-    boxes: np.ndarray, keys: np.ndarray, truth: Table, true_keys: np.ndarray, selected: Selection
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each detection the row of the ground truth that it overlaps most, or -1, and their IoU, or 0.
+def _rivals(truth: Table, keys: np.ndarray, selected: Selection, protocol: Protocol) -> np.ndarray:
+    """Rows of the ground truth that can be matched, by rising key (of class and frame) and as they would be tried.
 
-    Of equal IoUs the ground truth that the official reader hands on first counts. Ground truths without area are left
-    out: a flat one overlaps nothing, and at an inverted one the official code stops.
+    Ground truths without area are left out: a flat one overlaps nothing, and at an inverted one the public evaluators
+    stop, if anything of its class was detected in its frame.
+    """
+    x1, y1, x2, y2 = truth.boxes[selected.true_rows].T
+    rivals = selected.true_rows[(x1 < x2) & (y1 < y2)]
+    rivals = rivals[np.argsort(keys[rivals], kind="stable")]
+    if not protocol.sorts_frame:
+        return rivals
+    if protocol.order == "file":
+        return rivals[np.lexsort((-truth.scores[rivals], keys[rivals]))]
+    several = np.flatnonzero(keys[rivals[1:]] == keys[rivals[:-1]])
+    if len(several):
+        frames = selected.true_frames
+        rows = selected.true_rows[np.argsort(frames[selected.true_rows], kind="stable")]
+        places = np.zeros(len(truth), dtype=np.int64)
+        crowded = np.unique(frames[rivals[several]])
+        places[rows] = reading_order(truth, rows, frames[rows], np.ones(len(rows), dtype=bool), crowded, None)
+        rivals = rivals[np.lexsort((places[rivals], keys[rivals]))]
+    return rivals
+
+
+def nearest_box(
+    boxes: np.ndarray, keys: np.ndarray, rivals: np.ndarray, rival_keys: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(D,) for each box the rival of the same key that it overlaps most, the first of equals, or -1; and the IoU, or 0.
 
     Args:
-        boxes: (D, 4) of the detections.
-        keys: (D,) a number for class and frame.
-        truth: the ground-truth table of R rows.
-        true_keys: (R,) a number for class and frame.
-        selected: which of its rows count, and their frames.
+        boxes: (D, 4) x1 y1 x2 y2.
+        keys: (D,) whole numbers.
+        rivals: (P, 4).
+        rival_keys: (P,) rising.
     """
-    true_rows, frames = selected.true_rows, selected.true_frames
-    x1, y1, x2, y2 = truth.boxes[true_rows].T
-    rivals = true_rows[(x1 < x2) & (y1 < y2)]
-    rivals = rivals[np.argsort(true_keys[rivals], kind="stable")]
-    first = np.searchsorted(true_keys[rivals], keys, "left")
-    count = np.searchsorted(true_keys[rivals], keys, "right") - first
-    detection = np.repeat(np.arange(len(keys)), count)
-    rival = rivals[np.arange(len(detection)) - np.repeat(np.cumsum(count) - count - first, count)]
-    ious = iou(boxes[detection], truth.boxes[rival])
-
+    first = np.searchsorted(rival_keys, keys, "left")
+    count = np.searchsorted(rival_keys, keys, "right") - first
     nearest, best = np.full(len(keys), -1), np.zeros(len(keys))
-    np.maximum.at(best, detection, ious)
-    is_best = (ious > 0) & (ious == best[detection])
-    detection, rival = detection[is_best], rival[is_best]
-    ties = np.diff(detection) == 0
-    if ties.any():
-        rows = true_rows[np.argsort(frames[true_rows], kind="stable")]
-        tied_frames = np.unique(frames[rival[1:][ties]])
-        places = np.zeros(len(truth), dtype=np.int64)
-        places[rows] = reading_order(truth, rows, frames[rows], np.ones(len(rows), dtype=bool), tied_frames, None)
-        order = np.lexsort((places[rival], detection))
-        detection, rival = detection[order], rival[order]
-    starts = run_starts(detection)
-    nearest[detection[starts]] = rival[starts]
+    candidates = np.flatnonzero(count)
+    for turn in range(count.max(initial=0)):  # the rivals of a key one after the other: few have many
+        candidates = candidates[count[candidates] > turn]
+        rival = first[candidates] + turn
+        ious = iou(boxes[candidates], rivals[rival])
+        better = ious > best[candidates]
+        best[candidates[better]] = ious[better]
+        nearest[candidates[better]] = rival[better]
     return nearest, best
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(P,) float64 intersection over union of P pairs of boxes x1 y1 x2 y2, to the bit as np_box_ops.py has it."""
+    """(P,) float64 intersection over union of P pairs of boxes x1 y1 x2 y2, to the bit as np_box_ops.py has it.
+
+    There, sides of intersections are float64 whatever the boxes are, but areas and their sums are not.
+    """
     x1, y1, x2, y2 = boxes.T
     u1, v1, u2, v2 = others.T
-    with np.errstate(over="ignore", invalid="ignore"):
-        heights = np.maximum(0.0, np.minimum(y2, v2) - np.maximum(y1, v1))
-        widths = np.maximum(0.0, np.minimum(x2, u2) - np.maximum(x1, u1))
-        intersections = heights * widths
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        heights = (np.minimum(y2, v2) - np.maximum(y1, v1)).astype(np.float64, copy=False)
+        widths = (np.minimum(x2, u2) - np.maximum(x1, u1)).astype(np.float64, copy=False)
+        intersections = np.maximum(0.0, heights) * np.maximum(0.0, widths)
         return intersections / ((y2 - y1) * (x2 - x1) + (v2 - v1) * (u2 - u1) - intersections)

@@ -33,7 +33,7 @@ def test_prints_the_table_and_writes_json(files, tmp_path, capsys):
     files["-d"].write_text(f"{ROW},0.9\n{ROW},0.9\nv,1,0,0,1,1,12,1\n")
     assert main([*options(files), "--json", str(tmp_path / "result.json")]) == 0
     out, err = capsys.readouterr()
-    assert re.search(r"^stand +0\.5000 +1 +2$", out, re.MULTILINE)
+    assert re.search(r"^stand +0\.5000 +1 +2 +0\.6667 +0\.9$", out, re.MULTILINE)
     assert re.search(r"^pose +0\.5000$", out, re.MULTILINE)
     assert err.startswith("ava-eval: warning: ") and err.count("\n") == 1
     result = json.loads((tmp_path / "result.json").read_text())
