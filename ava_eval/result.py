@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ class Evaluation:
     def class_slices(self) -> list[slice]:
         """For each of the K classes, where its detections are in the match table."""
         bounds = np.searchsorted(self.matches.classes, np.arange(len(self.label_map) + 1)).tolist()
-        return [slice(first, last) for first, last in zip(bounds, bounds[1:])]
+        return [slice(first, last) for first, last in itertools.pairwise(bounds)]
 
     def to_dict(self) -> dict[str, object]:
         """What `--json` writes; numbers at full precision, None for NaN."""

@@ -95,9 +95,7 @@ def select(
         ignored[f"detection beyond the {protocol.capacity} best of its frame"] = int((~kept).sum())
     counted = kept & _has_area(detections, read, protocol)
     ignored["detection whose box has no area"] = int((kept & ~counted).sum())
-    return Selection(
-        true_rows, true_frames, true_classes, frames, classes, read, ranks, kept, counted, ignored, tied
-    )
+    return Selection(true_rows, true_frames, true_classes, frames, classes, read, ranks, kept, counted, ignored, tied)
 
 
 def _check_whole_seconds(table: Table, protocol: Protocol) -> None:
