@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 TIES = ("stable", "official")
@@ -60,6 +62,13 @@ def possible_range(scores: np.ndarray, true_positives: np.ndarray, ground_truths
 def mean_of_known(values: np.ndarray) -> float:
     """Mean of the values that are not NaN; NaN if there are none."""
     return float("nan") if np.isnan(values).all() else float(np.nanmean(values))
+
+
+def mean_over_ids(aps: np.ndarray, ids: Sequence[int]) -> float:
+    """The official mean of (K,) APs of the class ids: it runs over all ids up to the highest, gaps too."""
+    by_id = np.full(max(ids), np.nan)
+    by_id[np.array(ids) - 1] = aps
+    return mean_of_known(by_id)
 
 
 def count_ties(scores: np.ndarray, true_positives: np.ndarray) -> tuple[int, int]:

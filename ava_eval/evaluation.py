@@ -14,6 +14,7 @@ from ava_eval.average_precision import (
     best_f1,
     count_ties,
     mean_of_known,
+    mean_over_ids,
     possible_range,
 )
 from ava_eval.csv_file import read_csv
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     Rows = str | os.PathLike[str] | pd.DataFrame | np.ndarray | list
+
+NEAR_ZERO = 0.01  # a mAP below it is looked into
 
 
 def evaluate(
@@ -64,6 +67,10 @@ def evaluate(
     matches = match(truth, found, labels, left_out, rules)
     result = summarise(matches, truth, found, labels, rules, iou, ties)
     result.warnings.extend(_warnings(result, left_out, unseen))
+    if result.mAP < NEAR_ZERO:
+        from ava_eval.check import diagnose
+
+        result.warnings.extend(fault.line() for fault in diagnose(truth, found, labels, left_out).faults)
     return result
 
 
@@ -105,7 +112,7 @@ def summarise(
         if ambiguous_here:
             lowest[k], highest[k] = possible_range(scores, hits, ground_truths)
     return Evaluation(
-        mAP=mean_over_ids(aps, labels),
+        mAP=mean_over_ids(aps, labels.ids),
         ap=dict(zip(labels.names, aps.tolist())),
         groups={group: mean_of_known(aps[members]) for group, members in _groups(labels, rules).items()},
         ground_truths=dict(zip(labels.names, true_counts)),
@@ -115,7 +122,7 @@ def summarise(
         warnings=[],
         tied=tied,
         ambiguous=ambiguous,
-        mAP_range=(mean_over_ids(lowest, labels), mean_over_ids(highest, labels)),
+        mAP_range=(mean_over_ids(lowest, labels.ids), mean_over_ids(highest, labels.ids)),
         iou=iou,
         protocol=rules,
         ties=ties,
@@ -124,13 +131,6 @@ def summarise(
         truth=truth,
         found=found,
     )
-
-
-def mean_over_ids(aps: np.ndarray, labels: LabelMap) -> float:
-    """The official mean of (K,) APs: it runs over all ids up to the highest, which decides its last bit."""
-    by_id = np.full(max(labels.ids), np.nan)
-    by_id[np.array(labels.ids) - 1] = aps
-    return mean_of_known(by_id)
 
 
 def as_table(value: Rows, source: str) -> Table:

@@ -47,7 +47,7 @@ def main() -> None:
         print(f"{path.name}: {rows} rows, {path.stat().st_size / 1e6:.0f} MB")
 
     files = [str(part) for pair in zip(("-l", "-g", "-d"), paths) for part in pair]
-    commands = {"ava-eval": [sys.executable, "-m", "ava_eval", *files]}
+    commands = {"ava-eval": [sys.executable, "-m", "ava_eval", *files, "--protocol", options.protocol]}
     if options.official:
         commands["official"] = [sys.executable, str(options.official / "get_ava_performance.py"), *files]
     for name, command in commands.items():
