@@ -39,7 +39,7 @@ class Ceiling:
 
     Attributes:
         persons: how many persons the ground truth has.
-        person_recall: share of them that some detection overlaps enough.
+        person_recall: share of them that a detection overlaps enough, and no other person more.
         perfect_actions: the mAP if on these boxes every action were right.
         perfect_boxes: the mAP if these actions were on right boxes: each detection takes the box of the person that it
             overlaps most (by 0.1 at least, others are taken away), and counts once for each person and class.

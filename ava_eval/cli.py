@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    missing = [option for name, option in REQUIRED.items() if getattr(options, name, "") is None]
-    if missing:
+    missing = [option for name, option in REQUIRED.items() if getattr(options, name, None) is None]
+    if options.run is _evaluate and missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
     try:
         return options.run(options)
@@ -105,7 +105,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _tubes(options: argparse.Namespace) -> int:
     from ava_eval.tubes import evaluate_tubes
 
-    result = evaluate_tubes(options.groundtruth, options.detections, options.labels, split=options.split)
+    result = evaluate_tubes(options.groundtruth, options.detections, options.labelmap, split=options.split)
     if options.json:
         _write(options.json, result.to_json())
     print(result.table())
@@ -129,24 +129,26 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=_evaluate)
-    _add_files(parser, "-d")
+    _add_files(parser, required=False)  # but see `main`: argparse would ask for them before other commands too
+    _add_detections(parser, required=False)
     _add_rules(parser)
     parser.add_argument("--report", action="store_true", help="also print the analyses; --json then holds them too")
     parser.add_argument("--html", metavar="FILE", help="also write the analyses with plots to one HTML file")
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
 
     command = _add_command(commands, "check", _check, "find out what is wrong with the files: why is my mAP zero?")
-    _add_files(command, "-d")
+    _add_files(command, required=True)
+    _add_detections(command, required=True)
 
     command = _add_command(commands, "compare", _compare, "compare two files of detections, class by class")
-    _add_files(command)
+    _add_files(command, required=True)
     command.add_argument("first", metavar="A.csv", help="detections")
     command.add_argument("second", metavar="B.csv", help="other detections of the same videos")
     _add_rules(command)
     command.add_argument("--html", metavar="FILE", help="also write the comparison with a plot to one HTML file")
 
     command = _add_command(commands, "tubes", _tubes, "video mAP at 0.2, 0.5 and 0.5:0.95 of action tubes")
-    command.add_argument("-l", "--labelmap", dest="labels", metavar="PBTXT", help="names of the classes that count")
+    command.add_argument("-l", "--labelmap", metavar="PBTXT", help="names of the classes that count")
     command.add_argument(
         "-g",
         "--groundtruth",
@@ -168,20 +170,29 @@ def _add_command(commands: argparse._SubParsersAction, name: str, run: object, w
     return command
 
 
-def _add_files(parser: argparse.ArgumentParser, *wanted: str) -> None:
+def _add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
-        "-l", "--labelmap", metavar="PBTXT", help="the classes that are scored: a file, or ava_v2.1 or ava_v2.2"
+        "-l",
+        "--labelmap",
+        required=required,
+        metavar="PBTXT",
+        help="the classes that are scored: a file, or ava_v2.1 or ava_v2.2",
     )
     parser.add_argument(
         "-g",
         "--groundtruth",
+        required=required,
         metavar="CSV",
         help="video,timestamp,x1,y1,x2,y2,action[,person]; or video,timestamp for a frame without boxes; or .csv.gz",
     )
-    if "-d" in wanted:
-        parser.add_argument("-d", "--detections", metavar="CSV", help="video,timestamp,x1,y1,x2,y2,action,score")
     parser.add_argument("-e", "--exclusions", metavar="CSV", help="video,timestamp of frames that do not count")
     _add_json(parser)
+
+
+def _add_detections(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "-d", "--detections", required=required, metavar="CSV", help="video,timestamp,x1,y1,x2,y2,action,score"
+    )
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

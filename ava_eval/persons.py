@@ -28,7 +28,7 @@ class Persons:
     ious: np.ndarray
 
     def found(self, iou: float) -> np.ndarray:
-        """(P,) bool, which of them some detection overlaps by at least `iou`."""
+        """(P,) bool, which of them overlap by at least `iou` with a detection that overlaps no other more."""
         result = np.zeros(len(self.boxes), dtype=bool)
         result[self.nearest[self.ious >= iou]] = True
         return result

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from ava_eval.bootstrap import Comparison
 from ava_eval.mistakes import KINDS, MISSED
@@ -193,6 +193,8 @@ def frequencies(report: Report) -> bytes:
             axes.scatter(*np.array(chosen).reshape(-1, 2).T, s=22, color=colour, alpha=0.8, linewidths=0)
         axes.set_xscale("log")
         axes.set(xlabel="ground truths of the class", ylabel="AP", ylim=(-0.02, 1.02))
+        counts = [count for count, *_ in rows] or [1]
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(counts) < 100 * min(counts) else (1,)))
         axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")  # its own way writes powers in TeX
         axes.xaxis.set_minor_formatter(lambda *_: "")
         _legend(axes, colour_of)

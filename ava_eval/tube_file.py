@@ -92,7 +92,8 @@ PLAIN = {  # what a pickle may name: none of it can run anything
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
     ("collections", "OrderedDict"),
-    ("_codecs", "encode"),  # how Python 2's bytes are written
+    ("_codecs", "encode"),  # how bytes are written for Python 2
+    ("__builtin__", "bytes"),
 }
 
 

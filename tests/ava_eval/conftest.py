@@ -8,6 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ava_eval import evaluate
+from ava_eval.label_map import read_label_map
+from ava_eval.table import table_from_memory
+
 
 def read_rows(path, class_ids, capacity):
     entries, frames = defaultdict(list), set()
@@ -185,6 +189,37 @@ def make_rows(rng, count, frames, grid, levels, width, inverted=True):
         yield f"{place},{','.join(map(repr, corners.ravel().tolist()))},{rng.choice([1, 1, 3, 3, 7, 9])}{last}\n"
 
 
+def make_scene_tables(seed=0, videos=4, frames=30, first=902, skill=3.0, recall=0.9, noise=0.03):
+    """Ground truth and detections of persons who move slowly and change what they do now and then."""
+    ids = np.array(read_label_map("ava_v2.2").ids)
+    rng = np.random.default_rng(seed)
+    truth, found = [], []
+    common = rng.choice(ids, 12, replace=False)
+    for video in (f"film_{v}" for v in range(videos)):
+        place = rng.uniform(0.05, 0.35, (3, 2)) + np.array([[0, 0.2], [0.3, 0.1], [0.5, 0.2]])
+        doing = [set(rng.choice(common, 2, replace=False)) for _ in range(3)]
+        for second in range(first, first + frames):
+            place += rng.normal(0, 0.02, place.shape)
+            for person in range(3):
+                if rng.random() < 0.3:
+                    doing[person] = set(rng.choice(common, 2, replace=False))
+                x1, y1 = np.clip(place[person], 0, [0.85, 0.4])
+                box = np.array([x1, y1, x1 + 0.12, y1 + 0.35 + 0.1 * person])
+                truth += [[video, second, *box, action] for action in doing[person]]
+                if rng.random() < recall:
+                    seen = box + rng.normal(0, noise, 4) * [0.12, 0.35, 0.12, 0.35]
+                    scores = rng.normal(-2, 1, len(ids)) + skill * np.isin(ids, list(doing[person]))
+                    for k in np.argsort(-scores)[:12]:
+                        found.append([video, second, *seen, ids[k], 1 / (1 + np.exp(-scores[k]))])
+    return table_from_memory(truth, "truth"), table_from_memory(found, "found")
+
+
+@pytest.fixture(scope="session")
+def make_scene():
+    """make_scene(**options): tables of ground truth and detections."""
+    return make_scene_tables
+
+
 @pytest.fixture(scope="session")
 def references():
     """{protocol: function of (ground_truth, detections, class_ids, excluded, iou, ties) with .mAP and .ap by id}."""
@@ -195,3 +230,21 @@ def references():
 def random_rows():
     """make_rows(rng, count, frames, grid, levels, width, inverted=True): lines of a csv."""
     return make_rows
+
+
+@pytest.fixture(scope="session")
+def scene():
+    """The result of an evaluation of four videos whose detections make mistakes of every kind."""
+    truth, found = make_scene_tables(noise=0.25, frames=20)
+    return evaluate(to_rows(truth), to_rows(found), "ava_v2.2")
+
+
+def to_rows(table):
+    columns = (table.videos, table.microseconds / 1e6, table.boxes.tolist(), table.actions, table.scores)
+    return [[table.video_names[v], second, *box, action, score] for v, second, box, action, score in zip(*columns)]
+
+
+@pytest.fixture(scope="session")
+def rows_of():
+    """rows_of(table): its rows as lists."""
+    return to_rows

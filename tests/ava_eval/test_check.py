@@ -14,33 +14,9 @@ LABELS = read_label_map("ava_v2.2")
 IDS = np.array(LABELS.ids)
 
 
-def make(seed=0, videos=4, frames=30, first=902, skill=3.0, recall=0.9, noise=0.03):
-    """Ground truth and detections of persons who move slowly and change what they do now and then."""
-    rng = np.random.default_rng(seed)
-    truth, found = [], []
-    common = rng.choice(IDS, 12, replace=False)
-    for video in (f"film_{v}" for v in range(videos)):
-        place = rng.uniform(0.05, 0.35, (3, 2)) + np.array([[0, 0.2], [0.3, 0.1], [0.5, 0.2]])
-        doing = [set(rng.choice(common, 2, replace=False)) for _ in range(3)]
-        for second in range(first, first + frames):
-            place += rng.normal(0, 0.02, place.shape)
-            for person in range(3):
-                if rng.random() < 0.3:
-                    doing[person] = set(rng.choice(common, 2, replace=False))
-                x1, y1 = np.clip(place[person], 0, [0.85, 0.4])
-                box = np.array([x1, y1, x1 + 0.12, y1 + 0.35 + 0.1 * person])
-                truth += [[video, second, *box, action] for action in doing[person]]
-                if rng.random() < recall:
-                    seen = box + rng.normal(0, noise, 4) * [0.12, 0.35, 0.12, 0.35]
-                    scores = rng.normal(-2, 1, len(IDS)) + skill * np.isin(IDS, list(doing[person]))
-                    for k in np.argsort(-scores)[:12]:
-                        found.append([video, second, *seen, IDS[k], 1 / (1 + np.exp(-scores[k]))])
-    return table_from_memory(truth, "truth"), table_from_memory(found, "found")
-
-
 @pytest.fixture(scope="module")
-def files():
-    return make()
+def files(make_scene):
+    return make_scene()
 
 
 def names(truth, found, labels=LABELS, left_out=None):
@@ -169,8 +145,8 @@ def test_faults_that_come_together_are_named_together(files):
     "options",
     [{}, {"skill": 0.7}, {"skill": 0.0, "noise": 0.4}, {"frames": 4, "videos": 2}, {"first": 0, "recall": 0.6}],
 )
-def test_clean_files_have_no_fault_however_good_the_model_is(seed, options):
-    assert names(*make(seed=seed + 1, **options)) == []
+def test_clean_files_have_no_fault_however_good_the_model_is(make_scene, seed, options):
+    assert names(*make_scene(seed=seed + 1, **options)) == []
 
 
 def test_a_model_of_all_eighty_classes_on_a_map_of_sixty_is_clean(files):
