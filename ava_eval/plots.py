@@ -234,7 +234,7 @@ def _legend(axes: Axes, colour_of: dict[str, str]) -> None:
             matplotlib.patches.Patch(color=colour, label=_short(group or "no group"))
             for group, colour in colour_of.items()
         ]
-        axes.legend(handles=handles, framealpha=0.9, edgecolor="none")
+        axes.legend(handles=handles, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def _finite(values: object) -> list[float]:
