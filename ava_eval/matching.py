@@ -71,19 +71,14 @@ def match(
     frames, classes = selected.frames, selected.classes
     rows, ranks = selected.read[selected.counted], selected.ranks[selected.counted]
     scores = detections.scores[rows]
-    order = np.lexsort((-scores, ranks, classes[rows]) if protocol.sorts_frame else (ranks, classes[rows]))
+    small = ranks.astype(np.min_scalar_type(ranks.max(initial=0)))  # 16 bits are sorted digit by digit
+    order = np.lexsort((-scores, small, classes[rows]) if protocol.sorts_frame else (small, classes[rows]))
     rows, ranks, scores = rows[order], ranks[order], scores[order]
 
     number_of_frames = 1 + max(frames.max(initial=0), selected.true_frames.max(initial=0))
     keys = classes[rows].astype(np.int64) * number_of_frames + frames[rows]
     true_keys = selected.true_classes.astype(np.int64) * number_of_frames + selected.true_frames
-    rivals = _rivals(ground_truth, true_keys, selected, protocol)
-    boxes, rival_boxes = detections.boxes[rows], ground_truth.boxes[rivals]
-    if protocol.precision != "float64":
-        with np.errstate(over="ignore"):
-            boxes, rival_boxes = boxes.astype(protocol.precision), rival_boxes.astype(protocol.precision)
-    nearest, ious = nearest_box(boxes, keys, rival_boxes, true_keys[rivals])
-    nearest = np.append(rivals, -1)[nearest]
+    nearest, ious = _match_boxes(detections, rows, keys, ground_truth, true_keys, selected, protocol)
 
     if protocol.order == "heap":
         ties = (keys[1:] == keys[:-1]) & (scores[1:] == scores[:-1])
@@ -115,8 +110,39 @@ def match(
     )
 
 
+def _match_boxes(
+    found: Table,
+    rows: np.ndarray,
+    keys: np.ndarray,
+    truth: Table,
+    true_keys: np.ndarray,
+    selected: Selection,
+    protocol: Protocol,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(D,) row of the ground truth that each detection overlaps most, or -1, and their IoU, or 0.
+
+    Args:
+        found: the detections.
+        rows: (D,) those that count.
+        keys: (D,) a number for class and frame.
+        truth: the ground truth.
+        true_keys: (R,) such a number for each of its rows.
+        selected: which of its rows count.
+        protocol: whose way of counting.
+    """
+    rivals = _rivals(truth, true_keys, selected, protocol)
+    boxes = _cast(found.boxes[rows], protocol)
+    nearest, ious, tied = nearest_box(boxes, keys, _cast(truth.boxes[rivals], protocol), true_keys[rivals])
+    nearest = np.append(rivals, -1)[nearest]
+    if protocol.order == "heap" and tied.any():
+        rivals = _in_reading_order(truth, rivals, true_keys, selected, np.unique(selected.frames[rows[tied]]))
+        again, *_ = nearest_box(boxes[tied], keys[tied], truth.boxes[rivals], true_keys[rivals])
+        nearest[tied] = rivals[again]
+    return nearest, ious
+
+
 def _rivals(truth: Table, keys: np.ndarray, selected: Selection, protocol: Protocol) -> np.ndarray:
-    """Rows of the ground truth that can be matched, by rising key (of class and frame) and as they would be tried.
+    """Rows of the ground truth that can be matched, by rising key (class and frame), in order of the file or by score.
 
     Ground truths without area are left out: a flat one overlaps nothing, and at an inverted one the public evaluators
     stop, if anything of its class was detected in its frame.
@@ -124,25 +150,33 @@ def _rivals(truth: Table, keys: np.ndarray, selected: Selection, protocol: Proto
     x1, y1, x2, y2 = truth.boxes[selected.true_rows].T
     rivals = selected.true_rows[(x1 < x2) & (y1 < y2)]
     rivals = rivals[np.argsort(keys[rivals], kind="stable")]
-    if not protocol.sorts_frame:
-        return rivals
-    if protocol.order == "file":
-        return rivals[np.lexsort((-truth.scores[rivals], keys[rivals]))]
-    several = np.flatnonzero(keys[rivals[1:]] == keys[rivals[:-1]])
-    if len(several):
-        frames = selected.true_frames
-        rows = selected.true_rows[np.argsort(frames[selected.true_rows], kind="stable")]
-        places = np.zeros(len(truth), dtype=np.int64)
-        crowded = np.unique(frames[rivals[several]])
-        places[rows] = reading_order(truth, rows, frames[rows], np.ones(len(rows), dtype=bool), crowded, None)
-        rivals = rivals[np.lexsort((places[rivals], keys[rivals]))]
+    if protocol.sorts_frame and protocol.order == "file":
+        rivals = rivals[np.lexsort((-truth.scores[rivals], keys[rivals]))]
     return rivals
+
+
+def _in_reading_order(
+    truth: Table, rivals: np.ndarray, keys: np.ndarray, selected: Selection, frames: np.ndarray
+) -> np.ndarray:
+    """The rivals by rising key, those of one key in `frames` as the official reader's heap hands them on."""
+    rows = selected.true_rows[np.argsort(selected.true_frames[selected.true_rows], kind="stable")]
+    places = np.zeros(len(truth), dtype=np.int64)
+    all_kept = np.ones(len(rows), dtype=bool)
+    places[rows] = reading_order(truth, rows, selected.true_frames[rows], all_kept, frames, None)
+    return rivals[np.lexsort((places[rivals], keys[rivals]))]
+
+
+def _cast(boxes: np.ndarray, protocol: Protocol) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return boxes.astype(protocol.precision, copy=False)
 
 
 def nearest_box(
     boxes: np.ndarray, keys: np.ndarray, rivals: np.ndarray, rival_keys: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(D,) for each box the rival of the same key that it overlaps most, the first of equals, or -1; and the IoU, or 0.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(D,) for each box the rival of its key that it overlaps most, or -1; the IoU, or 0; and whether it has an equal.
+
+    Of equals the first is taken.
 
     Args:
         boxes: (D, 4) x1 y1 x2 y2.
@@ -152,16 +186,18 @@ def nearest_box(
     """
     first = np.searchsorted(rival_keys, keys, "left")
     count = np.searchsorted(rival_keys, keys, "right") - first
-    nearest, best = np.full(len(keys), -1), np.zeros(len(keys))
+    nearest, best, tied = np.full(len(keys), -1), np.zeros(len(keys)), np.zeros(len(keys), dtype=bool)
     candidates = np.flatnonzero(count)
     for turn in range(count.max(initial=0)):  # the rivals of a key one after the other: few have many
         candidates = candidates[count[candidates] > turn]
         rival = first[candidates] + turn
         ious = iou(boxes[candidates], rivals[rival])
         better = ious > best[candidates]
+        tied[candidates[better]] = False
+        tied[candidates[(ious == best[candidates]) & (ious > 0)]] = True
         best[candidates[better]] = ious[better]
         nearest[candidates[better]] = rival[better]
-    return nearest, best
+    return nearest, best, tied
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -44,5 +44,5 @@ def find_persons(result: Evaluation) -> Persons:
     of_truth[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
     boxes, frames = boxes[order[starts]], frames[order[starts]]
     solid = np.flatnonzero((boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3]))
-    nearest, ious = nearest_box(result.found.boxes[matches.rows], matches.frames, boxes[solid], frames[solid])
+    nearest, ious, _ = nearest_box(result.found.boxes[matches.rows], matches.frames, boxes[solid], frames[solid])
     return Persons(boxes, of_truth, np.append(solid, -1)[nearest], ious)

@@ -63,7 +63,7 @@ def best_ious(truth: Table, found: Table) -> np.ndarray:
     rows = rows[np.argsort(true_frames[rows], kind="stable")]
     chosen = np.flatnonzero(found.has_box & np.isin(frames, true_frames[rows]))
     boxes = found.boxes[chosen]
-    _, ious = nearest_box(boxes, frames[chosen], truth.boxes[rows], true_frames[rows])
+    _, ious, _ = nearest_box(boxes, frames[chosen], truth.boxes[rows], true_frames[rows])
     return np.where((boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3]), ious, 0.0)
 
 
