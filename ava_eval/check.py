@@ -14,7 +14,8 @@ from ava_eval.times import find_clock, likely_shifts
 from ava_eval.trials import ID_CHANGES, LAYOUTS, best_ious, sample, sample_mAP, shifted
 from ava_eval.video_names import same_names
 
-RATIO, STEP = 1.5, 0.05  # a change must raise the sample's mAP (or mean IoU) by both to be named as what was wrong
+RATIO, STEP = 1.5, 0.05  # a change must raise the sample's mAP by both to be named as what was wrong
+BETTER = 0.1  # by which another order of the columns must raise the mean IoU: where the order is right, none does
 SHIFT_RATIO = 1.25  # less for a shift: pictures a second apart are alike
 FEW = 0.5  # of the labelled frames
 
@@ -206,7 +207,7 @@ def _boxes(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) -> T
         changed = change(found, labels)
         trials[name] = (_mean(best_ious(truth, changed)), changed, advice)
     name, (value, changed, advice) = max(trials.items(), key=lambda item: item[1][0])
-    if value > max(base * RATIO, base + 2 * STEP):
+    if value > base + BETTER:
         seen = f"the boxes overlap those of the ground truth by {base:.3f} (mean IoU), read this way by {value:.3f}"
         result.faults.append(Fault(name, seen, advice))
         return changed

@@ -97,10 +97,15 @@ def _commonest(values: np.ndarray) -> float:
 
 
 def _snapped(found: Table, truth: Table, tolerance: float) -> Table:
-    """The table with timestamps that are a frame's length from a labelled one put there."""
-    distance = _nearest(np.unique(truth.microseconds), found.microseconds) - found.microseconds
-    moves = np.where(np.abs(distance) <= tolerance, distance, 0)
-    return replace(found, microseconds=found.microseconds + np.rint(moves).astype(np.int64))
+    """The table with timestamps that are a frame's length from a labelled one of their video put there."""
+    code_of = {name: code for code, name in enumerate(truth.video_names)}
+    codes = np.array([code_of.get(name, len(code_of)) for name in found.video_names])[found.videos]
+    first = min(truth.microseconds.min(), found.microseconds.min())
+    span = max(truth.microseconds.max(), found.microseconds.max()) - first + 2 * int(tolerance) + 2
+    labelled = np.unique(truth.videos * span + (truth.microseconds - first))  # a stretch of its own for each video
+    times = codes * span + (found.microseconds - first)
+    moves = _nearest(labelled, times) - times
+    return replace(found, microseconds=found.microseconds + np.where(np.abs(moves) <= tolerance, moves, 0))
 
 
 def likely_shifts(truth: Table, found: Table) -> list[float]:
