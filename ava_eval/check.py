@@ -66,6 +66,7 @@ class Diagnosis:
         return {"facts": self.facts, "faults": faults}
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the numbers may be of any size
 def diagnose(truth: Table, found: Table, labels: LabelMap, left_out: Table | None = None) -> Diagnosis:
     """Looks for one cause after the other: videos, time, boxes, classes, scores. What is found is mended for the rest.
 
@@ -184,8 +185,7 @@ def _score_faults(found: Table) -> Iterator[Fault]:
 
 def _boxes(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) -> Table:
     """Mends unit and layout of the boxes."""
-    sizes = [np.quantile(np.abs(table.boxes[table.has_box]), 0.99, axis=0)[2:] for table in (truth, found)]
-    sizes = [np.where(size > 0, size, 1.0) for size in sizes]
+    sizes = [_reach(table.boxes[table.has_box]) for table in (truth, found)]
     ratio = float(np.max(sizes[1]) / np.max(sizes[0]))
     if not 0.2 < ratio < 5:
         unit = "pixels" if max(np.max(sizes[0]), np.max(sizes[1])) > 110 else "percent"
@@ -251,6 +251,15 @@ def _ranking(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) ->
     if value > max(base * SHIFT_RATIO, base + STEP):
         seen = f"moved by {shift / 1e6:+g} s, the mAP of a sample is {value:.3f} instead of {base:.3f}"
         result.faults.append(Fault("timestamps are shifted", seen, f"add {shift / 1e6:g} to the timestamps"))
+
+
+def _reach(boxes: np.ndarray) -> np.ndarray:
+    """(2,) what 99 of 100 of the x2 and y2 do not exceed; 1 where there is nothing to go by."""
+    boxes = boxes[np.isfinite(boxes).all(axis=1)]
+    if not len(boxes):
+        return np.ones(2)
+    sizes = np.quantile(np.abs(boxes[:, 2:]), 0.99, axis=0)
+    return np.where(sizes > 0, sizes, 1.0)
 
 
 def _mean(values: np.ndarray) -> float:

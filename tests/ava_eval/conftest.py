@@ -94,7 +94,7 @@ def evaluate_slowly(ground_truth, detections, class_ids, excluded=None, iou=0.5,
 def read_by_second(path, class_ids):
     """{(video, whole second): [(score, class, box), ...]} in the order of the file, as both forks of it read."""
     entries = defaultdict(list)
-    for row in csv.reader(path.open(newline="")):
+    for row in csv.reader(path.read_text().splitlines()):
         if len(row) > 2 and int(row[6]) in class_ids:
             x1, y1, x2, y2 = map(float, row[2:6])
             score = float(row[7]) if len(row) == 8 else 1.0
@@ -103,7 +103,9 @@ def read_by_second(path, class_ids):
 
 
 def read_excluded_seconds(path):
-    return {(video, int(float(second))) for video, second in csv.reader(path.open(newline=""))} if path else set()
+    return (
+        {(video, int(float(second))) for video, second in csv.reader(path.read_text().splitlines())} if path else set()
+    )
 
 
 def evaluate_like_pyslowfast(ground_truth, detections, class_ids, excluded=None, iou=0.5, ties="stable"):

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ava_eval import LabelMap, evaluate
 from ava_eval.check import diagnose
@@ -169,3 +171,25 @@ def test_a_map_near_zero_explains_itself(files):
     result = evaluate(rows, [[*row, 0.5 + i % 7 / 20] for i, row in enumerate(rows)], "ava_v2.2")
     assert result.mAP > 0.5
     assert not any(line.startswith("video ids") for line in result.warnings)
+
+
+numbers = st.one_of(st.integers(-3, 1000), st.floats(0, 1), st.sampled_from([-1e300, 1e300, 1e-300, 0.0]))
+boxes = st.lists(numbers, min_size=4, max_size=4)
+truths = st.tuples(st.sampled_from(["v", "w.mp4", ""]), st.one_of(st.integers(-2, 3), st.floats(-1e9, 1e9)), boxes)
+scores = st.one_of(st.floats(0, 1), st.floats(allow_nan=False))
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(truths, st.sampled_from([None, 12, 12, 17, 999]))),
+    st.lists(st.tuples(truths, st.sampled_from([-1, 0, 12, 17, 2**40]), scores)),
+    st.booleans(),
+)
+def test_whatever_the_tables_hold_there_is_a_diagnosis(true_rows, found_rows, infinite):
+    truth = [[v, t, *(box if k else [None] * 4), k] for (v, t, box), k in true_rows]
+    found = [[v, t, *box, k, score] for (v, t, box), k, score in found_rows]
+    if infinite and found:
+        found[0][4] = float("inf")
+    diagnosis = diagnose(table_from_memory(truth, "truth"), table_from_memory(found, "found"), LABELS)
+    assert len(diagnosis.facts) >= 2 and all("\n" not in fault.line() for fault in diagnosis.faults)
