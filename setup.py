@@ -19,6 +19,6 @@ setup(
     install_requires=[line for line in RUNTIME if line and not line.startswith("#")],
     packages=[*find_packages(include=["avsf_det*", "detectors*", "ava_eval*"]), "avsf_det.configs"],
     package_dir={"avsf_det.configs": "configs"},
-    package_data={"avsf_det.configs": ["**/*.yaml"]},
+    package_data={"avsf_det.configs": ["**/*.yaml"], "ava_eval": ["label_maps/*"]},
     entry_points={"console_scripts": ["avsf-det = avsf_det.cli:main", "ava-eval = ava_eval.cli:main"]},
 )

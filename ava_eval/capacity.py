@@ -9,8 +9,6 @@ import numpy as np
 
 from ava_eval.table import Table
 
-FRAME_CAPACITY = 50  # rows (box x class) a frame may have: read_csv(..., 50) in activitynet's get_ava_performance.py
-
 
 def run_starts(*columns: np.ndarray) -> np.ndarray:
     """Indices of the rows that differ from the row before in any of the (R,) columns; the first row is one."""
@@ -21,7 +19,7 @@ def run_starts(*columns: np.ndarray) -> np.ndarray:
     return np.flatnonzero(changes)
 
 
-def cap(table: Table, rows: np.ndarray, frames: np.ndarray, capacity: int = FRAME_CAPACITY) -> np.ndarray:
+def cap(table: Table, rows: np.ndarray, frames: np.ndarray, capacity: int) -> np.ndarray:
     """(S,) bool: which of the S `rows`, grouped by their `frames`, the official reader keeps.
 
     It holds the rows of a frame in a heap of `capacity`; a row enters a full heap only if its score exceeds the least,

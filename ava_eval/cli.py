@@ -9,49 +9,210 @@ from collections.abc import Sequence
 
 from ava_eval.errors import InputError
 
+EXAMPLES = """
+examples:
+  ava-eval -l labelmap.pbtxt -g val.csv -d detections.csv -e excluded.csv    as the official script
+  ava-eval -l ava_v2.2 -g val.csv -d detections.csv --json result.json       a label map that comes along
+  ava-eval -l ava_v2.2 -g val.csv -d detections.csv --html report.html       all analyses, with plots
+  ava-eval -l ava_v2.2 -g val.csv -d detections.csv --protocol pyslowfast    to compare with its numbers
+  ava-eval check -l labelmap.pbtxt -g val.csv -d detections.csv              why is my mAP zero?
+  ava-eval compare -l ava_v2.2 -g val.csv old.csv new.csv                    which classes moved?
+  ava-eval tubes -g tubes.csv -d detected_tubes.csv                          video mAP
+
+label maps that come along: ava_v2.1, ava_v2.2 (the 60 scored classes), ava_v2.1_80, ava_v2.2_80
+"""
+REQUIRED = {"labelmap": "-l/--labelmap", "groundtruth": "-g/--groundtruth", "detections": "-d/--detections"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status: 0, 2 for an input that cannot be evaluated, 130 for Ctrl-C."""
-    options = _parser().parse_args(arguments)
-    try:
-        from ava_eval.evaluation import evaluate
+    """Runs the command and returns its exit status.
 
-        result = evaluate(
-            options.groundtruth, options.detections, options.labelmap, options.exclusions, iou=options.iou
-        )
-        for warning in result.warnings:
-            print(f"ava-eval: warning: {warning}", file=sys.stderr)
-        if options.json:
-            _write(options.json, result.to_json())
-        print(result.table())
+    0 done, 1 `check` found a fault, 2 an input cannot be evaluated, 130 Ctrl-C.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    missing = [option for name, option in REQUIRED.items() if getattr(options, name, None) is None]
+    if options.run is _evaluate and missing:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
+    try:
+        return options.run(options)
     except InputError as error:
         print(f"ava-eval: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ava-eval: stopped", file=sys.stderr)
         return 130
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from ava_eval.evaluation import evaluate
+
+    result = evaluate(options.groundtruth, options.detections, options.labelmap, options.exclusions, **_rules(options))
+    _warn(result.warnings)
+    report = None
+    if options.report or options.html:
+        from ava_eval.report import analyse
+
+        report = analyse(result)
+    if options.json:
+        _write(options.json, (report or result).to_json())
+    if options.html:
+        from ava_eval.page import report_page
+
+        _write(options.html, report_page(report))
+    if options.report:
+        print(f"{report.text()}\n")
+    print(result.table())
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from ava_eval.check import diagnose
+    from ava_eval.evaluation import load_tables
+    from ava_eval.label_map import load_label_map
+    from ava_eval.result import as_json
+
+    labels, _ = load_label_map(options.labelmap)
+    truth, found, left_out = load_tables(options.groundtruth, options.detections, options.exclusions)
+    diagnosis = diagnose(truth, found, labels, left_out)
+    if options.json:
+        _write(options.json, as_json(diagnosis.to_dict()))
+    print(diagnosis.text())
+    return 1 if diagnosis.faults else 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from ava_eval.bootstrap import compare
+    from ava_eval.evaluation import evaluate
+    from ava_eval.report import comparison_dict, comparison_text
+    from ava_eval.result import as_json
+
+    results = []
+    for path in (options.first, options.second):
+        results.append(evaluate(options.groundtruth, path, options.labelmap, options.exclusions, **_rules(options)))
+        _warn(results[-1].warnings)
+    comparison = compare(*results)
+    if options.json:
+        _write(options.json, as_json(comparison_dict(comparison)))
+    if options.html:
+        from ava_eval.page import comparison_page
+
+        _write(options.html, comparison_page(comparison))
+    print(comparison_text(comparison))
+    return 0
+
+
+def _tubes(options: argparse.Namespace) -> int:
+    from ava_eval.tubes import evaluate_tubes
+
+    result = evaluate_tubes(options.groundtruth, options.detections, options.labelmap, split=options.split)
+    if options.json:
+        _write(options.json, result.to_json())
+    print(result.table())
+    return 0
+
+
+def _rules(options: argparse.Namespace) -> dict[str, object]:
+    return {"iou": options.iou, "protocol": options.protocol, "ties": options.ties}
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"ava-eval: warning: {warning}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ava-eval", description="Frame mAP of action detections by the official AVA protocol."
+        prog="ava-eval",
+        description="Frame mAP of action detections: the official AVA protocol to the bit, and why it is what it is.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-l", "--labelmap", required=True, metavar="PBTXT", help="the classes that are scored")
-    parser.add_argument(
+    parser.set_defaults(run=_evaluate)
+    _add_files(parser, required=False)  # but see `main`: argparse would ask for them before other commands too
+    _add_detections(parser, required=False)
+    _add_rules(parser)
+    parser.add_argument("--report", action="store_true", help="also print the analyses; --json then holds them too")
+    parser.add_argument("--html", metavar="FILE", help="also write the analyses with plots to one HTML file")
+    commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
+
+    command = _add_command(commands, "check", _check, "find out what is wrong with the files: why is my mAP zero?")
+    _add_files(command, required=True)
+    _add_detections(command, required=True)
+
+    command = _add_command(commands, "compare", _compare, "compare two files of detections, class by class")
+    _add_files(command, required=True)
+    command.add_argument("first", metavar="A.csv", help="detections")
+    command.add_argument("second", metavar="B.csv", help="other detections of the same videos")
+    _add_rules(command)
+    command.add_argument("--html", metavar="FILE", help="also write the comparison with a plot to one HTML file")
+
+    command = _add_command(commands, "tubes", _tubes, "video mAP at 0.2, 0.5 and 0.5:0.95 of action tubes")
+    command.add_argument("-l", "--labelmap", metavar="PBTXT", help="names of the classes that count")
+    command.add_argument(
         "-g",
         "--groundtruth",
         required=True,
+        metavar="FILE",
+        help="csv: video,frame,x1,y1,x2,y2,class,tube; or .pkl as UCF101-24, JHMDB and MultiSports have it",
+    )
+    command.add_argument(
+        "-d", "--detections", required=True, metavar="CSV", help="video,frame,x1,y1,x2,y2,class,tube,score"
+    )
+    command.add_argument("--split", type=int, default=1, help="test split of a .pkl, from 1 (default 1)")
+    _add_json(command)
+    return parser
+
+
+def _add_command(commands: argparse._SubParsersAction, name: str, run: object, what: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=what, description=what[0].upper() + what[1:])
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "-l",
+        "--labelmap",
+        required=required,
+        metavar="PBTXT",
+        help="the classes that are scored: a file, or ava_v2.1 or ava_v2.2",
+    )
+    parser.add_argument(
+        "-g",
+        "--groundtruth",
+        required=required,
         metavar="CSV",
         help="video,timestamp,x1,y1,x2,y2,action[,person]; or video,timestamp for a frame without boxes; or .csv.gz",
     )
-    parser.add_argument(
-        "-d", "--detections", required=True, metavar="CSV", help="video,timestamp,x1,y1,x2,y2,action,score"
-    )
     parser.add_argument("-e", "--exclusions", metavar="CSV", help="video,timestamp of frames that do not count")
-    parser.add_argument("--iou", type=float, default=0.5, help="least overlap of a true positive (default 0.5)")
+    _add_json(parser)
+
+
+def _add_detections(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "-d", "--detections", required=required, metavar="CSV", help="video,timestamp,x1,y1,x2,y2,action,score"
+    )
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the result, at full precision, to FILE")
-    return parser
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--iou", type=float, default=0.5, help="least overlap of a true positive (default 0.5)")
+    parser.add_argument(
+        "--protocol",
+        choices=("official", "pyslowfast", "mmaction2"),
+        default="official",
+        help="whose way of counting (default official)",
+    )
+    parser.add_argument(
+        "--ties",
+        choices=("stable", "official"),
+        default="stable",
+        help="order of equal scores: the same on every machine (default), or the official sort, which differs",
+    )
 
 
 def _write(path: str, text: str) -> None:

@@ -32,23 +32,26 @@ def read_csv(path: str | os.PathLike[str]) -> Table:
     parts: list[tuple[np.ndarray, ...]] = []
     line, skipped = 1, 0
     for block in _blocks(path):
-        columns = _parse_with_pandas(block, video_codes) if len(block) >= PANDAS_BYTES else None
-        if columns is None:
-            columns = _parse_row_by_row(block, path, line, video_codes)
-        lines, videos, seconds, *others = columns
+        columns = _parse_with_pandas(block) or _parse_row_by_row(block, path, line)
+        names, lines, videos, seconds, *others = columns
+        codes = np.array([video_codes.setdefault(name, len(video_codes)) for name in names], dtype=np.int32)
         lines += line
-        parts.append((lines, videos, microseconds(seconds, path, lines), *others))
-        lines_in_block = block.count(b"\n") + (not block.endswith(b"\n"))
+        parts.append((lines, codes[videos], microseconds(seconds, path, lines), *others))
+        lines_in_block = _count_lines(block)
         skipped += lines_in_block - len(lines)
         line += lines_in_block
     if not parts:
-        parts = [_columns([])]
+        parts = [_columns([], {})[1:]]
     columns = []
     for i in range(len(parts[0])):  # column by column, so that only one is held twice
         columns.append(np.concatenate([part[i] for part in parts]))
         parts = [(*part[:i], None, *part[i + 1 :]) for part in parts]
     lines, videos, times, has_box, boxes, actions, scores = columns
     return Table(path, lines, list(video_codes), videos, times, has_box, boxes, actions, scores, skipped)
+
+
+def _count_lines(block: bytes) -> int:
+    return block.count(b"\n") + (not block.endswith(b"\n"))
 
 
 def _blocks(path: str) -> Iterator[bytes]:
@@ -69,9 +72,11 @@ def _blocks(path: str) -> Iterator[bytes]:
         raise InputError(f"{path}: cannot read the file: {reason}") from None
 
 
-def _parse_with_pandas(block: bytes, video_codes: dict[str, int]) -> tuple[np.ndarray, ...] | None:
-    """The block's columns, or None if it holds anything but plain rows of one width."""
-    rows = block.count(b"\n") + (not block.endswith(b"\n"))
+def _parse_with_pandas(block: bytes) -> tuple | None:
+    """The block's videos and columns, or None if it is small or holds anything but plain rows of one width."""
+    if len(block) < PANDAS_BYTES:
+        return None
+    rows = _count_lines(block)
     width, rest = divmod(block.count(b","), rows)
     width += 1
     if rest or width not in (7, 8) or b'"' in block or b"\0" in block:
@@ -99,10 +104,10 @@ def _parse_with_pandas(block: bytes, video_codes: dict[str, int]) -> tuple[np.nd
         ids = np.array([int(class_id) for class_id in ids], dtype=np.int64)
     except (ValueError, OverflowError):
         return None
-    codes = np.array([video_codes.setdefault(name, len(video_codes)) for name in names], dtype=np.int32)
     return (
+        list(names),
         np.arange(rows),
-        codes[frame[0].cat.codes.to_numpy()],
+        frame[0].cat.codes.to_numpy(),
         frame[1].to_numpy(),
         np.ones(rows, dtype=bool),
         frame[[2, 3, 4, 5]].to_numpy(),
@@ -111,13 +116,14 @@ def _parse_with_pandas(block: bytes, video_codes: dict[str, int]) -> tuple[np.nd
     )
 
 
-def _parse_row_by_row(block: bytes, path: str, line: int, video_codes: dict[str, int]) -> tuple[np.ndarray, ...]:
+def _parse_row_by_row(block: bytes, path: str, line: int) -> tuple:
     try:
         text = block.decode("utf-8")
     except UnicodeDecodeError as error:
         line += block.count(b"\n", 0, error.start)
         raise InputError(f"{path}:{line}: the file is not text in UTF-8") from None
     reader = csv.reader(text.split("\n"))
+    video_codes: dict[str, int] = {}
     rows = []
     try:
         for row in reader:
@@ -139,16 +145,17 @@ def _parse_row_by_row(block: bytes, path: str, line: int, video_codes: dict[str,
     except csv.Error as error:
         raise InputError(f"{path}:{line + reader.line_num - 1}: not a csv row: {error}") from None
     try:
-        return _columns(rows)
+        return _columns(rows, video_codes)
     except OverflowError:
         row = next(row for row in rows if not -(2**63) <= row[8] < 2**63)
         raise InputError(f"{path}:{line + row[0]}: the action id is out of range") from None
 
 
-def _columns(rows: list[tuple]) -> tuple[np.ndarray, ...]:
-    """Line, video code, seconds, has_box, box, action and score as arrays."""
+def _columns(rows: list[tuple], video_codes: dict[str, int]) -> tuple:
+    """Videos; line, video, seconds, has_box, box, action and score as arrays."""
     line, video, seconds, has_box, x1, y1, x2, y2, action, score = zip(*rows) if rows else [()] * 10
     return (
+        list(video_codes),
         np.array(line, dtype=np.int64),
         np.array(video, dtype=np.int32),
         np.array(seconds, dtype=np.float64),

@@ -19,6 +19,14 @@ GROUP_OF_LABEL_TYPE = {
     "OBJECT_MANIPULATION": "object",
     "PERSON_INTERACTION": "person",
 }
+# Maps that come with the package; the scored classes of v2.1 and v2.2 are the same (see label_maps/LICENSE.txt).
+FOLDER = Path(__file__).parent / "label_maps"
+SHIPPED = {
+    "ava_v2.1": "ava_60.pbtxt",
+    "ava_v2.2": "ava_60.pbtxt",
+    "ava_v2.1_80": "ava_80.pbtxt",
+    "ava_v2.2_80": "ava_80.pbtxt",
+}
 LABEL_TYPE_OF_GROUP = {group: label_type for label_type, group in GROUP_OF_LABEL_TYPE.items()}
 
 
@@ -86,16 +94,53 @@ class LabelMap:
 def read_label_map(path: str | os.PathLike[str]) -> LabelMap:
     """Reads a pbtxt label map of either style, item{name, id} or label{name, label_id, label_type}.
 
+    Args:
+        path: of the file, or one of the names in `SHIPPED` if there is no file of that name.
+
     Raises:
         InputError: if the file cannot be read or is not such a map.
     """
+    return parse_label_map(_read_text(path), source=str(path))
+
+
+def load_label_map(value: str | os.PathLike[str] | LabelMap | Mapping[int, str]) -> tuple[LabelMap, list[str]]:
+    """A label map from whatever the user has, and the names of classes that the official reader would not see.
+
+    That one sees only lines that start with exactly two blanks. A map without groups all of whose classes are AVA's
+    gets AVA's groups.
+
+    Raises:
+        InputError: if the file cannot be read or is not such a map.
+    """
+    unseen = []
+    if isinstance(value, LabelMap):
+        labels = value
+    elif isinstance(value, Mapping):
+        labels = LabelMap.from_dict(value)
+    else:
+        text = _read_text(value)
+        labels = parse_label_map(text, source=str(value))
+        seen = {int(i) for i in re.findall(r"^  (?:label_)?id:.*?([0-9]+)\s*$", text, re.MULTILINE)}
+        unseen = [name for class_id, name in zip(labels.ids, labels.names) if class_id not in seen]
+    if not any(labels.groups):
+        ava = read_label_map(FOLDER / "ava_80.pbtxt")
+        group_of = dict(zip(zip(ava.ids, ava.names), ava.groups))
+        if set(zip(labels.ids, labels.names)) <= set(group_of):
+            groups = tuple(group_of[known] for known in zip(labels.ids, labels.names))
+            labels = LabelMap(labels.ids, labels.names, groups)
+    return labels, unseen
+
+
+def _read_text(path: str | os.PathLike[str]) -> str:
+    if str(path) in SHIPPED and not os.path.exists(path):
+        path = FOLDER / SHIPPED[str(path)]
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"{path}: cannot read the label map: {error.strerror}") from None
+        hint = "" if os.path.exists(path) else f"; without a file, take one of {', '.join(SHIPPED)}"
+        raise InputError(f"{path}: cannot read the label map: {error.strerror}{hint}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: the label map is not text in UTF-8") from None
-    return parse_label_map(text, source=str(path))
 
 
 _TOKEN = re.compile(

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ava_eval import evaluation
-from ava_eval.cli import main
+from ava_eval.cli import EXAMPLES, _parser, main
 
 ROW = "v,902,0.1,0.2,0.3,0.4,12"
 MAP = 'label {\n  name: "stand"\n  label_id: 12\n  label_type: PERSON_MOVEMENT\n}\n'
@@ -33,12 +33,83 @@ def test_prints_the_table_and_writes_json(files, tmp_path, capsys):
     files["-d"].write_text(f"{ROW},0.9\n{ROW},0.9\nv,1,0,0,1,1,12,1\n")
     assert main([*options(files), "--json", str(tmp_path / "result.json")]) == 0
     out, err = capsys.readouterr()
-    assert re.search(r"^stand +0\.5000 +1 +2$", out, re.MULTILINE)
+    assert re.search(r"^stand +0\.5000 +1 +2 +0\.6667 +0\.9$", out, re.MULTILINE)
     assert re.search(r"^pose +0\.5000$", out, re.MULTILINE)
     assert err.startswith("ava-eval: warning: ") and err.count("\n") == 1
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["mAP"], result["AP"], result["groups"]) == (0.5, {"stand": 0.5}, {"pose": 0.5})
     assert result["ignored"] == {"detection on a frame without ground-truth row": 1}
+
+
+def test_a_report_is_printed_and_goes_into_the_json_and_the_page(files, tmp_path, capsys):
+    paths = [str(tmp_path / name) for name in ("result.json", "report.html")]
+    assert main([*options(files), "--report", "--json", paths[0], "--html", paths[1]]) == 0
+    out = capsys.readouterr().out
+    assert "mAP if mended" in out and out.endswith("mAP@0.5IOU 1.000000\n")
+    assert json.loads((tmp_path / "result.json").read_text())["mAP_by_iou"]["0.95"] == 1.0
+    assert "<h1>Action detection: evaluation</h1>" in (tmp_path / "report.html").read_text()
+
+
+def test_protocols_and_ties(files, capsys):
+    files["-d"].write_text(f"{ROW},0.5\nv,1,0,0,1,1,12,0.9\n")
+    for protocol, value in (("official", 1), ("pyslowfast", 0.5), ("mmaction2", 1)):
+        assert main([*options(files), "--protocol", protocol, "--ties", "official"]) == 0
+        assert f"mAP@0.5IOU {value:.6f}" in capsys.readouterr().out
+
+
+def test_check_names_the_fault_and_says_so_by_its_status(files, tmp_path, capsys):
+    command = ["check", *options(files)]
+    assert main(command) == 0
+    assert "no fault found" in capsys.readouterr().out
+    files["-d"].write_text(f"{ROW.replace('v,', 'v.mp4,')},0.9\n")
+    assert main([*command, "--json", str(tmp_path / "check.json")]) == 1
+    assert "FAULT video ids with an extension" in capsys.readouterr().out
+    [fault] = json.loads((tmp_path / "check.json").read_text())["faults"]
+    assert fault["name"] == "video ids with an extension" and "'v.mp4'" in fault["evidence"]
+    assert main(options(files)) == 0
+    assert "ava-eval: warning: video ids with an extension: " in capsys.readouterr().err
+
+
+def test_compare_says_what_moved(files, tmp_path, capsys):
+    lines = [f"v{i},902,0.1,0.2,0.3,0.4,12" for i in range(6)]
+    files["-g"].write_text("".join(f"{line}\n" for line in lines))
+    for name, right in (("a.csv", 3), ("b.csv", 5)):
+        (tmp_path / name).write_text("".join(f"{line},0.{i + 1}\n" for i, line in enumerate(lines[:right])))
+    files.pop("-d")
+    outputs = ["--json", str(tmp_path / "c.json"), "--html", str(tmp_path / "c.html")]
+    command = ["compare", *options(files), str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), *outputs]
+    assert main(command) == 0
+    assert "second - first: +0.333333" in capsys.readouterr().out
+    content = json.loads((tmp_path / "c.json").read_text())
+    assert (content["first"]["mAP"], content["second"]["AP"]) == (0.5, {"stand": 5 / 6})
+    assert "<h1>Action detection: comparison</h1>" in (tmp_path / "c.html").read_text()
+
+
+def test_tubes(tmp_path, capsys):
+    (tmp_path / "gt.csv").write_text("v,1,0,0,1,1,3,a\nv,2,0,0,1,1,3,a\n")
+    (tmp_path / "det.csv").write_text("v,1,0,0,1,1,3,a,0.5\n")
+    paths = ["-g", str(tmp_path / "gt.csv"), "-d", str(tmp_path / "det.csv")]
+    assert main(["tubes", *paths, "--json", str(tmp_path / "t.json")]) == 0
+    assert "video-mAP@0.5 1.000000\nvideo-mAP@0.5:0.95 0.100000\n" in capsys.readouterr().out
+    assert json.loads((tmp_path / "t.json").read_text())["video_mAP"]["0.55"] == 0
+    (tmp_path / "gt.csv").write_text("v,1\n")
+    assert main(["tubes", *paths]) == 2
+    assert "gt.csv:1: got 2 columns" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], ["check"], ["compare", "a.csv", "b.csv"]])
+def test_what_is_missing_is_asked_for(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*command, "-l", "x"])
+    assert end.value.code == 2
+    assert "the following arguments are required: -g/--groundtruth" in capsys.readouterr().err
+
+
+def test_the_examples_of_the_help_parse():
+    lines = [line.split("   ")[0].split() for line in EXAMPLES.splitlines() if line.startswith("  ava-eval")]
+    assert len(lines) == 7
+    for words in lines:
+        _parser().parse_args(words[1:])
 
 
 def test_exclusions_and_threshold(files, tmp_path, capsys):
@@ -97,15 +168,23 @@ pieces = st.sampled_from(
 texts = st.lists(st.one_of(pieces, st.text(max_size=8)), max_size=8).map("\n".join).map(lambda text: text.encode())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.one_of(texts, st.binary(max_size=60)), option=st.sampled_from(["-g", "-d", "-e", "-l"]))
-def test_whatever_a_file_holds_there_is_a_result_or_one_line_with_its_place(files, tmp_path, capsys, content, option):
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.one_of(texts, st.binary(max_size=60)),
+    option=st.sampled_from(["-g", "-d", "-e", "-l"]),
+    command=st.sampled_from([[], ["check"]]),
+)
+def test_whatever_a_file_holds_there_is_a_result_or_one_line_with_its_place(
+    files, tmp_path, capsys, content, option, command
+):
     victim = tmp_path / "fuzz"
     victim.write_bytes(content)
-    status = main(options(files | {option: victim}))
+    status = main([*command, *options(files | {option: victim})])
     out, err = capsys.readouterr()
     if status == 2:
         assert re.fullmatch(rf"ava-eval: {re.escape(str(victim))}:(\d+:)? [^\n]+\n", err)
         assert out == ""
+    elif command:
+        assert status == int("FAULT" in out) and out.startswith("ground truth: ")
     else:
         assert status == 0 and out.splitlines()[-1].startswith("mAP@0.5IOU ")

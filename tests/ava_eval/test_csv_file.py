@@ -1,4 +1,5 @@
 import gzip
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -105,20 +106,22 @@ plain_rows = st.lists(st.one_of(st.floats(0, 1).map(repr), st.floats().map(repr)
 )
 def test_the_fast_parser_reads_the_bits_that_python_reads_or_hands_over(rows, video):
     block = "".join(f"{video},{','.join(row)}\n" for row in rows).encode()
-    fast = csv_file._parse_with_pandas(block, fast_videos := {})
+    with patch.object(csv_file, "PANDAS_BYTES", 0):
+        fast = csv_file._parse_with_pandas(block)
     if fast is not None:
-        slow = csv_file._parse_row_by_row(block, "x", 1, slow_videos := {})
-        assert fast_videos == slow_videos
-        for a, b in zip(fast, slow):
+        slow = csv_file._parse_row_by_row(block, "x", 1)
+        assert fast[0] == slow[0]
+        for a, b in zip(fast[1:], slow[1:]):
             assert a.dtype == b.dtype or a.dtype.kind == b.dtype.kind == "i"
             np.testing.assert_array_equal(a, b)
 
 
-def test_the_fast_parser_takes_ordinary_files_and_keeps_every_digit():
+def test_the_fast_parser_takes_ordinary_files_and_keeps_every_digit(monkeypatch):
     rng = np.random.default_rng(0)
     scores = rng.random(2000)
     block = "".join(f"v{i % 7},{i // 9},0.1,0.2,0.3,0.4,12,{s!r}\n" for i, s in enumerate(scores.tolist())).encode()
-    columns = csv_file._parse_with_pandas(block, {})
+    monkeypatch.setattr(csv_file, "PANDAS_BYTES", 0)
+    columns = csv_file._parse_with_pandas(block)
     assert columns is not None
     np.testing.assert_array_equal(columns[-1], scores)
 

@@ -7,10 +7,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ava_eval import InputError, LabelMap, evaluate
+from ava_eval.average_precision import TIES, average_precision_of_ranking
+from ava_eval.protocol import PROTOCOLS
 
 MAP = {1: "stand", 3: "sit", 7: "talk"}
 BOX = "0.1,0.1,0.5,0.5"
@@ -162,10 +164,29 @@ def test_boxes_are_neither_clipped_nor_expected_in_a_unit(run):
     assert run(["v,1,-50,-10,640,480,1"], ["v,1,-50,-10,640,480,1,0.9"]).mAP == 1.0
 
 
-def test_of_two_tied_detections_the_ap_is_the_official_sorts_and_a_warning_says_so(run):
+def test_of_two_tied_detections_the_later_comes_first_and_a_warning_states_the_possible_range(run):
     result = run([f"v,1,{BOX},1"], [f"v,1,{BOX},1,0.9", f"v,1,{BOX},1,0.9"])
     assert result.ap["stand"] == 0.5
-    assert "2 detections share their score" in result.warnings[0]
+    assert (result.tied, result.ambiguous, result.mAP_range) == (2, 2, (0.5, 1.0))
+    assert "2 detections of 2 share their score" in result.warnings[0]
+    assert "anything from 0.500000 to 1.000000" in result.warnings[0]
+
+
+def test_ties_can_be_broken_by_the_official_sort(run):
+    found = [f"v,{i},{BOX if i % 3 else OTHER},1,{0.1 * (i % 5)}" for i in range(200)]
+    truth = [f"v,{i},{BOX},1" for i in range(200)]
+    stable, official = (run(truth, found, ties=ties) for ties in ("stable", "official"))
+    low, high = stable.mAP_range
+    assert stable.mAP_range == official.mAP_range
+    assert low < stable.mAP < high and low < official.mAP < high
+    scores, hits = official.matches.scores, official.matches.true_positives(0.5)
+    assert official.mAP == average_precision_of_ranking(hits[np.argsort(scores)[::-1]], 200)
+
+
+def test_rows_tied_at_the_fiftieth_score_are_counted_in_a_warning(run):
+    found = [f"v,1,{BOX},{k},0.5" for k in (1, 3) for _ in range(26)]
+    [_, line] = run([f"v,1,{BOX},1"], found).warnings
+    assert "2 detections beyond the 50 best of their frame score no less" in line
 
 
 def test_a_class_with_ground_truth_and_no_detection_has_ap_zero(run):
@@ -205,6 +226,81 @@ def test_a_senseless_threshold_is_refused(run, iou):
         run([], [], iou=iou)
 
 
+# --- what the other protocols do otherwise --------------------------------------------------------------------------
+
+
+def test_pyslowfast_matches_in_the_order_of_the_file(run):
+    found = ["v,1,0.1,0.1,0.5,0.4,1,0.2", f"v,1,{BOX},1,0.9"]  # the better box comes second and finds it taken
+    assert run([f"v,1,{BOX},1"], found).mAP == 1.0
+    assert run([f"v,1,{BOX},1"], found, protocol="pyslowfast").mAP == 0.5
+
+
+def test_pyslowfast_counts_detections_on_frames_without_ground_truth(run):
+    truth, found = [f"v,1,{BOX},1"], [f"v,1,{BOX},1,0.5", f"v,2,{BOX},1,0.9"]
+    assert [run(truth, found, protocol=p).mAP for p in PROTOCOLS] == [1.0, 0.5, 1.0]
+
+
+def test_only_the_official_protocol_counts_frames_of_other_classes_and_only_it_has_a_cap(run):
+    truth, found = [f"v,1,{BOX},1", f"v,2,{BOX},99"], [f"v,1,{BOX},1,0.5", f"v,2,{BOX},1,0.9"]
+    assert [run(truth, found, protocol=p).mAP for p in PROTOCOLS] == [0.5, 0.5, 1.0]
+    found = [f"v,1,{OTHER},3,0.9" for _ in range(50)] + [f"v,1,{BOX},1,0.1"]
+    assert [run(truth[:1], found, protocol=p).mAP for p in PROTOCOLS] == [0.0, 1.0, 1.0]
+
+
+def test_mmaction2_still_counts_excluded_ground_truth(run):
+    truth, found = [f"v,1,{BOX},1", f"v,2,{BOX},1"], [f"v,1,{BOX},1,0.5", f"v,2,{OTHER},1,0.9"]
+    assert [run(truth, found, excluded=["v,2"], protocol=p).mAP for p in PROTOCOLS] == [1.0, 1.0, 0.5]
+
+
+def test_mmaction2_leaves_undetected_classes_out_of_the_mean_with_a_warning(run):
+    truth, found = [f"v,1,{BOX},1", f"v,1,{BOX},3"], [f"v,1,{BOX},1,0.5"]
+    results = [run(truth, found, protocol=p) for p in PROTOCOLS]
+    assert [result.mAP for result in results] == [0.5, 0.5, 1.0]
+    assert math.isnan(results[2].ap["sit"])
+    assert "1 class with ground truth but no detection ('sit' first) left out" in results[2].warnings[0]
+
+
+def test_mmaction2_stops_at_an_inverted_detection_and_counts_a_flat_one(run):
+    truth = [f"v,1,{BOX},1"]
+    with pytest.raises(InputError, match=r"det.csv:2: x1 > x2 or y1 > y2, at which mmaction2 stops"):
+        run(truth, [f"v,1,{BOX},1,0.5", "v,1,0.5,0.5,0.1,0.1,1,0.9"], protocol="mmaction2")
+    found = [f"v,1,{BOX},1,0.5", "v,1,0.1,0.1,0.1,0.5,1,0.9"]
+    assert [run(truth, found, protocol=p).mAP for p in PROTOCOLS] == [1.0, 1.0, 0.5]
+
+
+def test_mmaction2_computes_in_single_precision(run):
+    truth, found = [f"v,1,{BOX},1"], [f"v,1,{BOX},1,0.900000001", f"v,1,{OTHER},1,0.9"]
+    assert [run(truth, found, protocol=p).tied for p in PROTOCOLS] == [0, 0, 2]
+
+
+def test_mmaction2_groups_by_id_whatever_the_label_map_says(run):
+    labels = LabelMap((1, 20, 70), ("a", "b", "c"))
+    truth, found = [f"v,1,{BOX},1", f"v,1,{BOX},20"], [f"v,1,{BOX},1,0.5", f"v,1,{OTHER},20,0.5"]
+    groups = run(truth, found, labels, protocol="mmaction2").groups
+    assert groups["pose"] == 1.0 and groups["object"] == 0.0 and math.isnan(groups["person"])
+
+
+@pytest.mark.parametrize("protocol", ["pyslowfast", "mmaction2"])
+def test_the_forks_know_whole_seconds_and_no_frames_without_boxes(run, protocol):
+    result = run([f"v,1.0,{BOX},1", "v,1", "v,2"], [f"v,0001,{BOX},1,0.5"], protocol=protocol)
+    assert result.mAP == 1.0
+    assert f"2 rows of two columns passed over: {protocol} has none" in result.warnings[0]
+    with pytest.raises(InputError, match=rf"det.csv:1: the timestamp is 1.5, but {protocol} knows frames by whole"):
+        run([f"v,1,{BOX},1"], [f"v,1.5,{BOX},1,0.5"], protocol=protocol)
+
+
+def test_the_table_says_which_protocol_it_is_unless_it_is_the_official_one(run):
+    texts = [run([f"v,1,{BOX},1"], [f"v,1,{BOX},1,0.9"], protocol=p).table() for p in PROTOCOLS]
+    assert ["counted as" in text for text in texts] == [False, True, True]
+    assert "counted as mmaction2 does" in texts[2]
+
+
+@pytest.mark.parametrize("options", [{"protocol": "coco"}, {"ties": "random"}])
+def test_an_unknown_choice_is_refused_with_the_known_ones(run, options):
+    with pytest.raises(InputError, match=r"expected one of (official, pyslowfast|stable, official)"):
+        run([], [], **options)
+
+
 # --- groups, output, inputs -----------------------------------------------------------------------------------------
 
 
@@ -218,8 +314,8 @@ def test_groups_are_means_over_their_classes_with_ground_truth(run):
 
 def test_table_names_classes_counts_ignored_rows_and_map(run):
     text = run([f"v,1,{BOX},1"], [f"v,1,{BOX},1,0.9", f"v,9,{BOX},1,0.9"]).table()
-    assert re.search(r"^stand +1\.0000 +1 +1$", text, re.MULTILINE)
-    assert re.search(r"^sit +- +0 +0$", text, re.MULTILINE)
+    assert re.search(r"^stand +1\.0000 +1 +1 +1\.0000 +0\.9$", text, re.MULTILINE)
+    assert re.search(r"^sit +- +0 +0 +- +-$", text, re.MULTILINE)
     assert re.search(r"^ +1  detection on a frame without ground-truth row$", text, re.MULTILINE)
     assert text.endswith("mAP@0.5IOU 1.000000")
 
@@ -247,10 +343,11 @@ def test_two_column_rows_stay_where_they_are_and_no_rows_are_fine(run):
     assert evaluate([["v", 1, 0, 0, 1, 1, 1]], np.zeros((0, 8)), MAP, excluded=[["v", 1]]).ignored_rows == 1
 
 
-# --- against the straightforward evaluator --------------------------------------------------------------------------
+# --- against the straightforward evaluators -------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32 - 1),
     truths=st.integers(0, 60),
@@ -260,33 +357,44 @@ def test_two_column_rows_stay_where_they_are_and_no_rows_are_fine(run):
     levels=st.sampled_from([1, 2, 5, 50, None]),
     person_ids=st.booleans(),
     iou=st.sampled_from([0.3, 0.5, 0.75]),
+    ties=st.sampled_from(TIES),
 )
 def test_equals_the_straightforward_evaluator(
-    reference, random_rows, tmp_path, seed, truths, detections, frames, grid, levels, person_ids, iou
+    references, random_rows, tmp_path, protocol, seed, truths, detections, frames, grid, levels, person_ids, iou, ties
 ):
     rng = np.random.default_rng(seed)
     paths = [tmp_path / name for name in ("gt.csv", "det.csv", "excluded.csv")]
-    paths[0].write_text("".join(random_rows(rng, truths, frames, grid, 3, 8 if person_ids else 7)))
-    paths[1].write_text("".join(random_rows(rng, detections, frames + 1, grid, levels, 8)))
+    inverted = protocol != "mmaction2"  # which stops at them
+    paths[0].write_text("".join(random_rows(rng, truths, frames, grid, 3, 8 if person_ids else 7, inverted)))
+    paths[1].write_text("".join(random_rows(rng, detections, frames + 1, grid, levels, 8, inverted)))
     paths[2].write_text("".join(f"a,{i}.0\n" for i in range(frames) if rng.random() < 0.2))
-    expected = reference(paths[0], paths[1], MAP, paths[2], iou)
-    result = evaluate(paths[0], paths[1], MAP, paths[2], iou=iou)
+    expected = references[protocol](paths[0], paths[1], MAP, paths[2], iou, ties)
+    result = evaluate(paths[0], paths[1], MAP, paths[2], iou=iou, protocol=protocol, ties=ties)
     np.testing.assert_equal(list(result.ap.values()), list(expected.ap.values()))
-    np.testing.assert_equal(result.mAP, expected.mAP)
+    np.testing.assert_allclose(result.mAP, expected.mAP, rtol=0 if protocol != "mmaction2" else 1e-14)
 
 
+@pytest.mark.parametrize("protocol", ["official", "mmaction2"])
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1))
-def test_the_order_of_rows_does_not_matter_without_tied_scores(random_rows, tmp_path, seed):
+def test_the_order_of_rows_does_not_matter_without_tied_scores(random_rows, tmp_path, protocol, seed):
     rng = np.random.default_rng(seed)
     truth = list(random_rows(rng, 40, 3, 50, 0, 7))
-    found = list(random_rows(rng, 300, 3, 4, 0, 8))
+    found = list(random_rows(rng, 300, 3, 4, 0, 8, inverted=False))
     results = []
     for order in (slice(None), rng.permutation(len(found))):
         (tmp_path / "gt.csv").write_text("".join(truth))
         (tmp_path / "det.csv").write_text("".join(np.array(found)[order]))
-        results.append(evaluate(tmp_path / "gt.csv", tmp_path / "det.csv", MAP).ap)
-    np.testing.assert_equal(list(results[0].values()), list(results[1].values()))
+        results.append(evaluate(tmp_path / "gt.csv", tmp_path / "det.csv", MAP, protocol=protocol))
+    assume(not results[0].tied)  # single precision may make some equal
+    np.testing.assert_equal(list(results[0].ap.values()), list(results[1].ap.values()))
+
+
+def test_a_label_map_that_the_official_reader_would_not_see_whole_is_a_warning(tmp_path):
+    (tmp_path / "map.pbtxt").write_text('item {\n  name: "stand"\n  id: 1\n}\nitem { name: "sit" id: 3 }\n')
+    result = evaluate([["v", 1, 0, 0, 1, 1, 3]], [["v", 1, 0, 0, 1, 1, 3, 0.5]], tmp_path / "map.pbtxt")
+    assert result.mAP == 1.0
+    assert "the official reader would not see 1 of the classes ('sit' first)" in result.warnings[0]
 
 
 def test_a_path_may_be_a_path_object_of_any_kind(tmp_path):

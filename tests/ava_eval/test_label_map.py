@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ava_eval.errors import InputError
-from ava_eval.label_map import MAX_ID, LabelMap, parse_label_map, read_label_map
+from ava_eval.label_map import MAX_ID, SHIPPED, LabelMap, load_label_map, parse_label_map, read_label_map
 
 
 def test_reads_the_item_style():
@@ -107,3 +107,31 @@ def test_a_dict_becomes_a_label_map():
     assert LabelMap.from_dict({3: "sit"}) == LabelMap((3,), ("sit",))
     with pytest.raises(InputError, match="dict of"):
         LabelMap.from_dict({"sit": 3})
+
+
+def test_the_maps_of_ava_come_with_the_package(tmp_path, monkeypatch):
+    assert {name: len(read_label_map(name)) for name in SHIPPED} == {
+        "ava_v2.1": 60,
+        "ava_v2.2": 60,
+        "ava_v2.1_80": 80,
+        "ava_v2.2_80": 80,
+    }
+    scored, known = read_label_map("ava_v2.2"), read_label_map("ava_v2.2_80")
+    assert [scored.groups.count(group) for group in ("pose", "object", "person")] == [13, 32, 15]
+    assert set(zip(scored.ids, scored.names, scored.groups)) < set(zip(known.ids, known.names, known.groups))
+    assert known.names[known.ids.index(12)] == "stand"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ava_v2.2").write_text('item { name: "a" id: 4 }')  # a file of that name comes first
+    assert read_label_map("ava_v2.2").names == ("a",)
+
+
+def test_classes_of_ava_have_its_groups_although_the_map_states_none():
+    assert load_label_map({12: "stand", 17: "carry/hold (an object)"})[0].groups == ("pose", "object")
+    assert load_label_map({12: "stand", 17: "juggle"})[0].groups == ("", "")
+
+
+def test_names_the_classes_that_the_official_reader_would_not_see(tmp_path):
+    path = tmp_path / "map.pbtxt"
+    path.write_text('item {\n  name: "a"\n  id: 1\n}\nitem {\n    name: "b"\n    id: 2\n}\n')
+    labels, unseen = load_label_map(path)
+    assert (labels.names, unseen) == (("a", "b"), ["b"])
