@@ -14,8 +14,8 @@ rounds. The modes:
     inference-bf16 ... in bfloat16
     compiled, compiled-bf16   ... and through torch.compile, which takes a minute or so first
 
-Weights are random, but norms have the statistics of what they see and logits a standard deviation of 2, so that scores
-differ as a trained model's do.
+Weights are random, but norms have the statistics of what they see, residual branches end small, and logits have a
+standard deviation of 2, as a trained model's may.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ STAGES = ["s1", "s2", "s3", "s4", "s5"]
 
 
 def settle(model: nn.Module, inputs: dict) -> None:
-    """Give norms the statistics of what they see, residual branches a say, and logits a spread."""
+    """Give norms the statistics of what they see, residual branches a say of their own, and logits a spread."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm3d)]
+    ends = {module.last_bn for module in model.modules() if hasattr(module, "last_bn")}
     for norm in norms:
-        nn.init.uniform_(norm.weight, 0.5, 1.0)
+        nn.init.uniform_(norm.weight, *((0.1, 0.3) if norm in ends else (0.5, 1.5)))
         norm.momentum = 1.0
     model.train()
     model(**inputs)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from avsf_det.errors import UserError
+from avsf_det.files import written_whole
 
 SAMPLES = 16  # of a large file's bytes, evenly spread
 SAMPLE_BYTES = 1 << 16
@@ -38,14 +39,9 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with written_whole(path) as unfinished:
             unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror}); free space or choose another folder (for caches: AVSF_CACHE)"

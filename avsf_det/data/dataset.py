@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,6 +17,7 @@ from avsf_det.data.annotations import AnnotatedKeyframe
 from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
+from avsf_det.files import written_whole
 from avsf_det.media.video import probe
 
 logger = logging.getLogger(__name__)
@@ -237,9 +237,5 @@ class ClipCache:
         missing = [time for time in sorted(times) if not self._file(path, time).is_file()]
         for time, clip in zip(missing, read_clips(path, missing, self._spec) if missing else ()):
             arrays = {"frames": clip.frames} | ({} if clip.log_mel is None else {"log_mel": clip.log_mel})
-            file, temporary = self._file(path, time), self._folder / f".{os.getpid()}.npz"
-            try:
-                np.savez(temporary, **arrays)
-                os.replace(temporary, file)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with written_whole(self._file(path, time)) as unfinished:
+                np.savez(unfinished, **arrays)

@@ -6,7 +6,6 @@ Keys as in PySlowFast (`slowfast/utils/checkpoint.py`): "epoch", "model_state", 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 from avsf_det.errors import UserError
+from avsf_det.files import written_whole
 from avsf_det.models.importers import pyslowfast
 from avsf_det.models.importers.files import read_file
 from avsf_det.models.load_report import LoadReport, is_counter, likely_difference, part_of
@@ -33,18 +33,12 @@ def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> N
     Raises:
         UserError: if the file cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(checkpoint), temporary)
-        os.replace(temporary, path)
+        with written_whole(Path(path)) as unfinished:
+            torch.save(dict(checkpoint), unfinished)
     except (OSError, RuntimeError) as error:  # torch tells a missing folder or a full disk as a RuntimeError
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise UserError(f"{path}: the checkpoint cannot be written ({reason}); choose another folder") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The inference mode: a copy of a model that gives the same scores sooner.
 
 Batch norms are folded into the convolutions before them, everything is laid out as the processor likes it best, and,
-where asked for, computed in bfloat16 and compiled. The head stays in float32. `benchmarks/model_forward.py` measures
-what each of these brings.
+where asked for, computed in bfloat16 and compiled. `benchmarks/model_forward.py` measures what each of these brings.
+
+In bfloat16 the head and conv1 of every pathway stay in float32, and weights are rounded so that the errors of a filter
+cancel: what a filter sees is positive on average, and the sum of its errors is what would shift its output.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ class InferenceModel(nn.Module):
 
     Args:
         model: left as it is.
-        precision: "float32" (scores within 1e-4 of the model's) or "bfloat16" (within 0.01), which processors with
-            AVX512-BF16 or AMX and GPUs since Ampere have.
+        precision: "float32" (scores within 1e-4 of the model's) or "bfloat16" (within about 0.01), which processors
+            with AVX512-BF16 or AMX and GPUs since Ampere have.
         compiled: run through `torch.compile` with its weights frozen; pays on a CPU too, but the first call for each
             shape of clips takes a minute or so.
 
@@ -52,7 +54,13 @@ class InferenceModel(nn.Module):
         backbone = fold_norms(copy.deepcopy(self._source[0].backbone).eval(), sound)
         backbone.requires_grad_(False)
         device = next(backbone.parameters()).device
-        backbone.to(self.dtype, memory_format=self._memory_format(device))
+        if self.dtype == torch.bfloat16:
+            stem, backbone.s1 = backbone.s1, nn.Identity()
+            for conv in [module for module in backbone.modules() if isinstance(module, nn.Conv3d)]:
+                conv.weight.copy_(round_filters(conv.weight))
+            backbone.to(self.dtype)
+            backbone.s1 = _Rounded(stem, self.dtype)
+        backbone.to(memory_format=self._memory_format(device))
         return torch.compile(backbone, dynamic=False, options={"freezing": True}) if self.compiled else backbone
 
     def _memory_format(self, device: torch.device) -> torch.memory_format:
@@ -92,9 +100,20 @@ class InferenceModel(nn.Module):
             device = slow.device
             self.backbones[state] = self._fold(False).to(device)
         layout = self._memory_format(slow.device)
-        slow, fast = (x.to(self.dtype).contiguous(memory_format=layout) for x in (slow, fast))
-        features = self.backbones[state](slow, fast, None if audio is None else audio.to(self.dtype))
+        slow, fast = (x.contiguous(memory_format=layout) for x in (slow, fast))
+        features = self.backbones[state](slow, fast, audio)
         return Pathways(*(one if one is None else one.float() for one in features))
+
+
+class _Rounded(nn.Module):
+    """A stem whose output is rounded for the stages that follow."""
+
+    def __init__(self, stem: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.stem, self.dtype = stem, dtype
+
+    def forward(self, x: Pathways) -> Pathways:
+        return Pathways(*(one if one is None else one.to(self.dtype) for one in self.stem(x)))
 
 
 class _Folded(nn.Module):
@@ -135,3 +154,24 @@ def _fold(norm: nn.BatchNorm3d, convolutions: list[nn.Conv3d], sound: bool) -> N
         bias = torch.zeros_like(shift) if conv.bias is None else conv.bias * scale
         conv.weight = nn.Parameter(conv.weight * scale.view(-1, 1, 1, 1, 1))
         conv.bias = nn.Parameter(bias + shift if i == 0 else bias)
+
+
+def round_filters(weight: torch.Tensor) -> torch.Tensor:
+    """(C_out, ...) float32 as bfloat16, each number up or down so that the errors of each filter nearly cancel.
+
+    Every number is rounded to the nearest; then, where it costs least, to the other side, until the sum is met.
+    """
+    exact = weight.flatten(1).float()
+    nearest = exact.bfloat16()
+    error = exact - nearest.float()
+    away = torch.where((error > 0) == (nearest >= 0), 1, -1).to(torch.int16)  # the next number on the other side
+    other = (nearest.view(torch.int16) + away).view(torch.bfloat16)
+    step = other.float() - nearest.float()
+    total = error.sum(dim=1, keepdim=True)
+    helps = (step.sign() == total.sign()) & (error != 0)
+    cost = ((other.float() - exact).abs() - error.abs()).masked_fill(~helps, float("inf"))
+    order = cost.argsort(dim=1)
+    steps = (step * helps).gather(1, order)
+    turned = (steps.cumsum(dim=1) - steps / 2).abs() <= total.abs()  # as long as the sum comes nearer
+    turned = torch.zeros_like(helps).scatter(1, order, turned & (steps != 0))
+    return torch.where(turned, other, nearest).view_as(weight)

@@ -2,8 +2,10 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from avsf_det.models.inference import InferenceModel, fold_norms
+from avsf_det.models.inference import InferenceModel, fold_norms, round_filters
 from avsf_det.models.norms import BatchNorm3d
 
 PRESENT = torch.tensor([True, False, True])
@@ -72,3 +74,21 @@ def test_norms_behind_sound_are_those_that_know_two_states(make_model):
 def test_an_unknown_precision_is_refused(make_model):
     with pytest.raises(ValueError, match="precision: got 'int8', expected one of float32, bfloat16"):
         InferenceModel(make_model(), "int8")
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 300), st.sampled_from([1e-6, 0.02, 3.0]))
+def test_errors_of_rounding_cancel_over_a_filter(seed, filters, size, scale):
+    weight = scale * torch.randn(filters, size, generator=torch.Generator().manual_seed(seed))
+    rounded = round_filters(weight)
+    assert rounded.dtype == torch.bfloat16
+    error = rounded.float() - weight
+    assert (error.abs() <= 2**-7 * weight.abs() + 1e-30).all()  # never further than the neighbour on the other side
+    nearest = (weight.bfloat16().float() - weight).sum(dim=1).abs()
+    assert (error.sum(dim=1).abs() <= nearest + 1e-7 * scale).all()
+    if size == 300:
+        assert error.sum(dim=1).abs().max() <= 2**-8 * weight.abs().max()
+
+
+def test_numbers_that_need_no_rounding_stay():
+    weight = torch.tensor([[0.0, 1.0, -0.5, 2.0**-20], [0.0, 0.0, 0.0, 0.0]])
+    assert torch.equal(round_filters(weight).float(), weight)

@@ -18,6 +18,7 @@ from avsf_det.data.scenes.activities import label_map
 from avsf_det.data.scenes.figure import Body
 from avsf_det.data.scenes.scene import Scene
 from avsf_det.errors import UserError
+from avsf_det.files import written_whole
 from avsf_det.media.writer import VideoWriter
 
 FRAME_RATES = (Fraction(30), Fraction(30000, 1001), Fraction(25))
@@ -165,9 +166,5 @@ def _write_tables(folder: Path, split: str, scenes: list[list[tuple]], seed: int
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
