@@ -219,6 +219,7 @@ def _probe(picture: Track) -> VideoInfo:
         raise UserError(f"{path}: the picture track has no frame that can be decoded; the file may be cut off")
     start, frame = first
     fps = stream.average_rate or stream.guessed_rate or Fraction(25)
+    counted = stream.frames  # by the header; `end` may open the file anew, and then this stream tells no more
     rotation = round(frame.rotation / 90) % 4 * 90
     width, height = round(frame.width * _sample_aspect(stream)), frame.height
     if rotation in (90, 270):
@@ -232,7 +233,7 @@ def _probe(picture: Track) -> VideoInfo:
         audio_end = sound.end() if audio else 0.0
         # AVI's header counts frames; FFmpeg guesses such a file's duration by its size
         in_avi = picture.container.format.name == "avi"
-        promised = float(stream.frames / fps) if in_avi else (picture.container.duration or 0) / av.time_base
+        promised = float(counted / fps) if in_avi else (picture.container.duration or 0) / av.time_base
         missing = promised - max(duration, audio_end)
         return VideoInfo(
             path=path,
