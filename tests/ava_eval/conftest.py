@@ -250,3 +250,21 @@ def to_rows(table):
 def rows_of():
     """rows_of(table): its rows as lists."""
     return to_rows
+
+
+MAP = {1: "stand", 3: "sit", 7: "talk"}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Evaluates rows given as strings."""
+
+    def run_rows(truth, found, label_map=MAP, excluded=None, **options):
+        paths = []
+        for name, rows in (("gt.csv", truth), ("det.csv", found), ("excluded.csv", excluded)):
+            paths.append(None if rows is None else tmp_path / name)
+            if rows is not None:
+                paths[-1].write_text("".join(row + "\n" for row in rows))
+        return evaluate(paths[0], paths[1], label_map, paths[2], **options)
+
+    return run_rows
