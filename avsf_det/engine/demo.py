@@ -16,14 +16,13 @@ from ava_eval import Evaluation
 from avsf_det.config import find_config, load_cfg
 from avsf_det.data.scenes.activities import SOUND_PAIRS, TIMING_PAIR
 from avsf_det.data.scenes.generator import ScenesSpec, generate
-from avsf_det.engine.detect import DetectOptions, detect_video, keyframe_times
+from avsf_det.engine.detect import DetectOptions, detect_video
 from avsf_det.engine.evaluate import default_cache, evaluate_weights
 from avsf_det.engine.output import result_stem
-from avsf_det.engine.persons import find_persons, open_detector
+from avsf_det.engine.persons import open_detector
 from avsf_det.engine.predictor import Predictor
 from avsf_det.engine.train import Trainer
 from avsf_det.media.video import VideoReader, probe
-from detectors import PersonDetector
 from detectors.coco_eval import evaluate_detector
 from detectors.files import write_whole
 from detectors.training import train_detector
@@ -39,7 +38,6 @@ Its seed is one that has two bells and a drum, which is mimed first and then pla
 PICTURE_AT = 0.65  # of the annotated video's duration: the frame that is kept as a picture
 SHOWN_SCORE = 0.7
 """Persons that the detector is less sure of are not shown; evaluation takes more, for AP ranks them."""
-PROBED_KEYFRAMES = 8  # of a user's video, to choose a detector by
 COLUMNS = ("with sound", "sound off", "no audio model")
 
 
@@ -127,9 +125,10 @@ class Demo:
 
     def _annotate(self, video: Path) -> None:
         predictor = Predictor.load(self.weights["avslowfast"])
-        detector = open_detector(str(self.detector), score_threshold=SHOWN_SCORE)
-        if not video.is_relative_to(self.output):
-            detector = _surer(video, detector, open_detector("yolox"))
+        if video.is_relative_to(self.output):
+            detector = open_detector(str(self.detector), score_threshold=SHOWN_SCORE)
+        else:  # the demo's own detector has only ever seen drawn figures, and finds them everywhere
+            detector = open_detector("yolox")
         _heading(f"annotating {video}")
         stem = result_stem(video, self.output, {video.resolve()})
         result = detect_video(video, stem, predictor, detector, DetectOptions(cache=default_cache()))
@@ -152,16 +151,6 @@ def format_table(person_ap50: float, evaluations: dict[str, Evaluation]) -> str:
         "turns, when it is heard. Guessing between the two gives about 0.5.",
     ]
     return "\n".join(lines)
-
-
-def _surer(video: Path, *detectors: PersonDetector) -> PersonDetector:
-    """The detector whose persons have the highest scores in all on a few keyframes of a video.
-
-    The demo's own detector has only ever seen drawn figures; real people are YOLOX's.
-    """
-    info = probe(video)
-    times = keyframe_times(info, 1.0)[:: max(1, int(info.duration) // PROBED_KEYFRAMES)]
-    return max(detectors, key=lambda d: sum(float(found.scores.sum()) for found in find_persons(video, times, d)))
 
 
 def _picture(video: Path) -> Path:
