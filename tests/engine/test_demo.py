@@ -109,3 +109,19 @@ def test_the_demos_recipes_are_there():
 
     for name in (demo.DETECTOR_CONFIG, demo.VISUAL_CONFIG, demo.AUDIOVISUAL_CONFIG):
         assert find_config(name).is_file()
+
+
+def test_people_in_a_user_s_video_are_yolox_s_to_find(tmp_path, weights, scenes, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def ask(model, **options):
+        raise Asked(model)
+
+    monkeypatch.setattr("avsf_det.engine.demo.open_detector", ask)
+    made = Demo(tmp_path / "demo")
+    made.weights, made.detector = {"avslowfast": weights}, tmp_path / "own.pth"
+    with pytest.raises(Asked, match="yolox"):
+        made._annotate(scenes / "videos" / "val_0000.mp4")
+    with pytest.raises(Asked, match=r"own\.pth"):
+        made._annotate(made.output / "shown" / "videos" / "test_0000.mp4")
