@@ -212,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the network; bfloat16 is up to three times faster and changes scores by about 0.01 at most",
+        help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
     )
 
     command = _add(commands, "train", train)

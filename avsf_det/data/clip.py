@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,13 @@ class ClipSpec:
         return center - half, center + half
 
     def log_mel(self) -> LogMel:
-        """The log-mel of this clip's sound."""
-        return LogMel(self.num_mels, self.sample_rate, self.window_ms, self.step_ms, self.mean, self.std)
+        """The log-mel of this clip's sound; made once, for its filters take longer to make than to use."""
+        return _log_mel(self)
+
+
+@lru_cache(maxsize=8)
+def _log_mel(spec: ClipSpec) -> LogMel:
+    return LogMel(spec.num_mels, spec.sample_rate, spec.window_ms, spec.step_ms, spec.mean, spec.std)
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ class ActionDataset(Dataset):
         misaligned_gap: float | None = None,
     ) -> None:
         self.misaligned_gap = misaligned_gap
+        self._durations: dict[Path, float] = {}
         self.keyframes, self.videos, self.spec = list(keyframes), videos, spec
         self.transform, self.seed, self.epoch = transform, seed, 0
         self._cache = ClipCache(cache, spec) if cache else None
@@ -175,9 +176,10 @@ class ActionDataset(Dataset):
 
     def _negative(self, path: Path, time: float, generator: torch.Generator) -> torch.Tensor | None:
         """The log-mel of another moment of the file, drawn anew at each call."""
-        duration = probe(path).duration
+        if path not in self._durations:
+            self._durations[path] = probe(path).duration
         draw = torch.rand((), generator=generator).item()
-        center = misaligned_center(time, duration, self.spec, self.misaligned_gap, draw)
+        center = misaligned_center(time, self._durations[path], self.spec, self.misaligned_gap, draw)
         return None if center is None else read_log_mel(path, center, self.spec)
 
     def prepare(self, progress: object = lambda items: items) -> None:

@@ -29,8 +29,8 @@ class InferenceModel(nn.Module):
 
     Args:
         model: left as it is.
-        precision: "float32" (scores within 1e-4 of the model's) or "bfloat16" (within about 0.01), which processors
-            with AVX512-BF16 or AMX and GPUs since Ampere have.
+        precision: "float32" (scores within 1e-4 of the model's) or "bfloat16" (a trained model's move by about 0.01),
+            which processors with AVX512-BF16 or AMX and GPUs since Ampere have.
         compiled: run through `torch.compile` with its weights frozen; pays on a CPU too, but the first call for each
             shape of clips takes a minute or so.
 
