@@ -14,7 +14,7 @@ import torch
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
 from avsf_det.media.logmel import LogMel
-from avsf_det.media.source import VideoSource, open_audio, open_video, start_of
+from avsf_det.media.source import VideoSource, open_audio, open_video, probe_source, start_of
 from avsf_det.media.video import VideoReader
 
 
@@ -132,6 +132,25 @@ def read_clips(path: str | Path | VideoSource, centers: Sequence[float], spec: C
         for center, frames in zip(centers, _read_frames(video, times)):
             sound = _read_sound(audio, center, spec)
             yield Clip(frames, None if sound is None else sound.numpy())
+
+
+def within_video(
+    path: str | Path | VideoSource, times: Sequence[float], spec: ClipSpec
+) -> tuple[list[float], str | None]:
+    """The times whose clip has a frame within the video, and where there are others, a line of text that names them.
+
+    Raises:
+        UserError: if the video cannot be read.
+    """
+    begin, end = start_of(path), probe_source(path).duration
+    within = [time for time in times if spec.touches(time, begin, end)]
+    beyond = sorted(set(times) - set(within))
+    if not beyond:
+        return within, None
+    return within, (
+        f"{path}: lasts from second {begin:g} to {end:.1f}, and {len(beyond)} keyframes are beyond, such as "
+        f"{beyond[0]:g}; expected a whole film, or AVA.VIDEO_START as it was cut"
+    )
 
 
 def read_log_mel(path: str | Path | VideoSource, center: float, spec: ClipSpec) -> torch.Tensor | None:

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from avsf_det.data.annotations import AnnotatedKeyframe
-from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel
+from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel, within_video
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
@@ -186,7 +186,8 @@ class ActionDataset(Dataset):
     def prepare(self, progress: object = lambda items: items) -> None:
         """Check that every video opens and, with a cache, decode each clip that is not in it yet.
 
-        Videos that cannot be read are named in a warning, counted, and their keyframes left out.
+        Videos that cannot be read are named in a warning, counted, and their keyframes left out, as are keyframes that
+        lie beyond their video.
 
         Args:
             progress: wraps the list of videos in a progress bar.
@@ -194,18 +195,21 @@ class ActionDataset(Dataset):
         Raises:
             UserError: if no video can be read.
         """
-        bad = {}
+        bad, beyond, usable = {}, {}, set()
         for video_id, keyframes in progress([(v, list(k)) for v, k in groupby(self.keyframes, lambda k: k.video_id)]):
             try:
+                times = [k.time for k in keyframes]
+                within, beyond[video_id] = within_video(self.videos[video_id], times, self.spec)
                 if self._cache:
-                    self._cache.fill(self.videos[video_id], [k.time for k in keyframes])
-                else:
-                    probe_source(self.videos[video_id])
+                    self._cache.fill(self.videos[video_id], within)
+                usable |= {(video_id, time) for time in within}
             except UserError as error:
                 bad[video_id] = error
         if bad:
             logger.warning("%d videos left out: %s", len(bad), "; ".join(str(error) for error in bad.values()))
-            self.keyframes = [k for k in self.keyframes if k.video_id not in bad]
+        if any(beyond.values()):
+            logger.warning("keyframes left out: %s", "; ".join(filter(None, beyond.values())))
+        self.keyframes = [k for k in self.keyframes if (k.video_id, k.time) in usable]
         if not self.keyframes:
             raise UserError("no video of the training split can be read")
 
