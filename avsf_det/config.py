@@ -71,11 +71,11 @@ def get_cfg() -> CfgNode:
     cfg.AVA.EXCLUSION_FILE = "{split}_excluded_timestamps.csv"  # video,timestamp; may be absent
     cfg.AVA.TRAIN_GT_BOX_LISTS = []  # ground truth for training; [] for GROUNDTRUTH_FILE
     cfg.AVA.TRAIN_PREDICT_BOX_LISTS = []  # predicted persons, also trained on where they fit the ground truth
-    cfg.AVA.TEST_PREDICT_BOX_LISTS = []  # predicted persons to evaluate with, unless DETECTOR.MODEL finds them; one csv
+    cfg.AVA.TEST_PREDICT_BOX_LISTS = []  # one csv of predicted persons, which DETECTOR.MODEL groundtruth then stands for
     cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
 
     cfg.DETECTOR = CfgNode()
-    cfg.DETECTOR.MODEL = "groundtruth"  # yolox, a file (.onnx, .csv, .yaml, .pth), a zoo name; or AVA.TEST_PREDICT_BOX_LISTS, else the labels
+    cfg.DETECTOR.MODEL = "groundtruth"  # or yolox, a file (.onnx, .csv, .yaml, .pth), a Detectron2 zoo name
     cfg.DETECTOR.WEIGHTS = ""  # for .yaml and zoo names: a file or URL, "" for what they name themselves
     cfg.DETECTOR.CACHE_DIR = ""  # keeps found persons here, so that no video is searched twice; "" for the user's cache
 
@@ -129,7 +129,7 @@ def load_cfg(config: str | Path | None = None, overrides: Sequence[str] = ()) ->
 
 
 def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> None:
-    """Change `cfg` by a yaml file, after the file that its `_BASE_` names, as fvcore's configurations do."""
+    """Change `cfg` by a yaml file, after the file or files that its `_BASE_` names, as fvcore's configurations do."""
     if path in derived:
         raise UserError(f"{path}: its _BASE_ leads back to itself; expected an end")
     try:
@@ -137,7 +137,9 @@ def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> Non
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as yaml: {error}") from None
     if "_BASE_" in tree:
-        _merge_file(cfg, find_config(path.parent / str(tree.pop("_BASE_"))), (*derived, path))
+        bases = tree.pop("_BASE_")
+        for base in bases if isinstance(bases, list) else [bases]:
+            _merge_file(cfg, find_config(path.parent / str(base)), (*derived, path))
     _merge_tree(cfg, tree, str(path))
 
 

@@ -82,7 +82,9 @@ def join(tables: Sequence[BoxTable]) -> BoxTable:
     for table in tables:
         own = [codes.setdefault(name, len(codes)) for name in table.video_names]
         videos.append(np.array(own, dtype=np.int32)[table.videos])
-    columns = [[getattr(table, name) for table in tables] for name in ("times", "boxes", "actions", "persons", "scores")]
+    columns = [
+        [getattr(table, name) for table in tables] for name in ("times", "boxes", "actions", "persons", "scores")
+    ]
     bad = [row for table in tables for row in table.bad]
     return BoxTable(tables[0].path, list(codes), np.concatenate(videos), *map(np.concatenate, columns), bad)
 
@@ -111,7 +113,7 @@ def some(items: list[str]) -> str:
 
 
 def _parse_columns(path: Path, text: bytes, predicted: bool) -> BoxTable | None:
-    """All rows at once, those of doubtful value one by one; None if the file is small or not plain rows of one width."""
+    """All rows at once, those of doubtful value one by one; None if the file is small or not all plain rows."""
     if len(text) < FAST_BYTES:
         return None
     text = text.removeprefix(b"\xef\xbb\xbf")

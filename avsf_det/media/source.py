@@ -137,11 +137,8 @@ def probe_source(video: VideoSource | str | os.PathLike[str]) -> VideoInfo:
         UserError: if picture or sound cannot be read.
     """
     source = as_source(video)
-    if source.path.is_dir():
-        info = FrameFolderReader(source.path, source.fps).info
-    else:
-        info = probe(source.path)
-    info = _moved(info, start_of(source))
+    own = FrameFolderReader(source.path, source.fps).info if source.path.is_dir() else probe(source.path)
+    info = _moved(own, start_of(source))
     if source.sound is None:
         return info
     with closing(Track(source.sound.path, "audio")) as sound:
