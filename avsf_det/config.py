@@ -71,7 +71,7 @@ def get_cfg() -> CfgNode:
     cfg.AVA.EXCLUSION_FILE = "{split}_excluded_timestamps.csv"  # video,timestamp; may be absent
     cfg.AVA.TRAIN_GT_BOX_LISTS = []  # ground truth for training; [] for GROUNDTRUTH_FILE
     cfg.AVA.TRAIN_PREDICT_BOX_LISTS = []  # predicted persons, also trained on where they fit the ground truth
-    cfg.AVA.TEST_PREDICT_BOX_LISTS = []  # one csv of predicted persons, which DETECTOR.MODEL groundtruth then stands for
+    cfg.AVA.TEST_PREDICT_BOX_LISTS = []  # one csv of predicted persons, taken where DETECTOR.MODEL is groundtruth
     cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
 
     cfg.DETECTOR = CfgNode()

@@ -41,10 +41,11 @@ def main() -> None:
             keyframes = folder.keyframes("train")
             seconds.append(time.process_time() - start)
         peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        persons, labels, sent = len(keyframes.boxes), keyframes.class_counts.sum(), len(ForkingPickler.dumps(keyframes))
         print(
-            f"{what}: {len(keyframes)} keyframes, {len(keyframes.boxes)} persons, "
-            f"{keyframes.class_counts.sum()} labels, best of {options.repeat}: {min(seconds):.2f} s of processor time, {keyframes.nbytes / 1e6:.1f} MB held, "
-            f"{peak:.0f} MB more at the peak, {len(ForkingPickler.dumps(keyframes)) / 1e3:.1f} kB to a worker process"
+            f"{what}: {len(keyframes)} keyframes, {persons} persons, {labels} labels: best of {options.repeat} "
+            f"{min(seconds):.2f} s of processor time, {keyframes.nbytes / 1e6:.1f} MB held, {peak:.0f} MB more at the "
+            f"peak, {sent / 1e3:.1f} kB to a worker process"
         )
 
 
