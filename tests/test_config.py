@@ -23,6 +23,14 @@ def test_a_base_is_read_first_from_beside_the_file(tmp_path):
     assert (cfg.RNG_SEED, cfg.SOLVER.MAX_EPOCH) == (2, 3)
 
 
+def test_bases_are_read_in_their_order(tmp_path):
+    (tmp_path / "one.yaml").write_text("RNG_SEED: 1\nSOLVER: {MAX_EPOCH: 3}\n")
+    (tmp_path / "two.yaml").write_text("RNG_SEED: 2\n")
+    (tmp_path / "derived.yaml").write_text("_BASE_: [one.yaml, two.yaml]\n")
+    cfg = load_cfg(tmp_path / "derived.yaml")
+    assert (cfg.RNG_SEED, cfg.SOLVER.MAX_EPOCH) == (2, 3)
+
+
 @pytest.mark.parametrize("recipe", sorted(p.stem for p in (CONFIG_FOLDER / "scenes").glob("*.yaml")))
 def test_recipes_load_and_their_models_build(recipe):
     from avsf_det.models.build import build_model

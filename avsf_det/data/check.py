@@ -184,12 +184,23 @@ def keyframes_within(survey: Survey) -> Iterator[Finding]:
 
 
 def sounds(survey: Survey) -> Iterator[Finding]:
-    """Videos without sound."""
+    """Videos without sound, or without it where their keyframes are."""
     silent = [name for name, video in _readable(survey) if not video.info.has_audio]
     if silent:
         what = f"{len(silent)} of {len(survey.videos)} have no sound: {some(silent)}"
         cure = "put their sound into a folder, <video_id>.wav for instance, and set AVA.SOUND_DIR"
         yield Finding(WARNING, what, "videos", cure)
+    apart = []
+    for name, video in _readable(survey):
+        begin, end = video.info.audio_start, video.info.audio_end
+        lost = int(((video.times < begin) | (video.times > end)).sum())
+        if video.info.has_audio and lost:
+            apart.append(
+                f"{name} sounds from {begin:g} to {end:.1f}, without {lost} of its {len(video.times)} keyframes"
+            )
+    if apart:
+        cure = "see that the sound is as long as the video, or set AVA.VIDEO_START; what is missing is silence"
+        yield Finding(WARNING, f"{len(apart)} have sound that misses keyframes: {some(apart)}", "videos", cure)
 
 
 def frame_folders(survey: Survey) -> Iterator[Finding]:
