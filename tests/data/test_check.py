@@ -28,7 +28,11 @@ def test_a_dataset_in_order_has_nothing_to_mend_and_says_what_was_decided(ava):
     assert "80 classes, of which 60 count in mAP" in facts
     assert "train (ava_train_v2.2.csv): 3 keyframes of 1 videos, 3 persons, 6 labels" in facts
     assert "val: 1 keyframes left out by ava_val_excluded_timestamps_v2.2.csv" in facts
-    assert "2 begin at second 900 (they last 890 to 910 s, AVA.VIDEO_START is auto), such as cut, 901.0 s" in facts
+    assert (
+        "1 files begin at second 900: AVA.VIDEO_START is auto, and they last 890 to 910 s; such as cut, 901.0 s"
+        in facts
+    )
+    assert "1 folders of frames begin at second 900: AVA.VIDEO_START is auto" in facts
     assert "2 of 3 predicted boxes have a score of 0.8 or more, of which 1 persons fit the ground truth" in facts
     assert "1 of 2 predicted boxes have a score of 0.8 or more; 1 of 1 videos have boxes" in facts
 
@@ -38,7 +42,7 @@ def test_a_short_file_whose_keyframes_fit_from_minute_15_on_is_taken_for_cut(ava
     assert "1 are shorter than their keyframes: framed lasts from 0 to 3.0, without 1 of its 1 keyframes" in found
     assert "they fit if the files are cut from second 900 on: then set AVA.VIDEO_START 900" in found
     assert "shorter" not in texts(findings(ava, "AVA.VIDEO_START", "900"), ERROR)
-    assert "begin at second 900 (AVA.VIDEO_START says so)" in texts(findings(ava, "AVA.VIDEO_START", "900"), FACT)
+    assert "begin at second 900: as AVA.VIDEO_START says" in texts(findings(ava, "AVA.VIDEO_START", "900"), FACT)
 
 
 def test_videos_that_are_missing_broken_silent_or_too_short_are_named(ava):
