@@ -1,10 +1,10 @@
 import pytest
 import torch
-from tests.processes import in_processes
 from torch.utils.checkpoint import checkpoint
 
 from avsf_det.models.norms import BatchNorm3d, Keep, frozen_statistics, set_norms
 from avsf_det.models.sync_batch_norm import sync_group
+from tests.processes import in_processes
 
 ALL, NONE = (True,) * 3, (False,) * 3
 SHARES = {  # the clips of each process: whether they keep their sound
