@@ -120,7 +120,7 @@ def load_cfg(config: str | Path | None = None, overrides: Sequence[str] = ()) ->
 
 
 def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> None:
-    """Change `cfg` by a yaml file, after the file that its `_BASE_` names, as fvcore's configurations do."""
+    """Change `cfg` by a yaml file, after the file or files that its `_BASE_` names, as fvcore's configurations do."""
     if path in derived:
         raise UserError(f"{path}: its _BASE_ leads back to itself; expected an end")
     try:
@@ -128,7 +128,9 @@ def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> Non
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as yaml: {error}") from None
     if "_BASE_" in tree:
-        _merge_file(cfg, find_config(path.parent / str(tree.pop("_BASE_"))), (*derived, path))
+        bases = tree.pop("_BASE_")
+        for base in bases if isinstance(bases, list) else [bases]:
+            _merge_file(cfg, find_config(path.parent / str(base)), (*derived, path))
     _merge_tree(cfg, tree, str(path))
 
 
