@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from avsf_det.errors import UserError
+from avsf_det.media import track
 
 _ALIGNED = 64  # bytes, of tensors in shared memory
 
@@ -140,6 +141,7 @@ def _serve(connection: Connection, function: Callable) -> None:
     """Answer calls until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end is heard of through the pipe
     torch.set_num_threads(1)
+    track.set_num_threads(1)
     try:
         while True:
             argument = connection.recv()

@@ -88,7 +88,7 @@ class Trainer:
             self.dataset.keyframes(cfg.DATA.TRAIN_SPLIT),
             self.dataset.videos,
             spec,
-            TrainTransform.from_config(cfg),
+            TrainTransform.from_config(cfg, self.dataset.label_map.names),
             cfg.RNG_SEED,
             Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
             self._misaligned_gap(),

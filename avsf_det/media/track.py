@@ -29,6 +29,17 @@ _REORDERED = 64
 # Titles that are not UTF-8 are no reason to refuse a video; PyAV takes them as they are since 19, where this is gone.
 _LENIENT = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 
+_threads = 0
+
+
+def set_num_threads(number: int) -> None:
+    """Decode with this many threads each file that is opened from now on; 0, at first, is one for each processor.
+
+    Each thread decodes a frame ahead, in vain where reading ends, and takes a tenth more processor time in all.
+    """
+    global _threads
+    _threads = number
+
 
 def open_container(path: str | os.PathLike[str]) -> av.container.InputContainer:
     """Open a media file for reading: one on disk, never an address or a list of other files.
@@ -93,7 +104,7 @@ class Track:
             if other is not self.stream:
                 other.discard = Discard.all
         if self.stream is not None:
-            self.stream.thread_type = "AUTO"
+            self.stream.thread_type, self.stream.thread_count = "AUTO", _threads
         self.by_decoding_time = self.container.format.name == "avi"
         self._at_start = True
 
@@ -185,7 +196,9 @@ class Track:
         for packet, ahead in pairwise(chain(self._packets(), (None, None))):
             if skippable:
                 plain = plain and all(self._note(stamps, one) for one in (packet, ahead) if one is not None)
-                codec.skip_frame = "NONREF" if plain and packet is not None and self._idle(packet, stamps) else "DEFAULT"
+                codec.skip_frame = (
+                    "NONREF" if plain and packet is not None and self._idle(packet, stamps) else "DEFAULT"
+                )
             for frame in self._decode_packet(packet):
                 plain = plain and not (skippable and frame.interlaced_frame)  # its fields may be packets of their own
                 step = step or self._duration(frame)

@@ -69,7 +69,7 @@ def test_a_process_that_dies_is_told_with_what_it_was_reading():
 
 
 def test_a_bug_in_a_process_is_told_with_where_it_is():
-    with pytest.raises(RuntimeError, match="(?s)film.mp4 at 3 s.*in stumbles.*a bug"):
+    with pytest.raises(RuntimeError, match=r"(?s)film.mp4 at 3 s.*in stumbles.*a bug"):
         list(WorkerPool(stumbles, 1, describe).map([[3]], 1))
 
 
