@@ -6,18 +6,18 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 from yacs.config import CfgNode
 
 from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.batch import Batch, Collate
 from avsf_det.data.clip import ClipSpec
-from avsf_det.data.dataset import ActionDataset, Batch, Collate
+from avsf_det.data.dataset import ActionDataset
+from avsf_det.data.loader import TrainLoader
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.engine.device import choose_device, seed_everything
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
@@ -81,26 +81,26 @@ class Trainer:
             report = load_weights(self.model, weights.state)
             logger.info("%s, %s: %s", cfg.TRAIN.CHECKPOINT_FILE_PATH, weights, report)
 
-    def _load_data(self) -> tuple[ActionDataset, DataLoader]:
+    def _load_data(self) -> tuple[ActionDataset, TrainLoader]:
         cfg = self.cfg
         spec = ClipSpec.from_config(cfg, max(cfg.DATA.TRAIN_JITTER_SCALES))
         samples = ActionDataset(
             self.dataset.keyframes(cfg.DATA.TRAIN_SPLIT),
             self.dataset.videos,
             spec,
-            TrainTransform.from_config(cfg),
+            TrainTransform.from_config(cfg, self.dataset.label_map.names),
             cfg.RNG_SEED,
             Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
             self._misaligned_gap(),
         )
-        samples.prepare(lambda videos: tqdm(videos, desc="decode clips", unit="video", disable=None))
-        loader = DataLoader(
+        samples.prepare(lambda videos, total: tqdm(videos, "look at videos", total, unit="video", disable=None))
+        loader = TrainLoader(
             samples,
-            batch_size=cfg.TRAIN.BATCH_SIZE,
-            sampler=_EpochSampler(samples, cfg.RNG_SEED),
-            num_workers=cfg.TRAIN.NUM_WORKERS,
-            collate_fn=Collate.from_config(cfg, spec),
-            drop_last=len(samples) >= cfg.TRAIN.BATCH_SIZE,
+            Collate.from_config(cfg, spec),
+            cfg.TRAIN.BATCH_SIZE,
+            cfg.RNG_SEED,
+            cfg.TRAIN.NUM_WORKERS,
+            clips_per_read=cfg.DATA.CLIPS_PER_READ,
             pin_memory=self.device.type == "cuda",
         )
         return samples, loader
@@ -144,9 +144,8 @@ class Trainer:
     def _train_epoch(self, bar: tqdm) -> dict[str, float]:
         """One pass over the samples; the mean of what each step gave."""
         self.model.train()
-        self.samples.epoch = self.loader.sampler.epoch = self.epoch
         losses = []
-        for step, batch in enumerate(self.loader):
+        for step, batch in enumerate(self.loader.epoch(self.epoch)):
             lr = lr_at(self.epoch + step / len(self.loader), self.cfg, self.cfg.TRAIN.BATCH_SIZE)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
@@ -208,20 +207,6 @@ class Trainer:
         result = evaluate_split(predictor, self.dataset, split, self.output / f"detections_{split}.csv")
         logger.info("epoch %d: mAP %.4f", self.epoch + 1, result.evaluation.mAP)
         return result.evaluation.mAP
-
-
-class _EpochSampler(torch.utils.data.Sampler):
-    """A permutation that follows from the seed and the epoch."""
-
-    def __init__(self, samples: ActionDataset, seed: int) -> None:
-        self._samples, self._seed, self.epoch = samples, seed, 0
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(len(self._samples), generator=generator).tolist())
 
 
 def last_checkpoint(output: Path) -> Path | None:
