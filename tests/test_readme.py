@@ -61,6 +61,7 @@ def tiny_files(scenes, weights, tiny, tmp_path, monkeypatch):
     overrides = {
         "train": [*tiny, "SOLVER.MAX_EPOCH", "1", "TRAIN.MIXED_PRECISION", "False", *output],
         "evaluate": ["DATA.ROOT", str(scenes), *output],
+        "data_check": ["DATA.ROOT", str(scenes)],
         "detector_train": TINY_DETECTOR.split(),
     }
     return options, overrides
