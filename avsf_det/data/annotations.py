@@ -192,6 +192,7 @@ class AvaFolder:
             UserError: if a csv cannot be read or nothing is left.
         """
         paths = self.groundtruth_paths(split)
+        _require(paths, "set AVA.GROUNDTRUTH_FILE, or AVA.ANNOTATION_DIR for its folder")
         found = read_groundtruth(paths, self.label_map)
         missing = [name for name in found.video_names if name not in self.videos]
         if missing:
@@ -200,11 +201,14 @@ class AvaFolder:
         if not kept.any():
             raise UserError(f"{paths[0]}: no keyframe of any video in {self.root} is left to use")
         found = found if kept.all() else found.select(kept)
-        for path in self.train_box_paths(split):
-            table = read_boxes(path, predicted=True)
-            warn_of_bad(table.bad)
-            found, added = found.with_predicted(table, self.score_threshold)
-            logger.info("%s: %d predicted persons fit the ground truth", path, added)
+        boxes = self.train_box_paths(split)
+        if not boxes:
+            return found
+        _require(boxes, "set AVA.TRAIN_PREDICT_BOX_LISTS, [] to train on the ground truth alone")
+        table = join([read_boxes(path, predicted=True) for path in boxes])
+        warn_of_bad(table.bad)
+        found, added = found.with_predicted(table, self.score_threshold)
+        logger.info("%s: %d predicted persons fit the ground truth", ", ".join(path.name for path in boxes), added)
         return found
 
     def is_present(self, keyframes: Keyframes) -> np.ndarray:
@@ -240,6 +244,12 @@ def warn_of_bad(rows: list[str]) -> None:
     """Name some bad rows in a warning."""
     if rows:
         logger.warning("%d bad rows left out: %s", len(rows), some(rows))
+
+
+def _require(paths: Sequence[Path], cure: str) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; {cure}")
 
 
 def _seconds(key: str, value: str) -> float | None:

@@ -244,3 +244,21 @@ def test_frames_alone_are_a_dataset(ava):
 def test_a_key_that_cannot_be_used_is_named(ava, overrides, message):
     with pytest.raises(UserError, match=message):
         recipe(ava, *overrides)
+
+
+def test_a_csv_that_is_not_there_is_named_with_its_key(ava):
+    (ava / "annotations" / "ava_train_predicted_boxes.csv").unlink()
+    with pytest.raises(
+        UserError, match=r"ava_train_predicted_boxes.csv: no such file; set AVA.TRAIN_PREDICT_BOX_LISTS"
+    ):
+        recipe(ava).keyframes("train")
+    with pytest.raises(UserError, match=r"ava_test_v2.2.csv: no such file; set AVA.GROUNDTRUTH_FILE"):
+        recipe(ava).keyframes("test")
+
+
+def test_predicted_boxes_of_several_files_all_have_to_fit_the_ground_truth(ava):
+    """A box 0.355 wide fits the predicted one of 0.39, but not the one of the ground truth, of 0.4."""
+    (ava / "annotations" / "more.csv").write_text("cut,0902,0.1,0.1,0.455,0.9,,0.9\ncut,0904,0.1,0.1,0.48,0.9,,0.9\n")
+    lists = "['ava_train_predicted_boxes.csv', 'more.csv']"
+    keyframes = recipe(ava, "AVA.TRAIN_PREDICT_BOX_LISTS", lists).keyframes("train")
+    assert [len(k.persons) for k in keyframes] == [2, 1, 2]
