@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from avsf_det.data.dataset import Batch
+from avsf_det.data.batch import Batch
 from avsf_det.engine.learner import Learner
 
 SHOWN = 4  # clips named

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
 
-from avsf_det.data.dataset import Batch
+from avsf_det.data.batch import Batch
 from avsf_det.engine import distributed
 from avsf_det.engine.schedule import build_optimizer
 from avsf_det.engine.sharding import shard, shard_optimizer_state, whole

@@ -11,8 +11,8 @@ from yacs.config import CfgNode
 
 from ava_eval.label_map import LabelMap, parse_label_map
 from avsf_det.config import get_cfg, merge_yaml, override
+from avsf_det.data.batch import Collate, Sample
 from avsf_det.data.clip import Clip, ClipSpec, read_clips
-from avsf_det.data.dataset import Collate, Sample
 from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from yacs.config import CfgNode
 
 from avsf_det.data.annotations import AvaFolder
-from avsf_det.data.dataset import Batch
+from avsf_det.data.batch import Batch
 from avsf_det.engine import distributed
 from avsf_det.engine.checkpoints import CheckpointFolder
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states

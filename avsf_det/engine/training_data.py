@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from tqdm import tqdm
 from yacs.config import CfgNode
 
 from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.batch import Collate
 from avsf_det.data.clip import ClipSpec
-from avsf_det.data.dataset import ActionDataset, Collate
+from avsf_det.data.dataset import ActionDataset
 from avsf_det.data.loader import TrainLoader
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.engine import distributed
+from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 def training_loader(cfg: CfgNode, dataset: AvaFolder) -> TrainLoader:
@@ -43,6 +48,8 @@ def training_loader(cfg: CfgNode, dataset: AvaFolder) -> TrainLoader:
         cfg.TRAIN.NUM_WORKERS,
         distributed.rank(),
         distributed.world_size(),
+        cfg.DATA.CLIPS_PER_READ,
+        pin_memory=choose_device(cfg.DEVICE).type == "cuda",
     )
 
 
@@ -73,12 +80,13 @@ def _misaligned_gap(cfg: CfgNode) -> float | None:
 
 
 def _leave_out_unreadable(samples: ActionDataset, share: float) -> None:
-    """Every process leaves out the videos that the main one cannot read."""
-    videos = len(samples.video_ids)
-    bad = {}
+    """Every process leaves out the videos that the main one cannot read; they are named in a warning."""
+    total, bad = len(samples.videos), {}
     if distributed.is_main():
-        bad = samples.unreadable(lambda ids: tqdm(ids, desc="look at videos", unit="video", disable=None))
+        bad = samples.unreadable(lambda some, count: tqdm(some, "look at videos", count, unit="video", disable=None))
+        if bad:
+            logger.warning("%d videos left out: %s", len(bad), "; ".join(bad.values()))
     bad = distributed.from_main(bad)
-    if len(bad) > share * videos:
-        raise too_many_failed("videos", len(bad), videos, share, next(iter(bad.values())))
+    if len(bad) > share * total:
+        raise too_many_failed("videos", len(bad), total, share, next(iter(bad.values())))
     samples.leave_out(bad)
