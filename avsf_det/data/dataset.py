@@ -139,9 +139,7 @@ class ActionDataset:
         """Ids of the videos that have samples."""
         return [self._video_ids[number] for number in np.unique(self.video_numbers)]
 
-    def unreadable(
-        self, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items
-    ) -> dict[str, str]:
+    def unreadable(self, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items) -> dict[str, str]:
         """The videos that do not open, and why; with a cache, each clip that is not in it yet is decoded.
 
         Args:

@@ -121,9 +121,7 @@ def _chunks(keyframes: Iterable[AnnotatedKeyframe]) -> list[tuple[str, list[floa
     return chunks
 
 
-def evaluate_weights(
-    weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True
-) -> SplitResult | None:
+def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> SplitResult | None:
     """Evaluate a checkpoint on DATA.EVAL_SPLIT of DATA.ROOT; the result is also written to OUTPUT_DIR.
 
     Args:

@@ -14,6 +14,7 @@ from yacs.config import CfgNode
 
 from avsf_det.data.batch import Batch
 from avsf_det.engine import distributed
+from avsf_det.engine.precise_bn import average_buffers
 from avsf_det.engine.schedule import build_optimizer
 from avsf_det.engine.sharding import shard, shard_optimizer_state, whole
 from avsf_det.errors import UserError
@@ -50,7 +51,7 @@ class Learner:
         if cfg.TRAIN.COMPILE:
             self.model.backbone.compile()
         self._network = self._join()
-        self.optimizer = build_optimizer(self.model, cfg)
+        self.optimizer = build_optimizer(self.model, cfg, cfg.TRAIN.BATCH_SIZE)
         self._dtype = _dtype(cfg)
         scaled = cfg.TRAIN.MIXED_PRECISION and self._dtype == torch.float16
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)

@@ -64,7 +64,7 @@ class TrainingLog:
         """Whether the mAP after that step is known."""
         return any(record["kind"] == "eval" and record["step"] == step for record in self.records)
 
-    def best_mAP(self) -> float:  # noqa: N802, the metric's name
+    def best_mAP(self) -> float:
         """The highest mAP so far, below 0 if there is none."""
         return max((record["mAP"] for record in self.records if record["kind"] == "eval"), default=-1.0)
 
@@ -118,5 +118,3 @@ def _summary_writer(folder: Path, step: int) -> Any:
         logger.warning("TensorBoard is not installed (pip install tensorboard); the same numbers are in log.jsonl")
         return None
     return SummaryWriter(str(folder), purge_step=step + 1)
-
-

@@ -2,8 +2,8 @@
 
 Each process's norms see its own clips (unless they synchronise), so that running statistics differ from process to
 process. Instead of having every forward pass begin with the first process's buffers, as DDP does by default
-(`broadcast_buffers`), `average_buffers` after each step gives every process the mean of all: nobody's clips are lost,
-processes agree whenever a checkpoint is written, and a run that goes on from it has what it had.
+(`broadcast_buffers`), each goes on with its own, and what is evaluated and written is the mean of all
+(`average_buffers`): nobody's clips are lost.
 """
 
 from __future__ import annotations

@@ -29,14 +29,15 @@ from avsf_det.engine.evaluate import check_label_map, evaluate_split
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import Meter, TrainingLog
 from avsf_det.engine.output import make_output, set_aside
+from avsf_det.engine.precise_bn import update_running_statistics
 from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
 from avsf_det.engine.schedule import describe_schedule, lr_at
 from avsf_det.engine.stop import Stopped, StopSignals
 from avsf_det.engine.training_data import too_many_failed, training_loader
 from avsf_det.errors import UserError
 from avsf_det.models.checkpoint import load_weights, save_checkpoint
-from avsf_det.models.losses import build_loss
 from avsf_det.models.importers import OURS, read_weights
+from avsf_det.models.losses import build_loss
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Trainer:
         self.checkpoints = CheckpointFolder(self.output, cfg.TRAIN.KEEP_CHECKPOINTS)
         self.loader = training_loader(cfg, self.dataset)
         self.steps_per_epoch = max(len(self.loader) // cfg.TRAIN.ACCUMULATION_STEPS, 1)
-        self.epoch, self.epoch_step = 0, 0
+        self.epoch, self.epoch_step, self.skipped = 0, 0, 0
         self.meters = {"train": Meter(), "epoch": Meter()}
         self.saved_at = time.monotonic()
         seed_everything(cfg.RNG_SEED)
@@ -165,7 +166,7 @@ class Trainer:
             "%d keyframes, %d classes, %.2f M parameters; %d clips a step: %d processes x %d micro-batches x %d; %s; on %s",
             len(self.loader.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, cfg.TRAIN.BATCH_SIZE,
             distributed.world_size(), cfg.TRAIN.ACCUMULATION_STEPS, self.loader.batch_size,
-            describe_schedule(cfg), self.device,
+            describe_schedule(cfg, cfg.TRAIN.BATCH_SIZE), self.device,
         )  # fmt: skip
 
     def _train_epoch(self, bar: tqdm) -> None:
@@ -173,7 +174,7 @@ class Trainer:
         accumulation = self.cfg.TRAIN.ACCUMULATION_STEPS
         self.model.train()
         batches = iter(self.loader.epoch(self.epoch, self.epoch_step * accumulation))
-        skipped = 0
+
         while self.epoch_step < self.steps_per_epoch:
             asked = time.monotonic()
             group = list(islice(batches, accumulation))
@@ -184,13 +185,13 @@ class Trainer:
             if together["save"]:
                 self._save()
             values = {} if together["empty"] else self._learn(group, together["boxes"])
-            skipped = 0 if "loss" in values else skipped + 1
+            self.skipped = 0 if "loss" in values else self.skipped + 1
             values |= {"data_seconds": begun - asked, "compute_seconds": time.monotonic() - begun}
             self.epoch_step += 1
             self._count(values, together)
             self._check_failed(MANY_CLIPS)
-            if skipped == MANY_SKIPPED:
-                raise UserError(f"{skipped} steps in a row gave nothing to learn from; see the warnings above")
+            if self.skipped == MANY_SKIPPED:
+                raise UserError(f"{self.skipped} steps in a row gave nothing to learn from; see the warnings above")
             bar.set_postfix(loss=f"{values.get('loss', float('nan')):.4f}", epoch=self.epoch + 1, refresh=False)
             bar.update()
         self._end_epoch()
@@ -217,7 +218,7 @@ class Trainer:
         cfg = self.cfg
         group = [batch.to(self.device) for batch in group]
         statistics = self.learner.statistics() if cfg.TRAIN.ON_NAN == "skip" else None
-        lr = lr_at(self.epoch + self.epoch_step / self.steps_per_epoch, cfg)
+        lr = lr_at(self.epoch + self.epoch_step / self.steps_per_epoch, cfg, cfg.TRAIN.BATCH_SIZE)
         try:
             return {"lr": lr, **self.learner.step(group, boxes, self.epoch, lr)}
         except NotFinite as error:
@@ -260,10 +261,18 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         self._check_failed()
+        if self.cfg.BN.USE_PRECISE_STATS:
+            self._make_statistics_precise()
         self.epoch, self.epoch_step = self.epoch + 1, 0
         self._record("epoch")
         if self.epoch == self.cfg.SOLVER.MAX_EPOCH or self.epoch % self.cfg.TRAIN.CHECKPOINT_PERIOD == 0:
             self._save()
+
+    def _make_statistics_precise(self) -> None:
+        """Running statistics of the weights as they are now, from batches of the epoch that is over."""
+        batches = islice(self.loader.epoch(self.epoch), self.cfg.BN.NUM_BATCHES_PRECISE)
+        readable = (batch.to(self.device) for batch in batches if batch.clips)
+        update_running_statistics(self.learner.model, readable, lambda batch: self.learner.losses(batch, self.epoch))
 
     def _save(self, best: bool = False) -> None:
         """Write a checkpoint; every process takes part."""
@@ -301,9 +310,9 @@ class Trainer:
     def _evaluate(self) -> None:
         """Compute the mAP where it is due and not known yet, and keep the best weights."""
         cfg = self.cfg
-        due = self.epoch and cfg.TRAIN.EVAL_PERIOD and (
-            self.epoch == cfg.SOLVER.MAX_EPOCH or self.epoch % cfg.TRAIN.EVAL_PERIOD == 0
-        )
+        last = self.epoch == cfg.SOLVER.MAX_EPOCH
+        ended = self.epoch and not self.epoch_step
+        due = ended and cfg.TRAIN.EVAL_PERIOD and (last or self.epoch % cfg.TRAIN.EVAL_PERIOD == 0)
         if not due or distributed.from_main(self.log and self.log.evaluated(self.step)):
             return
         split = cfg.DATA.EVAL_SPLIT
@@ -325,4 +334,7 @@ class Trainer:
     def _heed_stop(self) -> None:
         """Stop in the middle of evaluation; what was learned is saved already, and the same command evaluates anew."""
         if self.stop.signum:
-            raise Stopped(f"stopped during evaluation; the same command goes on from {self.checkpoints.newest()}", self.stop.signum)
+            raise Stopped(
+                f"stopped during evaluation; the same command goes on from {self.checkpoints.newest()}",
+                self.stop.signum,
+            )
