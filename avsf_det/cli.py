@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` li
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0 done, 1 some inputs failed, 2 the user can mend it, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR  # of torchrun's processes one talks
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     from ava_eval.errors import InputError
 
     try:
@@ -54,7 +56,8 @@ def train(options: argparse.Namespace) -> int:
         try:
             weights = Trainer(cfg).run()
         except Stopped as stopped:
-            print(stopped, file=sys.stderr)
+            if is_main():
+                print(stopped, file=sys.stderr)
             return 128 + stopped.signum
         if is_main():
             print(f"weights: {weights}")

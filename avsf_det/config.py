@@ -97,18 +97,14 @@ def get_cfg() -> CfgNode:
     cfg.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from
     cfg.TRAIN.AUTO_RESUME = True  # go on from the last checkpoint in OUTPUT_DIR
     cfg.TRAIN.CHECKPOINT_PERIOD = 1  # epochs between checkpoints that are kept
-    cfg.TRAIN.CHECKPOINT_STEPS = (
-        0  # steps between checkpoints within an epoch, of which the last one is kept; 0 for none
-    )
+    cfg.TRAIN.CHECKPOINT_STEPS = 0  # steps between checkpoints within an epoch, the last of which is kept; 0 for none
     cfg.TRAIN.CHECKPOINT_MINUTES = 15.0  # or minutes between them; 0 for none
     cfg.TRAIN.KEEP_CHECKPOINTS = 0  # how many of the epochs' checkpoints stay, besides the best one; 0 for all
     cfg.TRAIN.EVAL_PERIOD = 0  # epochs between evaluations on EVAL_SPLIT; 0 for none while training
     cfg.TRAIN.MIXED_PRECISION = False  # compute in MIXED_PRECISION_DTYPE what can be
     cfg.TRAIN.MIXED_PRECISION_DTYPE = "bfloat16"  # or float16, whose gradients are scaled, for GPUs before Ampere
     cfg.TRAIN.COMPILE = False  # run the backbone through torch.compile: faster steps after some minutes of compiling
-    cfg.TRAIN.SHARDED = (
-        False  # share weights and optimiser state out over the processes (FSDP2), for the largest models
-    )
+    cfg.TRAIN.SHARDED = False  # share weights and optimiser out over the processes (FSDP2), for the largest models
     cfg.TRAIN.ON_NAN = "stop"  # at a loss or gradient that is no number; or "skip" the step
     cfg.TRAIN.MAX_FAILED_SHARE = 0.1  # training stops where more of the videos or clips cannot be read
     cfg.TRAIN.NUM_WORKERS = 2  # processes that load clips, for each training process; 0 loads in the training process

@@ -79,6 +79,10 @@ class ActionDataset:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def class_counts(self) -> np.ndarray:
+        """(K,) labels of each class."""
+        return sum(self._keyframes[index].persons.actions.sum(axis=0) for index in self._kept)
+
     def describe(self, run: Run) -> str:
         """The video and the times of a run in words, for errors."""
         times = self.times[run.indices]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
+
+from yacs.config import CfgNode
 
 from avsf_det.engine import distributed
 from avsf_det.errors import UserError
@@ -15,6 +18,9 @@ from avsf_det.models.checkpoint import load_checkpoint, save_checkpoint
 logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pyth")
+
+FIXED = ("SOLVER.OPTIMIZING_METHOD", "TRAIN.BATCH_SIZE", "TRAIN.ACCUMULATION_STEPS", "DATA.TRAIN_SPLIT")
+"""Keys that a run cannot change on the way."""
 
 
 class CheckpointFolder:
@@ -90,6 +96,26 @@ class CheckpointFolder:
             if other not in kept:
                 other.unlink()
         return path
+
+
+def check_same_course(path: Path, before: CfgNode, now: CfgNode) -> None:
+    """See that a checkpoint's position and optimiser mean the same now.
+
+    Args:
+        path: the checkpoint.
+        before: its configuration.
+        now: that of the run that is to go on from it.
+
+    Raises:
+        UserError: if a key of `FIXED` has changed.
+    """
+    for key in FIXED:
+        was, is_ = (reduce(getattr, key.split("."), cfg) for cfg in (before, now))
+        if was != is_:
+            raise UserError(
+                f"{path}: {key} was {was!r}, is now {is_!r}; choose another OUTPUT_DIR, or begin anew with "
+                "TRAIN.AUTO_RESUME False"
+            )
 
 
 def _moment(path: Path) -> tuple[int, int]:

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from avsf_det.data.batch import Batch
-from avsf_det.engine.learner import Learner
 
 SHOWN = 4  # clips named
 
 
-def explain(learner: Learner, batches: Sequence[Batch], epoch: int) -> str:
+def explain(model: nn.Module, batches: Sequence[Batch], forward: Callable[[Batch], object]) -> str:
     """What is wrong with a step that gave no finite loss or gradient, in one line.
 
     The step is computed again; what DropPathway and dropout draw is not the same.
+
+    Args:
+        model: the model, with its gradients.
+        batches: of the step.
+        forward: computes the losses of one of them.
     """
-    broken = [name for name, p in learner.model.named_parameters() if not p.isfinite().all()]
+    broken = [name for name, p in model.named_parameters() if not p.isfinite().all()]
     if broken:
         return f"the weights {broken[0]} are no numbers already"
     for batch in batches:
         for name, clips in _inputs(batch):
             return f"the input {name} of {_some(clips)}"
-        with _first_broken_output(learner.model) as found, torch.no_grad():
-            learner.losses(batch, epoch)
+        with _first_broken_output(model) as found, torch.no_grad():
+            forward(batch)
         if found:
             name, output = found[0]
             clips = batch.clips
             if len(output) == len(clips):
                 clips = [clip for clip, row in zip(clips, output) if not row.isfinite().all()]
             return f"the output of module {name} for {_some(clips)}"
-    gradients = [n for n, p in learner.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    gradients = [n for n, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
     where = f"the gradient of {gradients[0]}" if gradients else "the loss"
     return f"{where}, of a batch with {_some([clip for batch in batches for clip in batch.clips])}"
 
@@ -47,11 +51,11 @@ def _inputs(batch: Batch) -> Iterable[tuple[str, list]]:
 
 
 @contextmanager
-def _first_broken_output(model: nn.Module):
+def _first_broken_output(model: nn.Module) -> Iterator[list[tuple[str, torch.Tensor]]]:
     """A list that holds the name and output of the first innermost module whose output is not finite."""
     found: list[tuple[str, torch.Tensor]] = []
 
-    def look(name: str):
+    def look(name: str) -> Callable:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             if not found and isinstance(output, torch.Tensor) and not output.isfinite().all():
                 found.append((name, output))

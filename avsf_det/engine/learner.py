@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -14,6 +15,7 @@ from yacs.config import CfgNode
 
 from avsf_det.data.batch import Batch
 from avsf_det.engine import distributed
+from avsf_det.engine.diagnosis import explain
 from avsf_det.engine.precise_bn import average_buffers
 from avsf_det.engine.schedule import build_optimizer
 from avsf_det.engine.sharding import shard, shard_optimizer_state, whole
@@ -45,20 +47,23 @@ class Learner:
     def __init__(
         self, cfg: CfgNode, device: torch.device, criterion: Criterion, load: Callable[[nn.Module], object]
     ) -> None:
-        self.cfg, self.device, self._criterion = cfg, device, criterion
+        self.cfg, self.device, self._criterion, self._dtype = cfg, device, criterion, _dtype(cfg)
         self.model = build_model(cfg).to(device, memory_format=torch.channels_last_3d)
         load(self.model)
         if cfg.TRAIN.COMPILE:
             self.model.backbone.compile()
         self._network = self._join()
         self.optimizer = build_optimizer(self.model, cfg, cfg.TRAIN.BATCH_SIZE)
-        self._dtype = _dtype(cfg)
         scaled = cfg.TRAIN.MIXED_PRECISION and self._dtype == torch.float16
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
 
     def _join(self) -> nn.Module:
         """The model as the processes share it."""
         if self.cfg.TRAIN.SHARDED:
+            if self._dtype == torch.float16 and self.cfg.TRAIN.MIXED_PRECISION:
+                raise UserError(
+                    "TRAIN.SHARDED goes with bfloat16, not float16; set TRAIN.MIXED_PRECISION_DTYPE bfloat16"
+                )
             if not torch.distributed.is_initialized():
                 raise UserError("TRAIN.SHARDED is for several processes; start it with torchrun, or set it to False")
             shard(self.model, self.device)
@@ -66,7 +71,11 @@ class Learner:
         if distributed.world_size() == 1:
             return self.model
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(self.model, device_ids=devices, broadcast_buffers=False)
+        # strides of kernels of one pixel are ambiguous, and newer versions have another name for broadcast_buffers
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(self.model, device_ids=devices, broadcast_buffers=False)
 
     @contextmanager
     def _gradients_sent(self, last: bool) -> Iterator[None]:
@@ -107,7 +116,10 @@ class Learner:
         self.scaler.unscale_(self.optimizer)
         norm = self._clip()
         loss, avs_loss, norm = torch.stack((*torch.stack(losses).sum(0), norm)).tolist()
-        self._check(loss, norm)
+        if distributed.add([not self._good(loss, norm)])[0]:
+            about = explain(self.model, batches, lambda batch: self.losses(batch, epoch))
+            _, about = min(distributed.gather((math.isfinite(loss), about)))  # of a process whose own loss is broken
+            raise NotFinite(f"loss {loss:g}, norm of the gradient {norm:g}: {about}")
         self.scaler.step(self.optimizer)
         self.scaler.update()
         values = {"loss": loss, "grad_norm": norm}
@@ -134,12 +146,10 @@ class Learner:
             nn.utils.clip_grads_with_norm_(parameters, self.cfg.SOLVER.CLIP_GRAD_L2NORM, norm)
         return norm
 
-    def _check(self, loss: float, norm: float) -> None:
-        # the scale of float16 is found by steps whose gradient overflows; the scaler leaves them out
-        overflow = self.scaler.is_enabled() and math.isfinite(loss) and self.scaler.get_scale() > 1
-        good = math.isfinite(loss) and (math.isfinite(norm) or overflow)
-        if distributed.add([not good])[0]:
-            raise NotFinite(f"loss {loss}, norm of the gradient {norm}")
+    def _good(self, loss: float, norm: float) -> bool:
+        """Whether a step can be taken, or is one whose gradient overflows while the scale of float16 is sought."""
+        seeking = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        return math.isfinite(loss) and (math.isfinite(norm) or seeking)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it; to be called by every process."""

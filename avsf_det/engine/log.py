@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from avsf_det.engine import distributed
 from avsf_det.files import written_whole
@@ -31,23 +32,54 @@ class TrainingLog:
     - "epoch": the same over an epoch;
     - "eval": "mAP" at IoU 0.5.
 
+    Each process has one, to which it tells its steps; the main one writes.
+
     Args:
         output: the run's folder.
+        steps_per_epoch: steps of an epoch.
         step: where the run goes on; what was recorded after it is dropped, for it will be done again.
+        meters: what `state` returned there.
+        period: steps between "train" records.
         tensorboard: whether to write TensorBoard's files too, in `output/tensorboard`.
     """
 
-    def __init__(self, output: Path, step: int = 0, tensorboard: bool = True) -> None:
-        self.path = output / "log.jsonl"
-        self.records = [record for record in read_log(self.path) if record["step"] <= step]
-        with written_whole(self.path) as unfinished:
-            unfinished.write_text("".join(f"{json.dumps(record)}\n" for record in self.records), encoding="utf-8")
-        self._writer = _summary_writer(output / "tensorboard", step) if tensorboard else None
+    def __init__(
+        self,
+        output: Path,
+        steps_per_epoch: int,
+        step: int = 0,
+        meters: Mapping[str, Mapping[str, float]] | None = None,
+        period: int = 10,
+        tensorboard: bool = True,
+    ) -> None:
+        self.path, self._steps_per_epoch, self._period = output / "log.jsonl", steps_per_epoch, period
+        self._meters = {name: Meter((meters or {}).get(name)) for name in ("train", "epoch")}
+        self._records, self._writer = [], None
+        if distributed.is_main():
+            self._records = [record for record in read_log(self.path) if record["step"] <= step]
+            with written_whole(self.path) as unfinished:
+                unfinished.write_text("".join(f"{json.dumps(record)}\n" for record in self._records), encoding="utf-8")
+            self._writer = _summary_writer(output / "tensorboard", step) if tensorboard else None
 
-    def write(self, kind: str, step: int, epoch: float, **values: float) -> None:
-        """Add a record."""
-        record = {"kind": kind, "step": step, "epoch": epoch, **values}
-        self.records.append(record)
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Tell what a step gave."""
+        for meter in self._meters.values():
+            meter.add(values)
+        if step % self._period == 0:
+            self.record("train", step)
+
+    def record(self, name: str, step: int) -> None:
+        """Record what a meter, "train" or "epoch", has gathered over all processes, and empty it."""
+        means = self._meters[name].means()
+        self._meters[name] = Meter()
+        self.write(name, step, means)
+
+    def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """Write a record."""
+        if not distributed.is_main():
+            return
+        record = {"kind": kind, "step": step, "epoch": step / self._steps_per_epoch, **values}
+        self._records.append(record)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         if self._writer:
@@ -60,13 +92,24 @@ class TrainingLog:
         if self._writer:
             self._writer.add_image(name, image, step, dataformats="HWC")
 
-    def evaluated(self, step: int) -> bool:
-        """Whether the mAP after that step is known."""
-        return any(record["kind"] == "eval" and record["step"] == step for record in self.records)
+    def state(self) -> dict[str, dict[str, float]]:
+        """What a checkpoint keeps of it: sums that are not recorded yet."""
+        return {name: dict(meter.sums) for name, meter in self._meters.items()}
 
-    def best_mAP(self) -> float:
-        """The highest mAP so far, below 0 if there is none."""
-        return max((record["mAP"] for record in self.records if record["kind"] == "eval"), default=-1.0)
+    def failed_of(self) -> tuple[int, int]:
+        """How many clips of this epoch could not be read, of how many, in all processes."""
+        sums = self._meters["epoch"].sums
+        return int(sums["failed"]), int(sums["failed"] + sums["clips"])
+
+    def evaluated(self, step: int) -> bool:
+        """Whether the mAP after that step is known; all processes are told what the main one knows."""
+        known = any(record["kind"] == "eval" and record["step"] == step for record in self._records)
+        return distributed.from_main(known)
+
+    def best_map(self) -> float:
+        """The highest mAP so far, below 0 if there is none; all processes are told."""
+        known = [record["mAP"] for record in self._records if record["kind"] == "eval"]
+        return distributed.from_main(max(known, default=-1.0))
 
     def close(self) -> None:
         """Write what is still to be written."""
@@ -94,7 +137,10 @@ class Meter:
         everyone = distributed.gather(dict(sums))
         means = {name: sum(one[name] for one in everyone) / len(everyone) / learned for name in LEARNED if name in sums}
         means |= {name: sums[name] / (sums["steps"] or 1) for name in TIMES}
-        return means | {"failed": int(sums["failed"]), "skipped": int(sums["steps"] - sums["learned"])}
+        means |= {"failed": int(sums["failed"]), "skipped": int(sums["steps"] - sums["learned"])}
+        if torch.cuda.is_initialized():
+            means["gpu_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
+        return means
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:

@@ -29,7 +29,7 @@ def shard(model: nn.Module, device: torch.device) -> None:
 
 
 def whole(state: Any) -> Any:
-    """A state dict, or any tree of dicts, lists and tensors, with whole tensors of its own; every process takes part."""
+    """A tree of dicts, lists and tensors with whole tensors of its own; every process takes part."""
     if isinstance(state, DTensor):
         return state.full_tensor()
     if isinstance(state, torch.Tensor):

@@ -9,7 +9,6 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
-from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,11 @@ from yacs.config import CfgNode
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Batch
 from avsf_det.engine import distributed
-from avsf_det.engine.checkpoints import CheckpointFolder
+from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
-from avsf_det.engine.diagnosis import explain
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
 from avsf_det.engine.learner import Learner, NotFinite
-from avsf_det.engine.log import Meter, TrainingLog
+from avsf_det.engine.log import TrainingLog
 from avsf_det.engine.output import make_output, set_aside
 from avsf_det.engine.precise_bn import update_running_statistics
 from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
@@ -43,8 +41,6 @@ logger = logging.getLogger(__name__)
 
 MANY_CLIPS = 100  # from so many on, the share of unreadable ones tells something
 MANY_SKIPPED = 20  # steps in a row without a finite gradient
-FIXED = ("SOLVER.OPTIMIZING_METHOD", "TRAIN.BATCH_SIZE", "TRAIN.ACCUMULATION_STEPS", "DATA.TRAIN_SPLIT")
-"""Keys that a run cannot change on the way."""
 
 
 class Trainer:
@@ -71,15 +67,20 @@ class Trainer:
         self.loader = training_loader(cfg, self.dataset)
         self.steps_per_epoch = max(len(self.loader) // cfg.TRAIN.ACCUMULATION_STEPS, 1)
         self.epoch, self.epoch_step, self.skipped = 0, 0, 0
-        self.meters = {"train": Meter(), "epoch": Meter()}
+        self._log_sums = None
         self.saved_at = time.monotonic()
         seed_everything(cfg.RNG_SEED)
         resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
-        self.learner = Learner(cfg, self.device, build_loss(cfg, None), lambda model: self._fill(model, resumed))
+        self.learner = Learner(
+            cfg, self.device, build_loss(cfg, self._class_counts()), lambda model: self._fill(model, resumed)
+        )
         if resumed:
             self._go_on(*resumed)
         else:
             self._begin()
+        self.log = TrainingLog(
+            self.output, self.steps_per_epoch, self.step, self._log_sums, cfg.LOG_PERIOD, cfg.TENSORBOARD.ENABLE
+        )
 
     @property
     def model(self) -> nn.Module:
@@ -90,6 +91,12 @@ class Trainer:
     def step(self) -> int:
         """How many batches were learned from."""
         return self.epoch * self.steps_per_epoch + self.epoch_step
+
+    def _class_counts(self) -> list[int] | None:
+        """Labels of each class, where the loss weighs classes."""
+        if self.cfg.MODEL.CLASS_BALANCE == "none":
+            return None
+        return self.loader.samples.class_counts()
 
     def _fill(self, model: nn.Module, resumed: tuple[Path, dict[str, Any]] | None) -> None:
         """Give a model its first weights."""
@@ -110,13 +117,13 @@ class Trainer:
 
     def _go_on(self, path: Path, checkpoint: dict[str, Any]) -> None:
         """Be where a checkpoint was."""
-        self._check_same_course(path, checkpoint)
+        check_same_course(path, checkpoint_cfg(checkpoint, path), self.cfg)
         self.learner.load_state(checkpoint)
         self.epoch, self.epoch_step = checkpoint["epoch"] + 1, checkpoint["epoch_step"]
         processes = checkpoint["processes"]
         if len(processes) == distributed.world_size():
             mine = processes[distributed.rank()]
-            self.meters = {name: Meter(sums) for name, sums in mine["meters"].items()}
+            self._log_sums = mine["log"]
             set_generator_states(mine["generators"], self.device)
             self.learner.load_statistics(mine["statistics"])
         else:
@@ -126,17 +133,6 @@ class Trainer:
                 path, len(processes), distributed.world_size(),
             )  # fmt: skip
         logger.info("going on after epoch %d, step %d, from %s", self.epoch, self.epoch_step, path)
-
-    def _check_same_course(self, path: Path, checkpoint: dict[str, Any]) -> None:
-        """See that what the checkpoint's position and optimiser mean is the same now."""
-        before = checkpoint_cfg(checkpoint, path)
-        for key in FIXED:
-            then, now = (reduce(getattr, key.split("."), cfg) for cfg in (before, self.cfg))
-            if then != now:
-                raise UserError(
-                    f"{path}: {key} was {then!r}, is now {now!r}; choose another OUTPUT_DIR, or begin anew with "
-                    "TRAIN.AUTO_RESUME False"
-                )
 
     def run(self) -> Path:
         """Train until SOLVER.MAX_EPOCH; the last checkpoint's path.
@@ -148,25 +144,26 @@ class Trainer:
         self._introduce()
         main = distributed.is_main()
         total = self.cfg.SOLVER.MAX_EPOCH * self.steps_per_epoch
-        self.log = TrainingLog(self.output, self.step, self.cfg.TENSORBOARD.ENABLE) if main else None
-        bar = tqdm(total=total, initial=self.step, desc="train", unit="batch", disable=None if main else True)
+        bar = tqdm(total=total, initial=self.step, desc="train", unit="step", disable=None if main else True)
         with StopSignals() as self.stop, bar:
             self._evaluate()
             while self.epoch < self.cfg.SOLVER.MAX_EPOCH:
                 self._train_epoch(bar)
                 self._evaluate()
-        if self.log:
-            self.log.close()
+        self.log.close()
         return self.checkpoints.newest()
 
     def _introduce(self) -> None:
-        cfg = self.cfg
+        cfg, processes = self.cfg, distributed.world_size()
         parameters = sum(p.numel() for p in self.model.parameters())
         logger.info(
-            "%d keyframes, %d classes, %.2f M parameters; %d clips a step: %d processes x %d micro-batches x %d; %s; on %s",
-            len(self.loader.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, cfg.TRAIN.BATCH_SIZE,
-            distributed.world_size(), cfg.TRAIN.ACCUMULATION_STEPS, self.loader.batch_size,
-            describe_schedule(cfg, cfg.TRAIN.BATCH_SIZE), self.device,
+            "%d keyframes, %d classes, %.2f M parameters, on %s x %d",
+            len(self.loader.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, self.device, processes,
+        )  # fmt: skip
+        logger.info(
+            "a step: %d clips, %d x %d processes x %d micro-batches; learning rate %s",
+            cfg.TRAIN.BATCH_SIZE, self.loader.batch_size, processes, cfg.TRAIN.ACCUMULATION_STEPS,
+            describe_schedule(cfg, cfg.TRAIN.BATCH_SIZE),
         )  # fmt: skip
 
     def _train_epoch(self, bar: tqdm) -> None:
@@ -188,7 +185,7 @@ class Trainer:
             self.skipped = 0 if "loss" in values else self.skipped + 1
             values |= {"data_seconds": begun - asked, "compute_seconds": time.monotonic() - begun}
             self.epoch_step += 1
-            self._count(values, together)
+            self.log.add(self.step, {**values, "clips": together["clips"], "failed": together["failed"]})
             self._check_failed(MANY_CLIPS)
             if self.skipped == MANY_SKIPPED:
                 raise UserError(f"{self.skipped} steps in a row gave nothing to learn from; see the warnings above")
@@ -209,9 +206,12 @@ class Trainer:
             "stop": bool(self.stop.signum),
             "save": distributed.is_main() and due,
         }
-        for message in (message for batch in group for message in batch.failed):
-            logger.warning("a clip is left out: %s", message)
-        return dict(zip(mine, distributed.add([float(value) for value in mine.values()])))
+        together = dict(zip(mine, distributed.add([float(value) for value in mine.values()])))
+        if together["failed"]:
+            for messages in distributed.gather([message for batch in group for message in batch.failed]):
+                for message in messages:
+                    logger.warning("a clip is left out: %s", message)
+        return together
 
     def _learn(self, group: Sequence[Batch], boxes: int) -> dict[str, float]:
         """Take a step; nothing where it is skipped because its gradient is no number."""
@@ -222,7 +222,7 @@ class Trainer:
         try:
             return {"lr": lr, **self.learner.step(group, boxes, self.epoch, lr)}
         except NotFinite as error:
-            why = f"{error} at epoch {self.epoch + 1}, step {self.epoch_step + 1}: {self._explanation(group)}"
+            why = f"epoch {self.epoch + 1}, step {self.epoch_step + 1}: {error}"
         if statistics is None:
             raise UserError(
                 f"{why}; lower SOLVER.BASE_LR (now {cfg.SOLVER.BASE_LR:g}), or leave such steps out with TRAIN.ON_NAN "
@@ -232,30 +232,10 @@ class Trainer:
         logger.warning("a step is left out: %s", why)
         return {}
 
-    def _explanation(self, group: Sequence[Batch]) -> str:
-        """What is wrong with a step, as the first process that has something to say says it."""
-        return next(filter(None, distributed.gather(explain(self.learner, group, self.epoch))))
-
-    def _count(self, values: dict[str, float], together: dict[str, float]) -> None:
-        """Add a step to what the log tells of the epoch and of the last steps."""
-        for meter in self.meters.values():
-            meter.add({**values, "clips": together["clips"], "failed": together["failed"]})
-        if self.step % self.cfg.LOG_PERIOD == 0:
-            self._record("train")
-
-    def _record(self, name: str) -> None:
-        """Log what a meter has gathered, and empty it."""
-        means = self.meters[name].means()
-        self.meters[name] = Meter()
-        if self.device.type == "cuda":
-            means["gpu_memory_gb"] = torch.cuda.max_memory_allocated(self.device) / 1e9
-        if self.log:
-            self.log.write(name, self.step, self.step / self.steps_per_epoch, **means)
-
     def _check_failed(self, at_least: int = 1) -> None:
         """Stop where too many of the epoch's clips cannot be read."""
-        share, sums = self.cfg.TRAIN.MAX_FAILED_SHARE, self.meters["epoch"].sums
-        failed, total = int(sums["failed"]), int(sums["failed"] + sums["clips"])
+        failed, total = self.log.failed_of()
+        share = self.cfg.TRAIN.MAX_FAILED_SHARE
         if total >= at_least and failed > share * total:
             raise too_many_failed("clips", failed, total, share, "see the warnings above")
 
@@ -264,7 +244,7 @@ class Trainer:
         if self.cfg.BN.USE_PRECISE_STATS:
             self._make_statistics_precise()
         self.epoch, self.epoch_step = self.epoch + 1, 0
-        self._record("epoch")
+        self.log.record("epoch", self.step)
         if self.epoch == self.cfg.SOLVER.MAX_EPOCH or self.epoch % self.cfg.TRAIN.CHECKPOINT_PERIOD == 0:
             self._save()
 
@@ -279,7 +259,7 @@ class Trainer:
         mine = {
             "generators": generator_states(self.device),
             "statistics": {name: buffer.cpu() for name, buffer in self.learner.statistics().items()},
-            "meters": {name: dict(meter.sums) for name, meter in self.meters.items()},
+            "log": self.log.state(),
         }
         checkpoint = {
             "format": OURS,
@@ -301,10 +281,9 @@ class Trainer:
         if self.step:
             self._save()
         signum = max(distributed.gather(self.stop.signum))
+        name, saved = signal.Signals(signum).name, self.checkpoints.newest()
         raise Stopped(
-            f"stopped by {signal.Signals(signum).name} after step {self.step}; {self.checkpoints.newest()} is saved, and "
-            "the same command goes on from there",
-            signum,
+            f"stopped by {name} after step {self.step}; {saved} is saved, and the same command goes on from it", signum
         )
 
     def _evaluate(self) -> None:
@@ -313,7 +292,7 @@ class Trainer:
         last = self.epoch == cfg.SOLVER.MAX_EPOCH
         ended = self.epoch and not self.epoch_step
         due = ended and cfg.TRAIN.EVAL_PERIOD and (last or self.epoch % cfg.TRAIN.EVAL_PERIOD == 0)
-        if not due or distributed.from_main(self.log and self.log.evaluated(self.step)):
+        if not due or self.log.evaluated(self.step):
             return
         split = cfg.DATA.EVAL_SPLIT
         states = generator_states(self.device)
@@ -323,13 +302,11 @@ class Trainer:
                 predictor, self.dataset, split, self.output / f"detections_{split}.csv", self._heed_stop
             )
         set_generator_states(states, self.device)
-        mAP = distributed.from_main(result and result.evaluation.mAP)
-        better = distributed.from_main(self.log and mAP > self.log.best_mAP())
-        if better:
+        found = distributed.from_main(result and result.evaluation.mAP)
+        if better := found > self.log.best_map():
             self._save(best=True)
-        if self.log:
-            self.log.write("eval", self.step, float(self.epoch), mAP=mAP)
-            logger.info("epoch %d: mAP %.4f%s", self.epoch, mAP, ", the best so far" if better else "")
+        self.log.write("eval", self.step, {"mAP": found})
+        logger.info("epoch %d: mAP %.4f%s", self.epoch, found, ", the best so far" if better else "")
 
     def _heed_stop(self) -> None:
         """Stop in the middle of evaluation; what was learned is saved already, and the same command evaluates anew."""
