@@ -42,10 +42,17 @@ def get_cfg() -> CfgNode:
     cfg.DATA.MEAN = [0.45, 0.45, 0.45]  # subtracted from RGB in 0..1
     cfg.DATA.STD = [0.225, 0.225, 0.225]  # what is left is divided by it
     cfg.DATA.TRAIN_JITTER_SCALES = [256, 320]  # short side of a training clip, drawn from this range
+    cfg.DATA.INV_UNIFORM_SAMPLING = False  # draw its inverse uniformly instead, as PySlowFast does for AVA's images
     cfg.DATA.TRAIN_CROP_SIZE = 224  # side of the random square crop; 0 keeps the whole picture
     cfg.DATA.TEST_CROP_SIZE = 256  # short side of the whole picture when evaluating and detecting
-    cfg.DATA.RANDOM_FLIP = True  # mirror half of the training clips
+    cfg.DATA.RANDOM_FLIP = True  # mirror half of the training clips; classes named left and right change places
     cfg.DATA.TRAIN_COLOUR_JITTER = 0.0  # brightness and contrast change by up to this share
+    cfg.DATA.TRAIN_PCA_EIGVAL = [0.225, 0.224, 0.229]  # see AVA.TRAIN_USE_COLOR_AUGMENTATION
+    cfg.DATA.TRAIN_PCA_EIGVEC = [
+        [-0.5675, 0.7192, 0.4009],
+        [-0.5808, -0.0045, -0.8140],
+        [-0.5836, -0.6948, 0.4203],
+    ]  # RGB
     cfg.DATA.TRAIN_BOX_JITTER = 0.0  # box edges move by up to this share of the box, as a detector's would
     cfg.DATA.AUDIO_SAMPLE_RATE = 16000  # Hz, mono
     cfg.DATA.AUDIO_WIN_SZ = 32  # ms
@@ -55,6 +62,8 @@ def get_cfg() -> CfgNode:
     cfg.DATA.AUDIO_MEL_NUM = 80  # mel bins
     cfg.DATA.LOGMEL_MEAN = -7.03  # of Kinetics, natural log
     cfg.DATA.LOGMEL_STD = 4.66
+    cfg.DATA.SPEC_FREQUENCY_MASKS = [0, 27]  # SpecAugment: how many, of up to so many mel bins (27: its paper)
+    cfg.DATA.SPEC_TIME_MASKS = [0, 25]  # how many, of up to so many log-mel frames (its paper: up to a fifth of all)
     cfg.DATA.AUDIO_MISALIGNED_GAP = 32  # log-mel frames between a clip's sound and a negative of its own video
     cfg.DATA.MIX_NEG_EPOCH = 96  # until then all negatives of synchronisation are of other clips
     cfg.DATA.EASY_NEG_RATIO = 0.75  # share of them that still are from then on
@@ -65,6 +74,8 @@ def get_cfg() -> CfgNode:
     cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # under ANNOTATION_DIR, like all that follow
     cfg.AVA.GROUNDTRUTH_FILE = "{split}.csv"  # video,timestamp,x1,y1,x2,y2,action_id,person_id
     cfg.AVA.EXCLUSION_FILE = "{split}_excluded_timestamps.csv"  # video,timestamp; may be absent
+    cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION = False  # add noise along the principal axes of colour, as AlexNet did
+    cfg.AVA.TRAIN_PCA_JITTER_ONLY = True  # else brightness, contrast and saturation change too, by up to 0.4
     cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
 
     cfg.DETECTOR = CfgNode()

@@ -54,8 +54,9 @@ class Normalisation:
             frames: the pictures.
             sizes: (B, 2) int64 on the CPU, height and width of each clip's picture.
         """
-        device = frames.device
-        pixels = torch.addcmul(self.shift.to(device), frames.float(), self.scale.to(device))
+        width = frames.shape[3]
+        scale, shift = (one.to(frames.device).repeat(width) for one in (self.scale, self.shift))  # whole rows: faster
+        pixels = torch.addcmul(shift, frames.flatten(3).float(), scale).unflatten(3, (width, 3))
         for picture, (height, width) in zip(pixels, sizes.tolist()):
             picture[:, height:] = 0
             picture[:, :, width:] = 0
@@ -66,8 +67,8 @@ class Normalisation:
 class Batch:
     """B clips with N persons in all, as `AVSlowFast.forward` takes them.
 
-    Pictures are kept as bytes, a quarter of what a network takes; `fast` and `slow` are made of them when they are first
-    asked for, on the device where the batch is then.
+    Pictures are kept as bytes, a quarter of what a network takes; `fast` and `slow` are made of them when they are
+    first asked for, on the device where the batch is then.
 
     Attributes:
         frames: (B, T, H, W, 3) uint8.

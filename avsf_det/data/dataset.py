@@ -109,23 +109,20 @@ class ActionDataset:
 
     def _sample(self, epoch: int, index: int, clip: Clip | UserError) -> Sample | UserError:
         keyframe = self._keyframes[self._kept[index]]
-        generator = torch.Generator().manual_seed(hash((self._seed, epoch, int(self._kept[index]))) % 2**63)
+        own = self._seed, epoch, int(self._kept[index])
         try:
             if isinstance(clip, UserError):
                 raise clip
-            persons = keyframe.persons
-            frames, boxes, kept = self._transform(
-                torch.from_numpy(clip.frames), torch.from_numpy(persons.boxes), generator
-            )
-            return Sample(
-                frames=frames,
+            sample = Sample(
+                frames=torch.from_numpy(clip.frames),
                 log_mel=None if clip.log_mel is None else torch.from_numpy(clip.log_mel),
-                boxes=boxes,
-                labels=torch.from_numpy(persons.actions)[kept],
-                misaligned=self._negative(keyframe, generator) if self._misaligned_gap else None,
+                boxes=torch.from_numpy(keyframe.persons.boxes),
+                labels=torch.from_numpy(keyframe.persons.actions),
+                misaligned=self._negative(keyframe, _generator(*own, 1)) if self._misaligned_gap else None,
                 video_id=keyframe.video_id,
                 time=keyframe.time,
             )
+            return self._transform(sample, _generator(*own))
         except UserError as error:
             return UserError(f"{keyframe.video_id} at {keyframe.time:g} s: {error}")
 
@@ -170,3 +167,7 @@ class ActionDataset:
         except UserError as error:
             return error
         return None
+
+
+def _generator(*seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(hash(seed) % 2**63)

@@ -27,9 +27,9 @@ class RunSampler:
     """The batches of any epoch, for one of several processes.
 
     An epoch's samples are cut into runs of neighbours, at other places each time, and the runs are shuffled. Each
-    process takes an equal share of them, and deals those of a window out to the window's batches, so that neighbours are
-    in different batches. What is left over, less than a batch a process, is other samples each epoch. Everything follows
-    from the arguments and the epoch.
+    process takes an equal share of them, and deals those of a window out to the window's batches, so that neighbours
+    are in different batches. What is left over, less than a batch a process, is other samples each epoch. Everything
+    follows from the arguments and the epoch.
 
     Args:
         videos: (S,) int, the video that each sample is of; samples of a video stand together, in order of time.

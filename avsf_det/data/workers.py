@@ -13,12 +13,15 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 import torch
 
 from avsf_det.errors import UserError
+from avsf_det.media import track
 
 _ALIGNED = 64  # bytes, of tensors in shared memory
 
@@ -40,6 +43,8 @@ class WorkerPool:
         self._function, self._num_workers, self._describe = function, num_workers, describe
         self._calls: queue.SimpleQueue = queue.SimpleQueue()
         self._started = False
+        if num_workers:
+            _forkserver()
         weakref.finalize(self, _end, self._calls, num_workers)
 
     def map(self, arguments: Iterable[Sequence], ahead: int) -> Iterator:
@@ -69,14 +74,21 @@ class WorkerPool:
         if self._started:
             return
         self._started = True
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["avsf_det.data.loader"])
+        context = _forkserver()
         for _ in range(self._num_workers):
             here, there = context.Pipe()
             process = context.Process(target=_serve, args=(there, self._function), daemon=True)
             process.start()
             there.close()
             threading.Thread(target=_converse, args=(process, here, self._calls, self._describe), daemon=True).start()
+
+
+def _forkserver() -> BaseContext:
+    """What starts processes; its server begins to import at once, which takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["avsf_det.data.loader"])
+    forkserver.ensure_running()
+    return context
 
 
 def in_thread(function: Callable, *arguments: object) -> Future:
@@ -129,6 +141,7 @@ def _serve(connection: Connection, function: Callable) -> None:
     """Answer calls until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end is heard of through the pipe
     torch.set_num_threads(1)
+    track.set_num_threads(1)
     try:
         while True:
             argument = connection.recv()

@@ -34,7 +34,7 @@ def training_loader(cfg: CfgNode, dataset: AvaFolder) -> TrainLoader:
         dataset.keyframes(cfg.DATA.TRAIN_SPLIT),
         dataset.videos,
         spec,
-        TrainTransform.from_config(cfg),
+        TrainTransform.from_config(cfg, dataset.label_map.names),
         cfg.RNG_SEED,
         Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
         _misaligned_gap(cfg),
