@@ -38,19 +38,21 @@ def update_running_statistics(model: nn.Module, batches: Iterable[Item], forward
     """
     norms = [norm for norm in model.modules() if isinstance(norm, BatchNorm3d) and not norm.frozen]
     states = [state for norm in norms for state in norm.states()]
-    done, total, seen = 0, 0.0, 0
+    if not states:
+        return 0
+    done, (total, seen) = 0, [torch.zeros_like(tensor) for tensor in _flatten(states)]
     with _put_back(model), _training_by_batch(model, norms):
         for batch in batches:
             for state in states:
                 state.count.zero_()
             forward(batch)
             values, counts = _flatten(states)
-            total, seen = total + values * _spread(counts > 0, states), seen + (counts > 0).long()
+            total += values * _spread(counts > 0, states)
+            seen += counts > 0
             done += 1
-    if done and states:
-        _write_means(states, total, seen)
-        for state, batches_seen in zip(states, seen):
-            state.count.copy_(torch.maximum(state.count, (batches_seen > 0).long()))
+    _write_means(states, total, seen)
+    for state, batches_seen in zip(states, seen):
+        state.count.copy_(torch.maximum(state.count, (batches_seen > 0).long()))
     return done
 
 
