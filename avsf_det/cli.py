@@ -16,6 +16,7 @@ EXAMPLES = """
 examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
+  avsf-det data check --config ava/avslowfast_8x8_r50 DATA.ROOT /data/ava
   avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
@@ -142,6 +143,32 @@ def data_scenes(options: argparse.Namespace) -> int:
     return 0
 
 
+def data_check(options: argparse.Namespace) -> int:
+    """Say what is missing or wrong in a dataset: tables, videos, sound, boxes. Exit status 1 if there is what to mend.
+
+    Reads the csv files of both splits, opens every video and tells what is lost and how to mend it; nothing is changed.
+    """
+    from tqdm import tqdm
+
+    from ava_eval.errors import InputError
+    from avsf_det.config import load_cfg
+    from avsf_det.data.check import ERROR, Finding, check_dataset, summary
+    from avsf_det.data.survey import Survey
+
+    cfg = load_cfg(options.config, options.overrides)
+    try:
+        survey = Survey.from_config(
+            cfg, lambda videos, total: tqdm(videos, "open videos", total, unit="video", disable=None)
+        )
+        findings = check_dataset(survey)
+    except (UserError, InputError) as error:
+        findings = [Finding(ERROR, str(error))]
+    for finding in findings:
+        print(finding.text())
+    print(summary(findings))
+    return int(any(finding.level == ERROR for finding in findings))
+
+
 def convert(options: argparse.Namespace) -> int:
     """Convert a weight file of any known format into avsf-det's checkpoint or PySlowFast's, and report on each tensor.
 
@@ -255,7 +282,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--split", default="val")
     _add_detector(command, "yolox")
 
-    data = commands.add_parser("data", help="make datasets").add_subparsers(required=True, metavar="COMMAND")
+    data = commands.add_parser("data", help="check or make datasets").add_subparsers(required=True, metavar="COMMAND")
+    command = _add(data, "check", data_check)
+    command.add_argument("--config", help="yaml file, or the name of one in configs/: ava/avslowfast_8x8_r50")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
     command = _add(data, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
     for split, count in (("train", 240), ("val", 8), ("test", 40)):

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from avsf_det.errors import UserError
-from avsf_det.media.video import VideoReader
+from avsf_det.media.source import VideoSource, open_video
 from avsf_det.structures import VIDEO_SUFFIXES, Keyframe, Persons
 from detectors.given import read_boxes
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 class PersonKeyframe:
     """A moment of a video, and the persons on it."""
 
-    video: Path
+    video: Path | VideoSource
     time: float
     persons: Persons
 
@@ -60,7 +60,7 @@ def pictures(keyframes: Sequence[PersonKeyframe], at_once: int = 8) -> Iterator[
     """
     for video, group in groupby(keyframes, key=lambda keyframe: keyframe.video):
         times = [keyframe.time for keyframe in group]
-        with VideoReader(video) as reader:
+        with open_video(video) as reader:
             for start in range(0, len(times), at_once):
                 span = times[start : start + at_once]
                 yield [Keyframe(video.stem, time, image) for time, image in zip(span, reader.frames_at(span))]

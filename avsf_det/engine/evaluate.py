@@ -6,7 +6,7 @@ import csv
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,7 +14,9 @@ from tqdm import tqdm
 from ava_eval import Evaluation
 from ava_eval import evaluate as evaluate_detections
 from ava_eval.label_map import LabelMap
-from avsf_det.data.annotations import AnnotatedKeyframe, AvaFolder
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.clip import within_video
+from avsf_det.data.keyframes import Keyframes
 from avsf_det.engine import distributed
 from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
@@ -36,7 +38,7 @@ class SplitResult:
     Attributes:
         evaluation: frame mAP and all that belongs to it.
         detections: the csv of scored boxes.
-        failed: videos that could not be read, and why.
+        failed: videos that could not be read, in part or at all, and why.
     """
 
     evaluation: Evaluation
@@ -53,9 +55,9 @@ def evaluate_split(
 ) -> SplitResult | None:
     """Evaluate on the labelled keyframes of a split; the processes of a group share the work.
 
-    Persons come from the detector of the predictor's configuration (DETECTOR keys), those below
-    AVA.DETECTION_SCORE_THRESH left out. Scores do not depend on how many processes there are: what goes through the
-    network together is fixed by `CHUNK`.
+    Persons come from the detector of the predictor's configuration (DETECTOR keys) or the dataset's predicted boxes,
+    those below AVA.DETECTION_SCORE_THRESH left out. Scores do not depend on how many processes there are: what goes
+    through the network together is fixed by `CHUNK`.
 
     Args:
         predictor: the model.
@@ -75,19 +77,19 @@ def evaluate_split(
     keyframes = dataset.keyframes(split)
     tables = {
         "ground_truth": dataset.groundtruth_path(split),
-        "label_map": dataset.label_map_path,
+        "label_map": dataset.scored_label_map_path,
         "excluded": dataset.exclusion_path(split),
     }
     if distributed.is_main():
         evaluate_detections(detections=[], **tables)  # what it would refuse in the end, it refuses now
     model = cfg.DETECTOR.MODEL
     if model == "groundtruth":
-        model = str(dataset.groundtruth_path(split))
+        model = str(dataset.test_box_path(split) or dataset.groundtruth_path(split))
     detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH)
     cache = Path(cfg.DETECTOR.CACHE_DIR or default_cache())
     chunks = _chunks(keyframes)
     own = range(distributed.rank(), len(chunks), distributed.world_size())
-    scored, failed = {}, {}
+    scored, failed, short = {}, {}, {}
     total = sum(len(chunks[number][1]) for number in own)
     quiet = None if distributed.is_main() else True
     with tqdm(total=total, desc=f"evaluate {split}", unit="keyframe", disable=quiet) as bar:
@@ -96,29 +98,33 @@ def evaluate_split(
             video_id, times = chunks[number]
             path = dataset.videos[video_id]
             try:
+                times, beyond = within_video(path, times, predictor.spec)
+                if beyond:
+                    short[video_id] = beyond
                 persons = find_persons(path, times, detector, cache)
-                scored[number] = predictor.score_video(path, times, persons, bar.update)
+                scored[number] = video_id, times, predictor.score_video(path, times, persons, bar.update)
             except UserError as error:
                 failed[video_id] = str(error)
-    everything = distributed.gather((scored, failed))
+    everything = distributed.gather((scored, failed, short))
     if not distributed.is_main():
         return None
-    scored = {number: persons for some, _ in everything for number, persons in some.items()}
-    failed = {video_id: reason for _, some in everything for video_id, reason in some.items()}
+    scored, failed, short = (dict(chain(*(part.items() for part in parts))) for parts in zip(*everything))
     if failed:
         logger.warning("%d videos left out: %s", len(failed), "; ".join(failed.values()))
-    good = ((*chunks[number], persons) for number, persons in sorted(scored.items()) if chunks[number][0] not in failed)
+    if short:
+        logger.warning("keyframes left out: %s", "; ".join(short.values()))
+    good = (chunk for _, chunk in sorted(scored.items()) if chunk[0] not in failed)
     write_detections(detections, (row for chunk in good for row in detection_rows(*chunk, predictor.label_map)))
-    return SplitResult(evaluate_detections(detections=detections, **tables), detections, failed)
+    return SplitResult(evaluate_detections(detections=detections, **tables), detections, short | failed)
 
 
-def _chunks(keyframes: Iterable[AnnotatedKeyframe]) -> list[tuple[str, list[float]]]:
+def _chunks(keyframes: Keyframes) -> list[tuple[str, list[float]]]:
     """Up to `CHUNK` consecutive keyframes of one video each: its id, and seconds."""
-    chunks = []
-    for video_id, group in groupby(keyframes, lambda keyframe: keyframe.video_id):
-        times = [keyframe.time for keyframe in group]
-        chunks += [(video_id, times[start : start + CHUNK]) for start in range(0, len(times), CHUNK)]
-    return chunks
+    return [
+        (video_id, times[start : start + CHUNK].tolist())
+        for video_id, times in keyframes.by_video().items()
+        for start in range(0, len(times), CHUNK)
+    ]
 
 
 def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> SplitResult | None:

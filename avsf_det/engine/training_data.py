@@ -39,7 +39,7 @@ def training_loader(cfg: CfgNode, dataset: AvaFolder) -> TrainLoader:
         Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
         _misaligned_gap(cfg),
     )
-    _leave_out_unreadable(samples, cfg.TRAIN.MAX_FAILED_SHARE)
+    _leave_out_unusable(samples, cfg.TRAIN.MAX_FAILED_SHARE)
     return TrainLoader(
         samples,
         Collate.from_config(cfg, spec),
@@ -79,14 +79,20 @@ def _misaligned_gap(cfg: CfgNode) -> float | None:
     return cfg.DATA.AUDIO_MISALIGNED_GAP * cfg.DATA.AUDIO_STEP_SZ / 1000
 
 
-def _leave_out_unreadable(samples: ActionDataset, share: float) -> None:
-    """Every process leaves out the videos that the main one cannot read; they are named in a warning."""
-    total, bad = len(samples.videos), {}
+def _leave_out_unusable(samples: ActionDataset, share: float) -> None:
+    """Every process leaves out what the main one finds unusable; it is named in a warning."""
+    videos, found = len(set(samples.video_numbers.tolist())), None
     if distributed.is_main():
-        bad = samples.unreadable(lambda some, count: tqdm(some, "look at videos", count, unit="video", disable=None))
-        if bad:
-            logger.warning("%d videos left out: %s", len(bad), "; ".join(bad.values()))
-    bad = distributed.from_main(bad)
-    if len(bad) > share * total:
-        raise too_many_failed("videos", len(bad), total, share, next(iter(bad.values())))
-    samples.leave_out(bad)
+        found = samples.find_unusable(
+            lambda some, total: tqdm(some, "look at videos", total, unit="video", disable=None)
+        )
+        if found.videos:
+            logger.warning("%d videos left out: %s", len(found.videos), "; ".join(found.videos.values()))
+        if found.beyond:
+            logger.warning("keyframes left out: %s", "; ".join(found.beyond))
+    found = distributed.from_main(found)
+    if len(found.videos) > share * videos:
+        raise too_many_failed("videos", len(found.videos), videos, share, next(iter(found.videos.values())))
+    samples.leave_out(found.samples)
+    if not len(samples):
+        raise UserError(f"no keyframe of the training split lies within its video; {found.beyond[0]}")
