@@ -59,7 +59,7 @@ class TrainTransform:
         if self.box_jitter:
             size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
             boxes = boxes + self.box_jitter * size * (2 * torch.rand(boxes.shape, generator=generator) - 1)
-        frames = _resize(frames, round(uniform(*self.jitter_scales)))
+        frames = resize(frames, round(uniform(*self.jitter_scales)))
         if self.crop_size:
             frames, boxes = self._crop(frames, boxes, uniform)
         if self.flip and uniform(0, 1) < 0.5:
@@ -87,7 +87,7 @@ class TrainTransform:
         return torch.from_numpy(table.numpy()[frames.numpy()])  # several times faster than indexing in torch
 
 
-def _resize(frames: torch.Tensor, short_side: int) -> torch.Tensor:
+def resize(frames: torch.Tensor, short_side: int) -> torch.Tensor:
     """(T, H, W, 3) uint8 scaled so that its shorter side is `short_side`."""
     height, width = frames.shape[1:3]
     if min(height, width) == short_side:
