@@ -86,7 +86,7 @@ def _draw_lr(axes: Axes, records: Sequence[Mapping]) -> None:
 def _draw_map(axes: Axes, records: Sequence[Mapping]) -> None:
     axes.set_title("mAP at IoU 0.5")
     epochs, values = _series(records, "mAP")
-    axes.plot(epochs, values, color=_COLOURS[2], marker="o", markersize=4)
+    axes.plot(epochs, values, color=_COLOURS[2], marker="o", markersize=4, clip_on=False)
     axes.set_ylim(0, max([0.05, *values]) * 1.15)
     if len(values):
         best = int(values.argmax())
