@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` li
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0 done, 1 some inputs failed, 2 the user can mend it, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR  # of torchrun's processes one talks
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     from ava_eval.errors import InputError
 
     try:
@@ -45,18 +47,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train an action model on an AVA-format dataset. Run it again after an interruption and it goes on."""
     from avsf_det.config import load_cfg
+    from avsf_det.engine.distributed import is_main, process_group
+    from avsf_det.engine.stop import Stopped
     from avsf_det.engine.train import Trainer
 
     cfg = load_cfg(options.config, options.overrides)
-    print(f"weights: {Trainer(cfg).run()}")
+    with process_group(cfg.DEVICE):
+        try:
+            weights = Trainer(cfg).run()
+        except Stopped as stopped:
+            if is_main():
+                print(stopped, file=sys.stderr)
+            return 128 + stopped.signum
+        if is_main():
+            print(f"weights: {weights}")
     return 0
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluate a trained model on a split: frame mAP at IoU 0.5, AVA's official protocol."""
+    from avsf_det.engine.distributed import process_group
     from avsf_det.engine.evaluate import evaluate_weights
 
-    result = evaluate_weights(options.weights, options.overrides, not options.no_audio)
+    with process_group("auto"):
+        result = evaluate_weights(options.weights, options.overrides, not options.no_audio)
+    if result is None:
+        return 0
     print(result.evaluation.table())
     print(f"detections: {result.detections}")
     return 1 if result.failed else 0

@@ -26,22 +26,33 @@ def get_cfg() -> CfgNode:
     cfg.RNG_SEED = 0  # seeds weights, sampling and augmentation
     cfg.OUTPUT_DIR = "runs/default"  # checkpoints, logs and results go here, and nowhere else
     cfg.DEVICE = "auto"  # "cpu", "cuda", "cuda:1" ..., or "auto" for a GPU where there is one
+    cfg.LOG_PERIOD = 10  # training steps between records of log.jsonl and TensorBoard
 
     cfg.DATA = CfgNode()
     cfg.DATA.ROOT = ""  # dataset folder, with videos/ and annotations/ inside
     cfg.DATA.TRAIN_SPLIT = "train"  # what {split} becomes in AVA.* file names when training
     cfg.DATA.EVAL_SPLIT = "val"  # ... and when evaluating
     cfg.DATA.CACHE_DIR = ""  # keeps decoded training clips here, so that each is decoded once; "" decodes every time
+    cfg.DATA.CLIPS_PER_READ = (
+        4  # neighbouring clips that are read at once, then spread over as many batches; 1 for none
+    )
     cfg.DATA.NUM_FRAMES = 32  # frames of the Fast pathway's clip
     cfg.DATA.SAMPLING_RATE = 2  # every how many frames of TARGET_FPS one is taken
     cfg.DATA.TARGET_FPS = 30  # frame rate by which a clip's span in seconds is reckoned, whatever the video's own
     cfg.DATA.MEAN = [0.45, 0.45, 0.45]  # subtracted from RGB in 0..1
     cfg.DATA.STD = [0.225, 0.225, 0.225]  # what is left is divided by it
     cfg.DATA.TRAIN_JITTER_SCALES = [256, 320]  # short side of a training clip, drawn from this range
+    cfg.DATA.INV_UNIFORM_SAMPLING = False  # draw its inverse uniformly instead, as PySlowFast does for AVA's images
     cfg.DATA.TRAIN_CROP_SIZE = 224  # side of the random square crop; 0 keeps the whole picture
     cfg.DATA.TEST_CROP_SIZE = 256  # short side of the whole picture when evaluating and detecting
-    cfg.DATA.RANDOM_FLIP = True  # mirror half of the training clips
+    cfg.DATA.RANDOM_FLIP = True  # mirror half of the training clips; classes named left and right change places
     cfg.DATA.TRAIN_COLOUR_JITTER = 0.0  # brightness and contrast change by up to this share
+    cfg.DATA.TRAIN_PCA_EIGVAL = [0.225, 0.224, 0.229]  # see AVA.TRAIN_USE_COLOR_AUGMENTATION
+    cfg.DATA.TRAIN_PCA_EIGVEC = [
+        [-0.5675, 0.7192, 0.4009],
+        [-0.5808, -0.0045, -0.8140],
+        [-0.5836, -0.6948, 0.4203],
+    ]  # RGB
     cfg.DATA.TRAIN_BOX_JITTER = 0.0  # box edges move by up to this share of the box, as a detector's would
     cfg.DATA.AUDIO_SAMPLE_RATE = 16000  # Hz, mono
     cfg.DATA.AUDIO_WIN_SZ = 32  # ms
@@ -51,6 +62,8 @@ def get_cfg() -> CfgNode:
     cfg.DATA.AUDIO_MEL_NUM = 80  # mel bins
     cfg.DATA.LOGMEL_MEAN = -7.03  # of Kinetics, natural log
     cfg.DATA.LOGMEL_STD = 4.66
+    cfg.DATA.SPEC_FREQUENCY_MASKS = [0, 27]  # SpecAugment: how many, of up to so many mel bins (27: its paper)
+    cfg.DATA.SPEC_TIME_MASKS = [0, 25]  # how many, of up to so many log-mel frames (its paper: up to a fifth of all)
     cfg.DATA.AUDIO_MISALIGNED_GAP = 32  # log-mel frames between a clip's sound and a negative of its own video
     cfg.DATA.MIX_NEG_EPOCH = 96  # until then all negatives of synchronisation are of other clips
     cfg.DATA.EASY_NEG_RATIO = 0.75  # share of them that still are from then on
@@ -61,6 +74,8 @@ def get_cfg() -> CfgNode:
     cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # under ANNOTATION_DIR, like all that follow
     cfg.AVA.GROUNDTRUTH_FILE = "{split}.csv"  # video,timestamp,x1,y1,x2,y2,action_id,person_id
     cfg.AVA.EXCLUSION_FILE = "{split}_excluded_timestamps.csv"  # video,timestamp; may be absent
+    cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION = False  # add noise along the principal axes of colour, as AlexNet did
+    cfg.AVA.TRAIN_PCA_JITTER_ONLY = True  # else brightness, contrast and saturation change too, by up to 0.4
     cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
 
     cfg.DETECTOR = CfgNode()
@@ -72,9 +87,11 @@ def get_cfg() -> CfgNode:
 
     cfg.SOLVER = CfgNode()
     cfg.SOLVER.OPTIMIZING_METHOD = "sgd"  # or "adamw"
-    cfg.SOLVER.BASE_LR = 0.1  # for BASE_BATCH_SIZE clips; scaled in proportion to TRAIN.BATCH_SIZE
-    cfg.SOLVER.BASE_BATCH_SIZE = 64
-    cfg.SOLVER.LR_POLICY = "cosine"  # half a cosine to zero, or "steps_with_relative_lrs"
+    cfg.SOLVER.BASE_LR = 0.1  # every rate here is for BASE_BATCH_SIZE clips; scaled in proportion to those of a step
+    cfg.SOLVER.BASE_BATCH_SIZE = 64  # clips of a step, over all processes, that the rates are stated for
+    cfg.SOLVER.LR_POLICY = "cosine"  # half a cosine from BASE_LR to COSINE_END_LR, or "steps_with_relative_lrs"
+    cfg.SOLVER.COSINE_END_LR = 0.0  # where the cosine ends
+    cfg.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine begins after the warm-up instead of at epoch 0
     cfg.SOLVER.STEPS = [0, 10, 15]  # epochs at which LRS change, for the steps policy
     cfg.SOLVER.LRS = [1.0, 0.1, 0.01]  # shares of BASE_LR
     cfg.SOLVER.MAX_EPOCH = 20
@@ -86,13 +103,25 @@ def get_cfg() -> CfgNode:
     cfg.SOLVER.CLIP_GRAD_L2NORM = 0.0  # 0 for none
 
     cfg.TRAIN = CfgNode()
-    cfg.TRAIN.BATCH_SIZE = 64  # clips
+    cfg.TRAIN.BATCH_SIZE = 64  # clips a step, over all processes
+    cfg.TRAIN.ACCUMULATION_STEPS = 1  # micro-batches that a step's clips are computed in, to need less memory
     cfg.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from
     cfg.TRAIN.AUTO_RESUME = True  # go on from the last checkpoint in OUTPUT_DIR
-    cfg.TRAIN.CHECKPOINT_PERIOD = 1  # epochs between checkpoints
+    cfg.TRAIN.CHECKPOINT_PERIOD = 1  # epochs between checkpoints that are kept
+    cfg.TRAIN.CHECKPOINT_STEPS = 0  # steps between checkpoints within an epoch, the last of which is kept; 0 for none
+    cfg.TRAIN.CHECKPOINT_MINUTES = 15.0  # or minutes between them; 0 for none
+    cfg.TRAIN.KEEP_CHECKPOINTS = 0  # how many of the epochs' checkpoints stay, besides the best one; 0 for all
     cfg.TRAIN.EVAL_PERIOD = 0  # epochs between evaluations on EVAL_SPLIT; 0 for none while training
-    cfg.TRAIN.MIXED_PRECISION = False  # bfloat16 autocast
-    cfg.TRAIN.NUM_WORKERS = 2  # processes that load clips; 0 loads in the training process
+    cfg.TRAIN.MIXED_PRECISION = False  # compute in MIXED_PRECISION_DTYPE what can be
+    cfg.TRAIN.MIXED_PRECISION_DTYPE = "bfloat16"  # or float16, whose gradients are scaled, for GPUs before Ampere
+    cfg.TRAIN.COMPILE = False  # run the backbone through torch.compile: faster steps after some minutes of compiling
+    cfg.TRAIN.SHARDED = False  # share weights and optimiser out over the processes (FSDP2), for the largest models
+    cfg.TRAIN.ON_NAN = "stop"  # at a loss or gradient that is no number; or "skip" the step
+    cfg.TRAIN.MAX_FAILED_SHARE = 0.1  # training stops where more of the videos or clips cannot be read
+    cfg.TRAIN.NUM_WORKERS = 2  # processes that load clips, for each training process; 0 loads in the training process
+
+    cfg.TENSORBOARD = CfgNode()
+    cfg.TENSORBOARD.ENABLE = True  # curves and example clips, in OUTPUT_DIR/tensorboard; log.jsonl is always written
 
     cfg.TEST = CfgNode()
     cfg.TEST.BATCH_SIZE = 8  # clips

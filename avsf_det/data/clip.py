@@ -68,6 +68,11 @@ class ClipSpec:
             audio_span=data.AUDIO_SPAN,
         )
 
+    @property
+    def duration(self) -> float:
+        """Seconds that a clip spans."""
+        return self.num_frames * self.sampling_rate / self.target_fps
+
     def frame_times(self, center: float) -> np.ndarray:
         """(T,) seconds of the frames of the clip at `center`.
 
@@ -86,8 +91,7 @@ class ClipSpec:
             raise UserError(f"DATA.AUDIO_SPAN: got {self.audio_span!r}, expected window or clip")
         if self.audio_span == "window":
             return self.log_mel().span(center, self.audio_frames)
-        half = self.num_frames * self.sampling_rate / self.target_fps / 2
-        return center - half, center + half
+        return center - self.duration / 2, center + self.duration / 2
 
     def log_mel(self) -> LogMel:
         """The log-mel of this clip's sound; made once, for its filters take longer to make than to use."""

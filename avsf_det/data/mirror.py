@@ -12,7 +12,7 @@ _OTHER |= {right: left for left, right in _OTHER.items()}
 _SIDE = re.compile(rf"(?<![A-Za-z])({'|'.join(_OTHER)})(?![A-Za-z])")
 
 
-def mirrored_classes(names: Sequence[str]) -> list[int]:
+def mirrored_classes(names: Sequence[str]) -> tuple[int, ...]:
     """For each class the index of what it is in a mirrored picture: most are themselves, "turn left" is "turn right".
 
     Two classes change places where their names are the same but for the whole words left and right, however many. A
@@ -22,13 +22,13 @@ def mirrored_classes(names: Sequence[str]) -> list[int]:
         names: K different class names.
 
     Returns:
-        A permutation of 0..K-1 that is its own inverse: in a mirrored picture labels (N, K) become labels[:, it].
+        A permutation of 0..K-1 that is its own inverse: in a mirrored picture labels (N, K) become labels[:, list(it)].
     """
     index = {name: i for i, name in enumerate(names)}
-    return [index.get(_SIDE.sub(lambda side: _OTHER[side[0]], name), i) for i, name in enumerate(names)]
+    return tuple(index.get(_SIDE.sub(lambda side: _OTHER[side[0]], name), i) for i, name in enumerate(names))
 
 
-def mirrored_boxes(boxes: torch.Tensor, width: float = 1.0) -> torch.Tensor:
-    """(N, 4) boxes x1 y1 x2 y2 as they lie in the mirrored picture, which is `width` wide in their unit."""
+def mirrored_boxes(boxes: torch.Tensor) -> torch.Tensor:
+    """(N, 4) boxes, x1 y1 x2 y2 in 0..1, as they lie in the mirrored picture."""
     x1, y1, x2, y2 = boxes.unbind(dim=1)
-    return torch.stack((width - x2, y1, width - x1, y2), dim=1)
+    return torch.stack((1 - x2, y1, 1 - x1, y2), dim=1)

@@ -8,18 +8,13 @@ import numpy as np
 import torch
 from yacs.config import CfgNode
 
+from avsf_det.data.batch import Batch
 from avsf_det.data.clip import ClipSpec
-from avsf_det.data.dataset import Batch
 from avsf_det.visual.examples import Example, draw_examples
 
 
 def draw_batch(
-    batch: Batch,
-    logits: torch.Tensor,
-    cfg: CfgNode,
-    class_names: Sequence[str],
-    titles: Sequence[str] = (),
-    count: int = 4,
+    batch: Batch, logits: torch.Tensor, cfg: CfgNode, class_names: Sequence[str], count: int = 4
 ) -> np.ndarray:
     """The first clips of a batch that have persons, as `draw_examples` shows them.
 
@@ -28,7 +23,6 @@ def draw_batch(
         logits: (N, K), the model's.
         cfg: the configuration that the batch was made with.
         class_names: K names.
-        titles: B titles of the clips, or none.
         count: clips shown at most.
 
     Returns:
@@ -40,24 +34,18 @@ def draw_batch(
     examples = []
     for clip in owners.unique(sorted=True).tolist()[:count]:
         rows = owners == clip
-        height, width = batch.fast.shape[-2:]
-        heard = bool(batch.audio_present[clip])
+        height, width = batch.sizes[clip].tolist()
+        video_id, time = batch.clips[clip]
         examples.append(
             Example(
-                frames=_pixels(batch.fast[clip], cfg.DATA.MEAN, cfg.DATA.STD),
+                frames=batch.frames[clip, :, :height, :width].cpu().numpy(),
                 frame_times=spec.frame_times(0.0),
                 boxes=batch.boxes[rows, 1:].cpu().numpy() / np.array((width, height, width, height)),
                 labels=batch.labels[rows].cpu().numpy(),
                 scores=scores[rows].cpu().numpy(),
-                log_mel=batch.audio[clip, 0, 0].cpu().numpy() if heard else None,
+                log_mel=batch.audio[clip, 0, 0].cpu().numpy() if batch.audio_present[clip] else None,
                 sound_span=spec.sound_span(0.0),
-                title=titles[clip] if titles else "",
+                title=f"{video_id} at {time:g} s",
             )
         )
     return draw_examples(examples, class_names)
-
-
-def _pixels(clip: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """(T, H, W, 3) uint8 of a (3, T, H, W) normalised clip."""
-    frames = clip.cpu().permute(1, 2, 3, 0) * torch.tensor(std) + torch.tensor(mean)
-    return (255 * frames).round().clamp(0, 255).to(torch.uint8).numpy()

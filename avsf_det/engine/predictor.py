@@ -15,8 +15,8 @@ from yacs.config import CfgNode
 
 from ava_eval.label_map import LabelMap, parse_label_map
 from avsf_det.config import get_cfg, merge_yaml, override
+from avsf_det.data.batch import Collate, Sample
 from avsf_det.data.clip import Clip, ClipSpec, read_clips
-from avsf_det.data.dataset import Batch, Collate, Sample
 from avsf_det.data.mirror import mirrored_boxes, mirrored_classes
 from avsf_det.data.transforms import resize
 from avsf_det.engine.device import choose_device
@@ -58,7 +58,7 @@ class Predictor:
         self._scales = cfg.TEST.SCALES or [cfg.DATA.TEST_CROP_SIZE]
         self.spec = ClipSpec.from_config(cfg, max(self._scales))
         self._shifts = view_shifts(cfg.TEST.NUM_ENSEMBLE_VIEWS, self.spec)
-        self._mirrored_classes = mirrored_classes(label_map.names) if cfg.TEST.FLIP else None
+        self._mirrored_classes = list(mirrored_classes(label_map.names))
         self._collate = Collate.from_config(cfg, self.spec)
         factors = len(self._scales), 1 + cfg.TEST.FLIP, len(self._shifts)
         if max(factors) > 1:
@@ -92,29 +92,26 @@ class Predictor:
     @torch.no_grad()
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:
         """The persons of each clip, with `actions` (N, K) filled in: the mean over scales and flips."""
-        scores = []
+        views = []
         for scale in self._scales:
-            batch = self._batch(clips, persons, scale)
-            scores.append(self._scores(batch))
-            if self._mirrored_classes:
-                scores.append(self._scores(_mirrored(batch))[:, self._mirrored_classes])
-        scores = torch.split(torch.stack(scores).mean(dim=0).cpu(), [len(found) for found in persons])
+            samples = [self._sample(clip, found, scale) for clip, found in zip(clips, persons)]
+            views.append(self._scores(samples))
+            if self.cfg.TEST.FLIP:
+                views.append(self._scores([_mirrored(sample) for sample in samples])[:, self._mirrored_classes])
+        scores = torch.split(torch.stack(views).mean(dim=0).cpu(), [len(found) for found in persons])
         return [found.replace(actions=actions.numpy()) for found, actions in zip(persons, scores)]
 
-    def _batch(self, clips: Sequence[Clip], persons: Sequence[Persons], scale: int) -> Batch:
-        samples = [
-            Sample(
-                frames=resize(torch.from_numpy(clip.frames), scale),
-                log_mel=torch.from_numpy(clip.log_mel) if self.use_audio and clip.log_mel is not None else None,
-                boxes=torch.from_numpy(found.boxes),
-                labels=torch.zeros(len(found), len(self.label_map)),
-            )
-            for clip, found in zip(clips, persons)
-        ]
-        return self._collate(samples).to(self.device)
+    def _sample(self, clip: Clip, persons: Persons, scale: int) -> Sample:
+        return Sample(
+            frames=resize(torch.from_numpy(clip.frames), scale),
+            log_mel=torch.from_numpy(clip.log_mel) if self.use_audio and clip.log_mel is not None else None,
+            boxes=torch.from_numpy(persons.boxes),
+            labels=torch.zeros(len(persons), len(self.label_map)),
+        )
 
-    def _scores(self, batch: Batch) -> torch.Tensor:
+    def _scores(self, samples: Sequence[Sample]) -> torch.Tensor:
         """(N, K) probabilities."""
+        batch = self._collate(samples).to(self.device)
         return torch.sigmoid(self.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present).float())
 
     def score_video(
@@ -162,9 +159,8 @@ def view_shifts(count: int, spec: ClipSpec) -> list[float]:
     return [span * (2 * i + 1 - count) / (2 * count) for i in range(count)]
 
 
-def _mirrored(batch: Batch) -> Batch:
-    boxes = torch.cat((batch.boxes[:, :1], mirrored_boxes(batch.boxes[:, 1:], batch.fast.shape[-1])), dim=1)
-    return replace(batch, slow=batch.slow.flip(-1), fast=batch.fast.flip(-1), boxes=boxes)
+def _mirrored(sample: Sample) -> Sample:
+    return replace(sample, frames=sample.frames.flip(2), boxes=mirrored_boxes(sample.boxes))
 
 
 def _check_test_keys(test: CfgNode) -> None:

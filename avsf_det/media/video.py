@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -153,7 +154,9 @@ class VideoReader:
         times = np.asarray(times, dtype=np.float64)
         images = np.empty((len(times), self.height, self.width, 3), dtype=np.uint8)
         shown = image = None
-        for i in np.argsort(times, kind="stable"):
+        order = np.argsort(times, kind="stable")
+        self._cursor.want(times[order])
+        for i in order:
             frame = self._cursor.at(float(times[i]))
             if frame is not shown:
                 shown, image = frame, self._image(frame)
@@ -178,14 +181,26 @@ class _Cursor:
         self._next: tuple[float, av.VideoFrame] | None = None
         self._patience = _NEAR
 
+    def want(self, times: np.ndarray) -> None:
+        """Let other frames than those of the (T,) ascending times that are asked for next be left out."""
+        self._picture.want(np.maximum(times + _ROUNDING, self._info.picture_start).tolist())
+
     def at(self, time: float) -> av.VideoFrame:
         """The frame on display at `time`, clamped to the picture."""
         time = max(time + _ROUNDING, self._info.picture_start)
         if self._current is None or time < self._current[0] or self._keyframe_ahead(time):
             self._seek(time)
+        self._move_on(time)
+        skipped = self._picture.skipped
+        if bisect_right(skipped, time) > bisect_right(skipped, self._current[0]):  # the one wanted was broken
+            self._picture.want(())
+            self._seek(time)
+            self._move_on(time)
+        return self._current[1]
+
+    def _move_on(self, time: float) -> None:
         while self._next is not None and self._next[0] <= time:
             self._current, self._next = self._next, next(self._frames, None)
-        return self._current[1]
 
     def _seek(self, time: float) -> None:
         left = self._current[0] if self._current else None

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from avsf_det.errors import UserError
 from avsf_det.models.architecture import JUNCTIONS, SYNC_JUNCTIONS, AudioPathway, NonLocalBlocks
@@ -14,6 +14,7 @@ from avsf_det.models.avslowfast import AVSlowFast, initialise
 from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.drop_pathway import DropPathway
 from avsf_det.models.heads import ClassificationHead, RoIHead
+from avsf_det.models.norms import set_norms
 from avsf_det.models.pathways import Pathways
 
 if TYPE_CHECKING:
@@ -114,7 +115,18 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
     head = _build_head(cfg, backbone.channels)
     model = AVSlowFast(backbone, head, slowfast.AVS_LOSS, slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH)
     initialise(model, resnet.ZERO_INIT_FINAL_BN, cfg.MODEL.FC_INIT_STD)
+    set_norms(model, cfg.MODEL.FROZEN_BN, _sync_devices(cfg))
     return model
+
+
+def _sync_devices(cfg: CfgNode) -> int | None:
+    kind, devices = cfg.BN.NORM_TYPE, cfg.BN.NUM_SYNC_DEVICES
+    if kind not in ("batchnorm", "sync_batchnorm"):
+        raise ValueError(f"BN.NORM_TYPE: got {kind!r}, expected batchnorm or sync_batchnorm")
+    processes = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    if devices < 0 or (processes > 1 and devices and processes % devices):
+        raise ValueError(f"BN.NUM_SYNC_DEVICES: got {devices}, expected 0 or a divisor of the {processes} processes")
+    return devices if kind == "sync_batchnorm" else None
 
 
 def _build_head(cfg: CfgNode, channels: Pathways) -> nn.Module:

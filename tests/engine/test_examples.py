@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from avsf_det.config import load_cfg
+from avsf_det.data.batch import Collate, Sample
 from avsf_det.data.clip import ClipSpec
-from avsf_det.data.dataset import Collate, Sample
 from avsf_det.engine.examples import draw_batch
 from avsf_det.visual.examples import RIGHT, WRONG
 from avsf_det.visual.palette import person_colour
@@ -37,9 +37,9 @@ def holds(picture, colour):
     return (picture == colour).all(axis=2)
 
 
-def test_a_batch_is_shown_as_it_was_before_it_was_normalised(batch, cfg):
+def test_a_batch_is_shown_in_its_own_colours(batch, cfg):
     logits = torch.tensor([[4.0, -4.0], [4.0, -4.0], [4.0, -4.0]], requires_grad=True)
-    picture = draw_batch(batch, logits, cfg, NAMES, ["a 0902", "b 0903", "c 0904"])
+    picture = draw_batch(batch, logits, cfg, NAMES)
     assert [holds(picture, colour).sum() > 50_000 for colour in COLOURS] == [True, False, True]
     assert holds(picture[40:], RIGHT).any() and not holds(picture[40:], WRONG).any()
 
