@@ -88,6 +88,9 @@ def detect(options: argparse.Namespace) -> int:
 
     videos = find_videos(options.videos)
     overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
+    views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
+    for key, value in views.items():
+        overrides += [f"TEST.{key}", str(value)] if value is not None else []
     predictor = Predictor.load(options.weights, overrides, not options.no_audio)
     detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
     how = DetectOptions(options.rate, options.threshold, options.top_k, default_cache())
@@ -257,6 +260,12 @@ def _parser() -> argparse.ArgumentParser:
         default="float32",
         help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
     )
+    views = command.add_argument_group(
+        "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."
+    )
+    views.add_argument("--scales", nargs="+", type=int, metavar="PIXELS", help="short sides of the picture")
+    views.add_argument("--flip", action=argparse.BooleanOptionalAction, help="the mirrored picture too")
+    views.add_argument("--clips", type=int, metavar="N", help="clips around each keyframe")
 
     command = _add(commands, "train", train)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")

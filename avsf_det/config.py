@@ -136,6 +136,9 @@ def get_cfg() -> CfgNode:
 
     cfg.TEST = CfgNode()
     cfg.TEST.BATCH_SIZE = 8  # clips
+    cfg.TEST.SCALES = []  # short sides to average the scores of, [224, 256, 320] in papers; [] for DATA.TEST_CROP_SIZE
+    cfg.TEST.FLIP = False  # average with the scores of the mirrored picture
+    cfg.TEST.NUM_ENSEMBLE_VIEWS = 1  # clips a keyframe to average: the keyframe moves through them in equal steps
     cfg.TEST.PRECISION = "float32"  # or bfloat16: up to 3 times faster, a trained model's scores move by about 0.01
     return cfg
 
