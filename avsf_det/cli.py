@@ -283,7 +283,7 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(detector, "train", detector_train)
     command.add_argument("--config", default="detectors/person_r18_fpn_small", help="Detectron2 yaml or zoo name")
     _add_dataset(command, "train")
-    command.add_argument("--val-split", default="", help="measured every TEST.EVAL_PERIOD batches")
+    command.add_argument("--val-split", default="", help="measured on the way and at the end (default: none)")
     command.add_argument("--output", type=Path, default=Path("runs/detector"), help="folder (default: runs/detector)")
     command.add_argument("--restart", action="store_true", help="begin anew instead of going on")
     overrides = "change Detectron2's configuration; DATA.* and AVA.* keys say where the dataset's files are"

@@ -48,13 +48,14 @@ class Share:
     def __init__(self, start: int, end: int, batch_size: int) -> None:
         self._batches, self._batch_size = range(start, end), batch_size
         self.size = batch_size // distributed.world_size()
+        self._offset = distributed.rank() * self.size
 
     def __len__(self) -> int:
         return len(self._batches) * self.size
 
     def __iter__(self) -> Iterator[int]:
         for batch in self._batches:
-            first = batch * self._batch_size + distributed.rank() * self.size
+            first = batch * self._batch_size + self._offset
             yield from range(first, first + self.size)
 
 

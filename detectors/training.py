@@ -45,8 +45,8 @@ def train_detector(
     """Train a Detectron2 network on the persons of keyframes; return its weights, `output_dir/model_final.pth`.
 
     The schedule is the configuration's: SOLVER.MAX_ITER batches of SOLVER.IMS_PER_BATCH keyframes over all processes,
-    a checkpoint every SOLVER.CHECKPOINT_PERIOD batches, and every TEST.EVAL_PERIOD batches an evaluation whose best
-    weights stay in `output_dir/model_best.pth`. With another number of processes than SOLVER.REFERENCE_WORLD_SIZE,
+    and a checkpoint every SOLVER.CHECKPOINT_PERIOD batches. With keyframes to evaluate on, AP is measured every
+    TEST.EVAL_PERIOD batches and at the end, and the best weights stay in `output_dir/model_best.pth`. With another number of processes than SOLVER.REFERENCE_WORLD_SIZE,
     batches, learning rate and schedule are scaled by Detectron2's rule (`DefaultTrainer.auto_scale_workers`).
 
     On CPUs the same seed and number of processes give the same weights, whether training was interrupted and resumed
@@ -59,7 +59,7 @@ def train_detector(
             DATALOADER.FILTER_EMPTY_ANNOTATIONS is False.
         output_dir: made if need be.
         overrides: KEY VALUE KEY VALUE ... of the configuration.
-        val: keyframes to evaluate on, with their videos; needed if TEST.EVAL_PERIOD is not 0.
+        val: keyframes to evaluate on, with their videos.
         resume: go on from `output_dir/checkpoint.pth` if it is there.
         seed: of weights, order and augmentation.
         device: a torch device; without it, this process's GPU if there is one.
@@ -75,11 +75,9 @@ def train_detector(
     persons_only(cfg)
     cfg.SEED = seed
     cfg = _scaled(cfg, distributed.world_size())
-    if cfg.TEST.EVAL_PERIOD and val is None:
-        raise UserError(f"TEST.EVAL_PERIOD is {cfg.TEST.EVAL_PERIOD}, but there are no keyframes to evaluate on")
     trainer = _Trainer(cfg, Path(output_dir), torch.device(device or distributed.local_device()), resume)
     rows = np.flatnonzero(train.counts) if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS else np.arange(len(train))
-    return trainer.run(_records(train, rows), _records(val, np.arange(len(val))) if cfg.TEST.EVAL_PERIOD else None)
+    return trainer.run(_records(train, rows), _records(val, np.arange(len(val))) if val is not None else None)
 
 
 class _Trainer:
@@ -96,9 +94,8 @@ class _Trainer:
         self._network = build_network(cfg, str(device)).train()
         if cfg.MODEL.WEIGHTS:
             fresh = load_weights(self._network, find_weights(cfg.MODEL.WEIGHTS), whole=False)
-            _say("%s: all but %d of %d", cfg.MODEL.WEIGHTS, len(fresh), len(self._network.state_dict()))
-            if fresh:
-                _say("random at the start: %s%s", ", ".join(fresh[:6]), ", …" if len(fresh) > 6 else "")
+            some = ", ".join(fresh[:5]) + (", …" if fresh[5:] else "")
+            _say("weights of %s; %s", cfg.MODEL.WEIGHTS, f"random are {len(fresh)}: {some}" if fresh else "all of them")
         optimizer = build_optimizer(cfg, self._network)
         self._amp = cfg.SOLVER.AMP.ENABLED
         self._parts = {
@@ -141,7 +138,7 @@ class _Trainer:
                         {"iteration": iteration, **losses, "lr": lr, "seconds": seconds, "data_seconds": waited}
                     )
                     since, waited = time.monotonic(), 0.0
-                if val is not None and (iteration % cfg.TEST.EVAL_PERIOD == 0 or last):
+                if val is not None and (last or cfg.TEST.EVAL_PERIOD and iteration % cfg.TEST.EVAL_PERIOD == 0):
                     self._evaluate(val, iteration)
                     since = time.monotonic()
                 if iteration % solver.CHECKPOINT_PERIOD == 0 or last:
@@ -175,7 +172,7 @@ class _Trainer:
         return {"loss": mean.item(), **{name: part.item() for name, part in parts.items()}}
 
     def _evaluate(self, val: Records, iteration: int) -> None:
-        """Log AP on the validation keyframes, of which each process looks at its share; keep the best AP50's weights."""
+        """Log AP on validation keyframes, of which each process looks at its share; keep the best AP50's weights."""
         if distributed.world_size() > 1:
             for buffer in self._network.buffers():  # the running statistics of norms are each process's own
                 torch.distributed.broadcast(buffer, 0)
