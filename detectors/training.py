@@ -46,8 +46,9 @@ def train_detector(
 
     The schedule is the configuration's: SOLVER.MAX_ITER batches of SOLVER.IMS_PER_BATCH keyframes over all processes,
     and a checkpoint every SOLVER.CHECKPOINT_PERIOD batches. With keyframes to evaluate on, AP is measured every
-    TEST.EVAL_PERIOD batches and at the end, and the best weights stay in `output_dir/model_best.pth`. With another number of processes than SOLVER.REFERENCE_WORLD_SIZE,
-    batches, learning rate and schedule are scaled by Detectron2's rule (`DefaultTrainer.auto_scale_workers`).
+    TEST.EVAL_PERIOD batches and at the end, and the best weights stay in `output_dir/model_best.pth`. With another
+    number of processes than SOLVER.REFERENCE_WORLD_SIZE, batches, learning rate and schedule are scaled by Detectron2's
+    rule (`DefaultTrainer.auto_scale_workers`).
 
     On CPUs the same seed and number of processes give the same weights, whether training was interrupted and resumed
     or not. Weights carry their configuration, which is also written to `output_dir/config.yaml`; losses and AP are
@@ -97,11 +98,15 @@ class _Trainer:
             some = ", ".join(fresh[:5]) + (", …" if fresh[5:] else "")
             _say("weights of %s; %s", cfg.MODEL.WEIGHTS, f"random are {len(fresh)}: {some}" if fresh else "all of them")
         optimizer = build_optimizer(cfg, self._network)
+        try:
+            scheduler = build_lr_scheduler(cfg, optimizer)
+        except ValueError as error:
+            raise UserError(f"SOLVER.STEPS {cfg.SOLVER.STEPS} and MAX_ITER {cfg.SOLVER.MAX_ITER}: {error}") from None
         self._amp = cfg.SOLVER.AMP.ENABLED
         self._parts = {
             "model": self._network,
             "optimizer": optimizer,
-            "scheduler": build_lr_scheduler(cfg, optimizer),
+            "scheduler": scheduler,
             "scaler": torch.amp.GradScaler(device.type, enabled=self._amp and device.type == "cuda"),
         }
         self._start, self._best = self._resume(output / "checkpoint.pth") if resume else (0, -1.0)
@@ -138,7 +143,7 @@ class _Trainer:
                         {"iteration": iteration, **losses, "lr": lr, "seconds": seconds, "data_seconds": waited}
                     )
                     since, waited = time.monotonic(), 0.0
-                if val is not None and (last or cfg.TEST.EVAL_PERIOD and iteration % cfg.TEST.EVAL_PERIOD == 0):
+                if val is not None and (last or iteration % (cfg.TEST.EVAL_PERIOD or total) == 0):
                     self._evaluate(val, iteration)
                     since = time.monotonic()
                 if iteration % solver.CHECKPOINT_PERIOD == 0 or last:

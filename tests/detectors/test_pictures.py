@@ -53,7 +53,7 @@ def test_too_little_room_is_told_before_the_work(keyframes, files, monkeypatch):
     monkeypatch.setattr(pictures, "CHUNK", 1)
     monkeypatch.setattr(pictures, "SAMPLE", 2)
     monkeypatch.setattr(pictures.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 3000}))
-    with pytest.raises(UserError, match="4 pictures, of .* kB each, take .* AVSF_CACHE"):
+    with pytest.raises(UserError, match=r"4 pictures, of .* kB each, take .* AVSF_CACHE"):
         files.make(all_rows(keyframes), workers=1)
 
 

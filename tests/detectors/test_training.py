@@ -84,7 +84,8 @@ def test_two_processes_killed_and_resumed_end_with_the_same_weights(keyframes, t
     assert in_two_processes(tiny_config, keyframes, tmp_path / "halves") == [0, 0]
     for name in ("model_final.pth", "model_best.pth"):
         assert_same(weights_of(tmp_path / "halves" / name), weights_of(tmp_path / "whole" / name))
-    logs = [[json.loads(line) for line in open(tmp_path / run / "log.jsonl")] for run in ("whole", "halves")]
+    texts = [(tmp_path / run / "log.jsonl").read_text() for run in ("whole", "halves")]
+    logs = [[json.loads(line) for line in text.splitlines()] for text in texts]
     without_times = [[{k: v for k, v in row.items() if "seconds" not in k} for row in log] for log in logs]
     assert without_times[0] == without_times[1]
 
@@ -104,7 +105,7 @@ def test_the_schedule_is_scaled_to_the_number_of_processes_and_that_is_said(keyf
 
 
 def test_what_is_measured_on_the_way_is_logged_and_the_best_kept(keyframes, tiny_config, tmp_path):
-    every = ["TEST.EVAL_PERIOD", "1", "SOLVER.MAX_ITER", "3"]
+    every = ["TEST.EVAL_PERIOD", "1", "SOLVER.MAX_ITER", "3", "SOLVER.STEPS", "()"]
     train_detector(tiny_config, keyframes, tmp_path, every, val=keyframes, device="cpu")
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     measured = {row["iteration"]: row["AP50"] for row in rows if "AP50" in row}
@@ -157,6 +158,7 @@ def test_trained_weights_detect_alone_and_with_their_config(keyframes, tiny_conf
     [
         (["SOLVER.BASE_L", "1"], "did you mean SOLVER.BASE_LR"),
         (["SOLVER.MAX_ITER", "many"], "MAX_ITER"),
+        (["SOLVER.MAX_ITER", "3"], r"SOLVER.STEPS \(3,\) and MAX_ITER 3: Milestone must be smaller"),
         (["SOLVER.BASE_LR", "1e30", "SOLVER.WARMUP_ITERS", "0"], "diverged.*SOLVER.BASE_LR"),
         (["MODEL.WEIGHTS", "no/such/file.pkl"], "no/such/file.pkl"),
     ],
