@@ -122,7 +122,7 @@ class _Trainer:
         network = self._network
         if distributed.world_size() > 1:
             ids = [self._device.index] if self._device.type == "cuda" else None
-            network = torch.nn.parallel.DistributedDataParallel(network, ids, broadcast_buffers=False)
+            network = torch.nn.parallel.DistributedDataParallel(network, ids)
         total, world, rank = solver.MAX_ITER, distributed.world_size(), distributed.rank()
         loader = batches(cfg, train, self._start, cfg.SEED)
         bar = tqdm(loader, "train", total, initial=self._start, unit="batch", disable=True if rank else None)
