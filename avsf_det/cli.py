@@ -7,18 +7,16 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from avsf_det import __version__
+from avsf_det.detector_cli import add_detector_commands
 from avsf_det.errors import UserError
-
-if TYPE_CHECKING:
-    from avsf_det.data.annotations import AvaFolder
 
 EXAMPLES = """
 examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
+  avsf-det data check --config ava/avslowfast_8x8_r50 DATA.ROOT /data/ava
   avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
@@ -88,79 +86,6 @@ def detect(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def detector_train(options: argparse.Namespace) -> int:
-    """Train a Detectron2 person detector on an AVA-format dataset. Run it again after an interruption and it goes on.
-
-    With several GPUs: torchrun --nproc-per-node 8 --no-python avsf-det detector train ...
-    """
-    from avsf_det.config import find_config
-    from avsf_det.distributed import local_device, process_group, rank
-    from avsf_det.engine.person_detector import split_keyframes
-    from detectors.training import train_detector
-
-    config = options.config if Path(options.config).is_file() else str(find_config(options.config))
-    pairs = list(zip(options.overrides[::2], options.overrides[1::2]))
-    of_dataset = [word for pair in pairs if pair[0].startswith(("DATA.", "AVA.")) for word in pair]
-    of_detector = [word for pair in pairs if not pair[0].startswith(("DATA.", "AVA.")) for word in pair]
-    dataset = _dataset(options, of_dataset)
-    train, val = split_keyframes(dataset, options.split), None
-    if options.val_split:
-        val = split_keyframes(dataset, options.val_split)
-    device = local_device()
-    with process_group(device):
-        weights = train_detector(
-            config, train, options.output, of_detector, val, resume=not options.restart, device=device
-        )
-        if rank() == 0:
-            print(f"weights: {weights}")
-    return 0
-
-
-def detector_eval(options: argparse.Namespace) -> int:
-    """Measure a person detector, or a csv of boxes: COCO's AP by pycocotools, recall and precision at scores.
-
-    On a dataset; or boxes of a csv against ground truth in another, for which no video is needed.
-    """
-    from avsf_det.distributed import local_device, process_group, rank
-    from avsf_det.engine.person_detector import find_on_keyframes, measure_found, split_keyframes
-    from avsf_det.engine.persons import open_detector
-    from detectors.keyframes import person_keyframes
-
-    if options.groundtruth:
-        if Path(options.detector).suffix.lower() != ".csv":
-            raise UserError(f"--groundtruth has no videos to look at for {options.detector}; expected --dataset")
-        keyframes = person_keyframes(options.groundtruth, excluded=options.excluded)
-    else:
-        keyframes = split_keyframes(_dataset(options, options.overrides), options.split)
-    with process_group(local_device()):
-        detector = open_detector(options.detector, options.detector_weights, score_threshold=0.05)
-        found = find_on_keyframes(detector, keyframes)
-        if rank() == 0:
-            print(measure_found(found, keyframes).table())
-    return 1 if found.failed else 0
-
-
-def detector_boxes(options: argparse.Namespace) -> int:
-    """Write the persons that a detector finds on the keyframes of splits, as PySlowFast's csv of predicted boxes.
-
-    Run it again after an interruption and it goes on. The csv serves as --detector, DETECTOR.MODEL, and in PySlowFast.
-    """
-    from avsf_det.distributed import local_device, process_group, rank
-    from avsf_det.engine.person_detector import find_on_keyframes, split_keyframes, write_person_boxes
-    from avsf_det.engine.persons import open_detector
-
-    dataset, splits = _dataset(options, options.overrides), options.split.split(",")
-    keyframes = [split_keyframes(dataset, split) for split in splits]
-    with process_group(local_device()):
-        detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
-        found = [(some, find_on_keyframes(detector, some)) for some in keyframes]
-        if rank() == 0:
-            labelled = [(dataset, split) for split in splits] if options.labels else []
-            count = write_person_boxes(options.output, found, labelled)
-            print(f"boxes: {count} on {sum(len(on.rows) for _, on in found)} keyframes -> {options.output}")
-    return 1 if any(on.failed for _, on in found) else 0
-
-
 def data_scenes(options: argparse.Namespace) -> int:
     """Make a dataset of synthetic audiovisual scenes in AVA's format, as mp4 files with sound."""
     from tqdm import tqdm
@@ -177,6 +102,32 @@ def data_scenes(options: argparse.Namespace) -> int:
     )
     print(f"dataset: {options.output}")
     return 0
+
+
+def data_check(options: argparse.Namespace) -> int:
+    """Say what is missing or wrong in a dataset: tables, videos, sound, boxes. Exit status 1 if there is what to mend.
+
+    Reads the csv files of both splits, opens every video and tells what is lost and how to mend it; nothing is changed.
+    """
+    from tqdm import tqdm
+
+    from ava_eval.errors import InputError
+    from avsf_det.config import load_cfg
+    from avsf_det.data.check import ERROR, Finding, check_dataset, summary
+    from avsf_det.data.survey import Survey
+
+    cfg = load_cfg(options.config, options.overrides)
+    try:
+        survey = Survey.from_config(
+            cfg, lambda videos, total: tqdm(videos, "open videos", total, unit="video", disable=None)
+        )
+        findings = check_dataset(survey)
+    except (UserError, InputError) as error:
+        findings = [Finding(ERROR, str(error))]
+    for finding in findings:
+        print(finding.text())
+    print(summary(findings))
+    return int(any(finding.level == ERROR for finding in findings))
 
 
 def convert(options: argparse.Namespace) -> int:
@@ -277,36 +228,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-audio", action="store_true", help="evaluate as if nothing were to be heard")
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
 
-    detector = commands.add_parser("detector", help="train, measure or use a person detector").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    command = _add(detector, "train", detector_train)
-    command.add_argument("--config", default="detectors/person_r18_fpn_small", help="Detectron2 yaml or zoo name")
-    _add_dataset(command, "train")
-    command.add_argument("--val-split", default="", help="measured on the way and at the end (default: none)")
-    command.add_argument("--output", type=Path, default=Path("runs/detector"), help="folder (default: runs/detector)")
-    command.add_argument("--restart", action="store_true", help="begin anew instead of going on")
-    overrides = "change Detectron2's configuration; DATA.* and AVA.* keys say where the dataset's files are"
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=overrides)
-    command = _add(detector, "eval", detector_eval)
-    _add_dataset(command, "val")
-    command.add_argument("--groundtruth", type=Path, help="csv of persons to measure against, instead of a dataset")
-    command.add_argument("--excluded", type=Path, help="csv of keyframes that do not count, with --groundtruth")
-    _add_detector(command, "yolox")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
-    command = _add(detector, "boxes", detector_boxes)
-    _add_dataset(command, "train,val")
-    _add_detector(command, "yolox")
-    command.add_argument(
-        "--score-threshold", type=float, default=0.05, help="leave out persons below this (default: 0.05)"
-    )
-    command.add_argument(
-        "--labels", action="store_true", help="give boxes at IoU 0.9 with a labelled person its labels"
-    )
-    command.add_argument("--output", type=Path, required=True, help="the csv")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    help_text = "train, measure or use a person detector"
+    detector = commands.add_parser("detector", help=help_text).add_subparsers(required=True, metavar="COMMAND")
+    add_detector_commands(detector, _add, _add_detector, OVERRIDES)
 
-    data = commands.add_parser("data", help="make datasets").add_subparsers(required=True, metavar="COMMAND")
+    data = commands.add_parser("data", help="check or make datasets").add_subparsers(required=True, metavar="COMMAND")
+    command = _add(data, "check", data_check)
+    command.add_argument("--config", help="yaml file, or the name of one in configs/: ava/avslowfast_8x8_r50")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
     command = _add(data, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
     for split, count in (("train", 240), ("val", 8), ("test", 40)):
@@ -355,23 +284,6 @@ def _add_detector(command: argparse.ArgumentParser, default: str) -> None:
         f"COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml; an .onnx of a YOLOX (default: {default})",
     )
     command.add_argument("--detector-weights", default="", metavar="FILE_OR_URL", help="for a Detectron2 .yaml")
-
-
-def _add_dataset(command: argparse.ArgumentParser, split: str) -> None:
-    command.add_argument("--dataset", type=Path, help="dataset folder (default: DATA.ROOT)")
-    command.add_argument("--dataset-config", metavar="YAML", help="recipe whose DATA and AVA keys name its files")
-    command.add_argument("--split", default=split, help=f"(default: {split})")
-
-
-def _dataset(options: argparse.Namespace, overrides: Sequence[str]) -> AvaFolder:
-    """The dataset that a command's options describe."""
-    from avsf_det.config import load_cfg
-    from avsf_det.data.annotations import AvaFolder
-
-    cfg = load_cfg(options.dataset_config, overrides)
-    if options.dataset:
-        cfg.DATA.ROOT = str(options.dataset)
-    return AvaFolder.from_config(cfg)
 
 
 def _positive(text: str) -> float:

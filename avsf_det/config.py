@@ -56,15 +56,26 @@ def get_cfg() -> CfgNode:
     cfg.DATA.EASY_NEG_RATIO = 0.75  # share of them that still are from then on
 
     cfg.AVA = CfgNode()
-    cfg.AVA.ANNOTATION_DIR = "annotations"  # under DATA.ROOT, like VIDEO_DIR
-    cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>
-    cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # under ANNOTATION_DIR, like all that follow
+    cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>; under DATA.ROOT, like all *_DIR
+    cfg.AVA.VIDEO_START = "0"  # second of the film at which files begin; "auto" is 900 for those of 15 minutes, else 0
+    cfg.AVA.FRAME_DIR = ""  # <video_id>/<video_id>_000001.jpg; a video with frames is read from them; "" for none
+    cfg.AVA.FRAME_RATE = 30.0  # of FRAME_DIR, pictures a second; PySlowFast's are always 30
+    cfg.AVA.FRAME_LIST_DIR = ""  # PySlowFast's lists of frames, needed only where folders are not named as videos are
+    cfg.AVA.TRAIN_LISTS = ["train.csv"]  # under FRAME_LIST_DIR
+    cfg.AVA.TEST_LISTS = ["val.csv"]  # under FRAME_LIST_DIR
+    cfg.AVA.SOUND_DIR = ""  # <video_id>.<wav, m4a, flac, any video's suffix ...>; "" is the videos' own, in VIDEO_DIR
+    cfg.AVA.ANNOTATION_DIR = "annotations"  # holds the files that follow; {split} in their names is the split
+    cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # classes of the model; a file, or ava_v2.2_80 or ava_v2.2 (its 60)
+    cfg.AVA.SCORED_LABEL_MAP_FILE = ""  # those that count in mAP; "" for all of LABEL_MAP_FILE
     cfg.AVA.GROUNDTRUTH_FILE = "{split}.csv"  # video,timestamp,x1,y1,x2,y2,action_id,person_id
     cfg.AVA.EXCLUSION_FILE = "{split}_excluded_timestamps.csv"  # video,timestamp; may be absent
+    cfg.AVA.TRAIN_GT_BOX_LISTS = []  # ground truth for training; [] for GROUNDTRUTH_FILE
+    cfg.AVA.TRAIN_PREDICT_BOX_LISTS = []  # predicted persons, also trained on where they fit the ground truth
+    cfg.AVA.TEST_PREDICT_BOX_LISTS = []  # one csv of predicted persons, taken where DETECTOR.MODEL is groundtruth
     cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
 
     cfg.DETECTOR = CfgNode()
-    cfg.DETECTOR.MODEL = "groundtruth"  # yolox, a file (.onnx, .csv, .yaml, .pth), a Detectron2 zoo name; or the labels
+    cfg.DETECTOR.MODEL = "groundtruth"  # or yolox, a file (.onnx, .csv, .yaml, .pth), a Detectron2 zoo name
     cfg.DETECTOR.WEIGHTS = ""  # for .yaml and zoo names: a file or URL, "" for what they name themselves
     cfg.DETECTOR.CACHE_DIR = ""  # keeps found persons here, so that no video is searched twice; "" for the user's cache
 
@@ -118,7 +129,7 @@ def load_cfg(config: str | Path | None = None, overrides: Sequence[str] = ()) ->
 
 
 def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> None:
-    """Change `cfg` by a yaml file, after the file that its `_BASE_` names, as fvcore's configurations do."""
+    """Change `cfg` by a yaml file, after the file or files that its `_BASE_` names, as fvcore's configurations do."""
     if path in derived:
         raise UserError(f"{path}: its _BASE_ leads back to itself; expected an end")
     try:
@@ -126,7 +137,9 @@ def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> Non
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as yaml: {error}") from None
     if "_BASE_" in tree:
-        _merge_file(cfg, find_config(path.parent / str(tree.pop("_BASE_"))), (*derived, path))
+        bases = tree.pop("_BASE_")
+        for base in bases if isinstance(bases, list) else [bases]:
+            _merge_file(cfg, find_config(path.parent / str(base)), (*derived, path))
     _merge_tree(cfg, tree, str(path))
 
 

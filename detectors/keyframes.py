@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource
 from avsf_det.structures import Persons
 from detectors.given import VideoBoxes, read_boxes
 
@@ -32,7 +33,7 @@ class PersonKeyframes(Sequence[PersonKeyframe]):
     Args:
         boxes: the persons of each video by its id. Rows of one box, as ground truth has for a person's actions, are
             one person, whatever their ids.
-        videos: the file of each video by its id; none where no picture is needed.
+        videos: where each video is, by its id; none where no picture is needed.
 
     Attributes:
         video_ids: of the videos, in order.
@@ -41,7 +42,7 @@ class PersonKeyframes(Sequence[PersonKeyframe]):
         counts: (K,) int64, persons of each keyframe.
     """
 
-    def __init__(self, boxes: Mapping[str, VideoBoxes], videos: Mapping[str, Path] | None = None) -> None:
+    def __init__(self, boxes: Mapping[str, VideoBoxes], videos: Mapping[str, Path | VideoSource] | None = None) -> None:
         self.video_ids = sorted(boxes)
         self.videos = videos or {}
         given = [boxes[video_id] for video_id in self.video_ids]
@@ -70,7 +71,7 @@ class PersonKeyframes(Sequence[PersonKeyframe]):
 
 
 def person_keyframes(
-    boxes: Path, videos: Mapping[str, Path] | None = None, excluded: Path | None = None
+    boxes: Path, videos: Mapping[str, Path | VideoSource] | None = None, excluded: Path | None = None
 ) -> PersonKeyframes:
     """The keyframes of a csv; a time that has no box is a keyframe without persons.
 

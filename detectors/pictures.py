@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from avsf_det.errors import UserError
-from avsf_det.media.video import VideoReader
+from avsf_det.media.source import VideoSource, open_video
 from avsf_det.structures import Keyframe, Persons
 from detectors.files import fingerprint, write_whole
 from detectors.keyframes import PersonKeyframes
@@ -34,15 +34,16 @@ AT_ONCE = 8  # pictures decoded before they are written or looked at
 CHUNK = 64  # keyframes that a process decodes before it gets more
 SAMPLE = 16  # pictures by which the disk that all will take is told
 MAX_FAILED = 0.1  # share of the videos; with more that cannot be read, something else is wrong
+Task = tuple[str, Path | VideoSource, list[float], list[Path]]  # a video's id and place, times, and files to write
 
 
-def pictures(video_id: str, video: Path, times: Sequence[float]) -> Iterator[list[Keyframe]]:
+def pictures(video_id: str, video: Path | VideoSource, times: Sequence[float]) -> Iterator[list[Keyframe]]:
     """The pictures of a video at the times, a few at a time.
 
     Raises:
         UserError: if the video cannot be read.
     """
-    with VideoReader(video) as reader:
+    with open_video(video) as reader:
         for start in range(0, len(times), AT_ONCE):
             span = times[start : start + AT_ONCE]
             yield [Keyframe(video_id, time, image) for time, image in zip(span, reader.frames_at(span))]
@@ -113,7 +114,7 @@ class PictureFiles:
             some = list(group)
             yield from (some[start : start + CHUNK] for start in range(0, len(some), CHUNK))
 
-    def _task(self, rows: Sequence[int]) -> tuple[str, Path, list[float], list[Path]]:
+    def _task(self, rows: Sequence[int]) -> Task:
         video_id = self._keyframes[rows[0]].video_id
         times = [float(self._keyframes.times[row]) for row in rows]
         return video_id, self._keyframes.videos[video_id], times, [self[row] for row in rows]
@@ -184,7 +185,7 @@ def _file_name(time: float) -> str:
     return f"{round(time * 1e6)}.jpg"
 
 
-def _in_processes(tasks: Sequence[tuple], workers: int) -> Iterator[str | None]:
+def _in_processes(tasks: Sequence[Task], workers: int) -> Iterator[str | None]:
     """What `_decode` says of each task, in order."""
     if workers == 1 or len(tasks) == 1:
         yield from map(_decode, tasks)
@@ -201,7 +202,7 @@ def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _decode(task: tuple[str, Path, list[float], list[Path]]) -> str | None:
+def _decode(task: Task) -> str | None:
     """Write the pictures of one video at some times; what is wrong with the video, if anything."""
     from PIL import Image
 

@@ -14,11 +14,11 @@ import torch
 from torch.utils.data import Dataset
 
 from avsf_det.data.annotations import AnnotatedKeyframe
-from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel
+from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel, within_video
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
-from avsf_det.media.video import probe
+from avsf_det.media.source import VideoSource, as_source, probe_source, start_of
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class ActionDataset(Dataset):
 
     Args:
         keyframes: what to load.
-        videos: video id -> file.
+        videos: video id -> file or source.
         spec: what clips are made of; the short side is that of the largest scale wanted.
         transform: the augmentation.
         seed: of the augmentation.
@@ -140,7 +140,7 @@ class ActionDataset(Dataset):
     def __init__(
         self,
         keyframes: Sequence[AnnotatedKeyframe],
-        videos: dict[str, Path],
+        videos: dict[str, Path | VideoSource],
         spec: ClipSpec,
         transform: TrainTransform,
         seed: int,
@@ -148,7 +148,7 @@ class ActionDataset(Dataset):
         misaligned_gap: float | None = None,
     ) -> None:
         self.misaligned_gap = misaligned_gap
-        self._durations: dict[Path, float] = {}
+        self._durations: dict[Path | VideoSource, float] = {}
         self.keyframes, self.videos, self.spec = list(keyframes), videos, spec
         self.transform, self.seed, self.epoch = transform, seed, 0
         self._cache = ClipCache(cache, spec) if cache else None
@@ -174,18 +174,20 @@ class ActionDataset(Dataset):
             misaligned=self._negative(path, keyframe.time, generator) if self.misaligned_gap else None,
         )
 
-    def _negative(self, path: Path, time: float, generator: torch.Generator) -> torch.Tensor | None:
+    def _negative(self, path: Path | VideoSource, time: float, generator: torch.Generator) -> torch.Tensor | None:
         """The log-mel of another moment of the file, drawn anew at each call."""
         if path not in self._durations:
-            self._durations[path] = probe(path).duration
+            self._durations[path] = probe_source(path).duration
         draw = torch.rand((), generator=generator).item()
-        center = misaligned_center(time, self._durations[path], self.spec, self.misaligned_gap, draw)
+        end, begin = self._durations[path], start_of(path)
+        center = misaligned_center(time, end, self.spec, self.misaligned_gap, draw, begin)
         return None if center is None else read_log_mel(path, center, self.spec)
 
     def prepare(self, progress: object = lambda items: items) -> None:
         """Check that every video opens and, with a cache, decode each clip that is not in it yet.
 
-        Videos that cannot be read are named in a warning, counted, and their keyframes left out.
+        Videos that cannot be read are named in a warning, counted, and their keyframes left out, as are keyframes that
+        lie beyond their video.
 
         Args:
             progress: wraps the list of videos in a progress bar.
@@ -193,18 +195,21 @@ class ActionDataset(Dataset):
         Raises:
             UserError: if no video can be read.
         """
-        bad = {}
+        bad, beyond, usable = {}, {}, set()
         for video_id, keyframes in progress([(v, list(k)) for v, k in groupby(self.keyframes, lambda k: k.video_id)]):
             try:
+                times = [k.time for k in keyframes]
+                within, beyond[video_id] = within_video(self.videos[video_id], times, self.spec)
                 if self._cache:
-                    self._cache.fill(self.videos[video_id], [k.time for k in keyframes])
-                else:
-                    probe(self.videos[video_id])
+                    self._cache.fill(self.videos[video_id], within)
+                usable |= {(video_id, time) for time in within}
             except UserError as error:
                 bad[video_id] = error
         if bad:
             logger.warning("%d videos left out: %s", len(bad), "; ".join(str(error) for error in bad.values()))
-            self.keyframes = [k for k in self.keyframes if k.video_id not in bad]
+        if any(beyond.values()):
+            logger.warning("keyframes left out: %s", "; ".join(filter(None, beyond.values())))
+        self.keyframes = [k for k in self.keyframes if (k.video_id, k.time) in usable]
         if not self.keyframes:
             raise UserError("no video of the training split can be read")
 
@@ -221,12 +226,11 @@ class ClipCache:
         self._folder, self._spec = Path(folder), spec
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def _file(self, path: Path, time: float) -> Path:
-        stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{time!r}|{self._spec}"
+    def _file(self, path: Path | VideoSource, time: float) -> Path:
+        key = f"{as_source(path).identity()}|{time!r}|{self._spec}"
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
-    def get(self, path: Path, time: float) -> Clip:
+    def get(self, path: Path | VideoSource, time: float) -> Clip:
         """The clip at `time`, decoded now if it is not there yet."""
         file = self._file(path, time)
         if not file.is_file():
@@ -234,7 +238,7 @@ class ClipCache:
         with np.load(file) as arrays:
             return Clip(arrays["frames"], arrays.get("log_mel"))
 
-    def fill(self, path: Path, times: Iterable[float]) -> None:
+    def fill(self, path: Path | VideoSource, times: Iterable[float]) -> None:
         """Decode the clips at `times` that are not there yet, in one pass over the file."""
         missing = [time for time in sorted(times) if not self._file(path, time).is_file()]
         for time, clip in zip(missing, read_clips(path, missing, self._spec) if missing else ()):

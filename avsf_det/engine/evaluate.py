@@ -7,7 +7,6 @@ import io
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from ava_eval import Evaluation
 from ava_eval import evaluate as evaluate_detections
 from ava_eval.label_map import LabelMap
 from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.clip import within_video
 from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
@@ -33,7 +33,7 @@ class SplitResult:
     Attributes:
         evaluation: frame mAP and all that belongs to it.
         detections: the csv of scored boxes.
-        failed: videos that could not be read, and why.
+        failed: videos that could not be read, in part or at all, and why.
     """
 
     evaluation: Evaluation
@@ -44,8 +44,8 @@ class SplitResult:
 def evaluate_split(predictor: Predictor, dataset: AvaFolder, split: str, detections: Path) -> SplitResult:
     """Evaluate on the labelled keyframes of a split.
 
-    Persons come from the detector of the predictor's configuration (DETECTOR keys), those below
-    AVA.DETECTION_SCORE_THRESH left out.
+    Persons come from the detector of the predictor's configuration (DETECTOR keys) or the dataset's predicted boxes,
+    those below AVA.DETECTION_SCORE_THRESH left out.
 
     Args:
         predictor: the model.
@@ -61,26 +61,28 @@ def evaluate_split(predictor: Predictor, dataset: AvaFolder, split: str, detecti
     keyframes = dataset.keyframes(split)
     tables = {
         "ground_truth": dataset.groundtruth_path(split),
-        "label_map": dataset.label_map_path,
+        "label_map": dataset.scored_label_map_path,
         "excluded": dataset.exclusion_path(split),
     }
     evaluate_detections(detections=[], **tables)  # what it would refuse in the end, it refuses now
     model = cfg.DETECTOR.MODEL
     if model == "groundtruth":
-        model = str(dataset.groundtruth_path(split))
+        model = str(dataset.test_box_path(split) or dataset.groundtruth_path(split))
     detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH)
     cache = Path(cfg.DETECTOR.CACHE_DIR or default_cache())
     rows, failed = [], {}
     with tqdm(total=len(keyframes), desc=f"evaluate {split}", unit="keyframe", disable=None) as bar:
-        for video_id, group in groupby(keyframes, lambda keyframe: keyframe.video_id):
-            times = [keyframe.time for keyframe in group]
+        for video_id, times in keyframes.by_video().items():
             path = dataset.videos[video_id]
             try:
+                times, beyond = within_video(path, times.tolist(), predictor.spec)
                 persons = find_persons(path, times, detector, cache)
                 scored = predictor.score_video(path, times, persons, bar.update)
             except UserError as error:
                 failed[video_id] = str(error)
                 continue
+            if beyond:
+                failed[video_id] = beyond
             rows += detection_rows(video_id, times, scored, predictor.label_map)
     if failed:
         logger.warning("%d videos left out: %s", len(failed), "; ".join(failed.values()))

@@ -13,12 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from avsf_det import distributed
-from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.annotations import AvaFolder, read_groundtruth
 from avsf_det.engine.evaluate import default_cache
 from avsf_det.engine.persons import find_persons, iou
 from avsf_det.errors import UserError
-from avsf_det.media.video import probe
-from avsf_det.structures import Persons
+from avsf_det.media.source import probe_source
+from avsf_det.structures import Keyframe, Persons
 from detectors import GivenBoxes, PersonDetector
 from detectors.coco_eval import DetectorQuality, measure
 from detectors.files import write_whole
@@ -80,15 +80,18 @@ def find_on_keyframes(detector: PersonDetector, keyframes: PersonKeyframes, cach
     failed: dict[str, str] = {}
     with tqdm(total=sum(len(rows) for _, rows in mine), desc="find persons", unit="keyframe", disable=None) as bar:
         for video_id, rows in mine:
-            path = keyframes.videos.get(video_id, Path(video_id))
             times = keyframes.times[rows.start : rows.stop].tolist()
+            if given:
+                found[video_id] = detector.detect([Keyframe(video_id, time) for time in times]), None
+                continue
+            video = keyframes.videos[video_id]
             try:
-                persons = find_persons(path, times, detector, cache or default_cache(), bar.update)
-                info = None if given else probe(path)
+                persons = find_persons(video, times, detector, cache or default_cache(), bar.update)
+                info = probe_source(video)
             except UserError as error:
                 failed[video_id] = str(error)
                 continue
-            found[video_id] = persons, info and (info.height, info.width)
+            found[video_id] = persons, (info.height, info.width)
     for theirs, their_failed in distributed.gather((found, failed)):
         found |= theirs
         failed |= their_failed
@@ -130,7 +133,7 @@ def write_person_boxes(
     actions = {
         (keyframe.video_id, round(keyframe.time, 6)): (keyframe.persons, dataset.label_map.ids)
         for dataset, split in labelled
-        for keyframe in dataset.keyframes(split)
+        for keyframe in read_groundtruth(dataset.groundtruth_paths(split), dataset.label_map)
     }
     text, boxes = io.StringIO(), 0
     rows = csv.writer(text, lineterminator="\n")

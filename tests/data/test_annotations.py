@@ -6,11 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ava_eval.label_map import LabelMap
-from avsf_det.data.annotations import AvaFolder, read_groundtruth
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.annotations import read_groundtruth as read_keyframes
 from avsf_det.errors import UserError
 
 LABELS = LabelMap(ids=(3, 7, 12), names=("stand", "talk", "clap"))
 GOOD = "v,0902,0.1,0.2,0.5,0.8,{},{}"
+
+
+def read_groundtruth(path, label_map):
+    """The persons by video and time."""
+    return {(k.video_id, k.time): k.persons for k in read_keyframes(path, label_map)}
 
 
 @pytest.fixture

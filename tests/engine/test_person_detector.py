@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from avsf_det.cli import main
+from avsf_det.config import load_cfg
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.engine import person_detector
 from avsf_det.engine.person_detector import find_on_keyframes, measure_found, split_keyframes, write_person_boxes
 from avsf_det.errors import UserError
+from avsf_det.media.video import VideoReader
 from avsf_det.structures import Keyframe, Persons
 from detectors.given import GivenBoxes
 
@@ -83,14 +85,14 @@ def test_what_was_found_is_kept(dataset, tmp_path):
 
 
 def test_a_video_that_cannot_be_read_is_named_and_left_out(dataset, tmp_path, caplog):
-    dataset.videos["train_0001"].write_bytes(b"nothing")
+    dataset.videos["train_0001"].path.write_bytes(b"nothing")
     keyframes = split_keyframes(dataset, "train")
     found = find_on_keyframes(Scattered(), keyframes, tmp_path / "cache")
     assert list(found.failed) == ["train_0001"] and "1 of 3 videos left out" in caplog.text
     assert {keyframes[row].video_id for row in found.rows} == {"train_0000", "train_0002"}
     assert len(found.rows) == len(found.persons) == len(found.sizes)
-    for path in dataset.videos.values():
-        path.write_bytes(b"nothing")
+    for video in dataset.videos.values():
+        video.path.write_bytes(b"nothing")
     with pytest.raises(UserError, match="none of the 3 videos"):
         find_on_keyframes(Scattered(), keyframes, tmp_path / "cache")
 
@@ -155,7 +157,7 @@ def test_boxes_of_splits_are_written_and_measured_by_the_command(copy, tmp_path,
     given.write_text("".join((copy / "annotations" / f"{split}.csv").read_text() for split in ("train", "val")))
     words = ["detector", "boxes", "--detector", given, "--output", out, "--labels"]
     assert main([*map(str, words), "DATA.ROOT", str(copy)]) == 0
-    assert f"-> {out}" in capsys.readouterr().out
+    assert f"{out}: " in capsys.readouterr().out
     assert {row.split("_")[0] for row in out.read_text().splitlines()} == {"train", "val"}
     assert all(row.split(",")[6] for row in out.read_text().splitlines())
     assert main(["detector", "eval", "--detector", str(out), "--dataset", str(copy)]) == 0
@@ -166,6 +168,31 @@ def test_boxes_of_splits_are_written_and_measured_by_the_command(copy, tmp_path,
     assert "AP50     1.0000" in capsys.readouterr().out
     assert main(["detector", "eval", "--detector", "yolox", "--groundtruth", truth]) == 2
     assert "has no videos to look at for yolox" in capsys.readouterr().err
+
+
+def test_a_file_a_split_is_written_where_the_name_says_so(copy, tmp_path):
+    given = str(copy / "annotations" / "val.csv")
+    out = str(tmp_path / "boxes" / "{split}.csv")
+    assert main(["detector", "boxes", "--detector", given, "--output", out, "--dataset", str(copy)]) == 0
+    assert {path.name for path in (tmp_path / "boxes").iterdir()} == {"train.csv", "val.csv"}
+    assert all(row.startswith("val_") for row in (tmp_path / "boxes" / "val.csv").read_text().splitlines())
+
+
+def test_videos_may_be_cut_films(copy, tmp_path):
+    """As AVA's are: second 900 of the film is where the file begins."""
+    (copy / "annotations" / "cut.csv").write_text("train_0000,0902,0.1,0.1,0.5,0.9,1,0\n")
+    keys = ["DATA.ROOT", str(copy), "AVA.VIDEO_START", "900"]
+    keyframes = split_keyframes(AvaFolder.from_config(load_cfg(overrides=keys)), "cut")
+    seen = []
+
+    class Looking(Scattered):
+        def detect(self, frames):
+            seen.extend(frame.image for frame in frames)
+            return super().detect(frames)
+
+    find_on_keyframes(Looking(), keyframes, tmp_path / "cache")
+    with VideoReader(copy / "videos" / "train_0000.mp4") as reader:
+        np.testing.assert_array_equal(seen, reader.frames_at([2.0]))
 
 
 def test_file_names_of_a_dataset_come_from_its_keys(copy, tmp_path, capsys):
