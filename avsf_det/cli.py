@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from avsf_det import __version__
+from avsf_det.detector_cli import add_detector_commands
 from avsf_det.errors import UserError
 
 EXAMPLES = """
@@ -102,30 +103,6 @@ def detect(options: argparse.Namespace) -> int:
         for reason in failed.values():
             print(f"  {reason}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def detector_train(options: argparse.Namespace) -> int:
-    """Train a Detectron2 person detector on an AVA-format dataset."""
-    from avsf_det.config import find_config
-    from detectors.training import train_detector
-
-    config = options.config if Path(options.config).is_file() else str(find_config(options.config))
-    weights = train_detector(
-        config, options.dataset, options.output, options.overrides, options.split, resume=not options.restart
-    )
-    print(f"weights: {weights}")
-    return 0
-
-
-def detector_eval(options: argparse.Namespace) -> int:
-    """Measure a person detector on an AVA-format dataset: COCO's AP, AP50 and the rest, by pycocotools."""
-    from avsf_det.engine.persons import open_detector
-    from detectors.coco_eval import evaluate_detector
-
-    detector = open_detector(options.detector, options.detector_weights, score_threshold=0.05)
-    for name, value in evaluate_detector(detector, options.dataset, options.split).items():
-        print(f"{name:8} {value:.4f}")
-    return 0
 
 
 def data_scenes(options: argparse.Namespace) -> int:
@@ -276,20 +253,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-audio", action="store_true", help="evaluate as if nothing were to be heard")
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
 
-    detector = commands.add_parser("detector", help="train or measure a person detector").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    command = _add(detector, "train", detector_train)
-    command.add_argument("--config", default="detectors/person_r18_fpn_small", help="Detectron2 yaml or zoo name")
-    command.add_argument("--dataset", type=Path, required=True, help="dataset folder")
-    command.add_argument("--split", default="train")
-    command.add_argument("--output", type=Path, default=Path("runs/detector"), help="folder (default: runs/detector)")
-    command.add_argument("--restart", action="store_true", help="begin anew instead of going on")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="change Detectron2's configuration")
-    command = _add(detector, "eval", detector_eval)
-    command.add_argument("--dataset", type=Path, required=True, help="dataset folder")
-    command.add_argument("--split", default="val")
-    _add_detector(command, "yolox")
+    help_text = "train, measure or use a person detector"
+    detector = commands.add_parser("detector", help=help_text).add_subparsers(required=True, metavar="COMMAND")
+    add_detector_commands(detector, _add, _add_detector, OVERRIDES)
 
     data = commands.add_parser("data", help="check or make datasets").add_subparsers(required=True, metavar="COMMAND")
     command = _add(data, "check", data_check)
