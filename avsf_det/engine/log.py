@@ -87,9 +87,16 @@ class TrainingLog:
                 self._writer.add_scalar(f"{kind}/{name}", value, step)
             self._writer.flush()
 
-    def picture(self, name: str, step: int, image: np.ndarray) -> None:
-        """Show a picture (H, W, 3) uint8 in TensorBoard."""
-        if self._writer:
+    def draw_curves(self, path: Path) -> None:
+        """Write a picture of all that is recorded."""
+        from avsf_det.visual.curves import draw_curves
+
+        if distributed.is_main():
+            draw_curves(path, [record for record in self._records if record["kind"] != "epoch"])
+
+    def picture(self, name: str, step: int, image: np.ndarray | None) -> None:
+        """Show a picture (H, W, 3) uint8, if there is one, in TensorBoard."""
+        if self._writer and image is not None:
             self._writer.add_image(name, image, step, dataformats="HWC")
 
     def state(self) -> dict[str, dict[str, float]]:

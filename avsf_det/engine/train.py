@@ -27,6 +27,7 @@ from avsf_det.engine.evaluate import check_label_map, evaluate_split
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import TrainingLog
 from avsf_det.engine.output import make_output, set_aside
+from avsf_det.engine.pictures import draw_example_clips
 from avsf_det.engine.precise_bn import update_running_statistics
 from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
 from avsf_det.engine.schedule import describe_schedule, lr_at
@@ -301,11 +302,15 @@ class Trainer:
             result = evaluate_split(
                 predictor, self.dataset, split, self.output / f"detections_{split}.csv", self._heed_stop
             )
+            if distributed.is_main():
+                name = self.output / "examples" / f"epoch_{self.epoch:05d}.jpg"
+                self.log.picture("examples", self.step, draw_example_clips(predictor, self.dataset, split, name))
         set_generator_states(states, self.device)
         found = distributed.from_main(result and result.evaluation.mAP)
         if better := found > self.log.best_map():
             self._save(best=True)
         self.log.write("eval", self.step, {"mAP": found})
+        self.log.draw_curves(self.output / "curves.png")
         logger.info("epoch %d: mAP %.4f%s", self.epoch, found, ", the best so far" if better else "")
 
     def _heed_stop(self) -> None:
