@@ -13,16 +13,10 @@ default, make more of the rare ones; they can be combined. Both look at single t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-
-from avsf_det.errors import UserError
-
-if TYPE_CHECKING:
-    from yacs.config import CfgNode
 
 
 class MultiLabelLoss(nn.Module):
@@ -85,39 +79,3 @@ def effective_number_weights(counts: Sequence[int] | torch.Tensor, beta: float =
     effective = counts if beta == 1.0 else -torch.expm1(counts * torch.tensor(beta).double().log()) / (1 - beta)
     weights = 1 / effective
     return (weights * counts.sum() / (weights * counts).sum()).float()
-
-
-def build_loss(cfg: CfgNode, class_counts: Sequence[int] | torch.Tensor | None = None) -> MultiLabelLoss:
-    """The loss that MODEL.LOSS_FUNC and MODEL.CLASS_BALANCE name: (logits (N, K), labels (N, K)) to their sum.
-
-    Args:
-        cfg: the configuration.
-        class_counts: (K,) labels of each class in the training split; looked at with CLASS_BALANCE alone.
-
-    Raises:
-        UserError: for another name or a value that cannot be.
-    """
-    model = cfg.MODEL
-    if model.LOSS_FUNC not in LOSSES:
-        raise UserError(f"MODEL.LOSS_FUNC: got {model.LOSS_FUNC!r}, expected one of {', '.join(LOSSES)}")
-    if model.CLASS_BALANCE not in CLASS_BALANCES:
-        raise UserError(f"MODEL.CLASS_BALANCE: got {model.CLASS_BALANCE!r}, expected {' or '.join(CLASS_BALANCES)}")
-    weights = None
-    if model.CLASS_BALANCE == "effective_number":
-        if class_counts is None:
-            raise UserError("MODEL.CLASS_BALANCE: got effective_number without the classes' counts; expected none here")
-        try:
-            weights = effective_number_weights(class_counts, model.CLASS_BALANCE_BETA)
-        except ValueError as error:
-            raise UserError(f"MODEL.CLASS_BALANCE_BETA: {error}; mend the config") from error
-    return MultiLabelLoss(LOSSES[model.LOSS_FUNC](model), weights)
-
-
-LOSSES: dict[str, Callable[[CfgNode], Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = {
-    "bce": lambda model: binary_cross_entropy,
-    "bce_logit": lambda model: binary_cross_entropy,  # PySlowFast's name for it
-    "focal": lambda model: lambda x, y: focal_loss(x, y, model.FOCAL_GAMMA, model.FOCAL_ALPHA),
-}
-"""MODEL.LOSS_FUNC -> from the keys under MODEL to the loss of each term."""
-
-CLASS_BALANCES = ("none", "effective_number")

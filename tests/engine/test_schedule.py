@@ -55,9 +55,9 @@ def pyslowfast_lr(epoch, solver, base):
     "keys",
     [
         COSINE,
-        COSINE + ["SOLVER.COSINE_AFTER_WARMUP", "True", "SOLVER.COSINE_END_LR", "0.001"],
+        [*COSINE, "SOLVER.COSINE_AFTER_WARMUP", "True", "SOLVER.COSINE_END_LR", "0.001"],
         STEPS,
-        STEPS + ["SOLVER.WARMUP_EPOCHS", "12.0"],
+        [*STEPS, "SOLVER.WARMUP_EPOCHS", "12.0"],
     ],
 )
 def test_every_policy_is_pyslowfast_s_at_every_moment(keys):

@@ -8,7 +8,8 @@ from torchvision.ops import sigmoid_focal_loss
 
 from avsf_det.config import load_cfg
 from avsf_det.errors import UserError
-from avsf_det.models.losses import build_loss, effective_number_weights
+from avsf_det.models.build import build_loss
+from avsf_det.models.losses import effective_number_weights
 
 COUNTS = [100_000, 1_000, 10]
 
