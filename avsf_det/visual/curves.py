@@ -34,18 +34,18 @@ _STYLE = {
 _SMOOTH = 50  # a running mean is over so many times fewer records than there are
 
 
-def draw_curves(path: str | Path, records: Iterable[Mapping[str, float]]) -> None:
+def draw_curves(path: str | Path, records: Iterable[Mapping]) -> None:
     """Write the losses, the learning rate, the mAP and the share of time that training waits for data, over epochs.
 
     Args:
         path: of the PNG, which is written whole or not at all.
-        records: of a training log, in the order written. Each has "epoch", a fraction of epochs done, and for a step of
-            training "step", "loss" and further keys that end in "_loss", "lr", "data_seconds" and "compute_seconds",
-            for an evaluation "mAP". A run that was resumed has some steps twice: the later record counts. Keys that are
-            missing and values that are no numbers are left out.
+        records: of a training log, in the order of steps. Each has "epoch", how many are done, and "kind": "train" has
+            "loss" and further keys that end in "_loss", "lr", "data_seconds" and "compute_seconds", "eval" has "mAP".
+            Other kinds, keys that are missing and values that are no numbers are left out.
     """
-    latest = {(record.get("step", record["epoch"]), "mAP" in record): record for record in records}
-    records = [latest[key] for key in sorted(latest)]
+    records = list(records)
+    steps = [record for record in records if record["kind"] == "train"]
+    evaluations = [record for record in records if record["kind"] == "eval"]
     matplotlib_logger = logging.getLogger("matplotlib")
     level = matplotlib_logger.level
     matplotlib_logger.setLevel(logging.ERROR)  # it tells of building its cache of fonts
@@ -54,10 +54,10 @@ def draw_curves(path: str | Path, records: Iterable[Mapping[str, float]]) -> Non
             figure = Figure(figsize=(11, 6.6), layout="constrained")
             FigureCanvasAgg(figure)
             (loss, lr), (mean_ap, waiting) = figure.subplots(2, 2, sharex=True)
-            _draw_losses(loss, records)
-            _draw_lr(lr, records)
-            _draw_map(mean_ap, records)
-            _draw_waiting(waiting, records)
+            _draw_losses(loss, steps)
+            _draw_lr(lr, steps)
+            _draw_map(mean_ap, evaluations)
+            _draw_waiting(waiting, steps)
             for axes in (mean_ap, waiting):
                 axes.set_xlabel("epoch")
                 axes.set_xlim(0, max((record["epoch"] for record in records), default=0) or 1)

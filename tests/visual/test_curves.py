@@ -8,11 +8,13 @@ from PIL import Image
 from avsf_det.visual.curves import draw_curves
 
 
-def steps(count, first=0, loss=0.5):
-    return [
-        {"step": s, "epoch": s / 100, "loss": loss, "lr": 0.1, "data_seconds": 0.1, "compute_seconds": 0.3}
-        for s in range(first, first + count)
-    ]
+def steps(count, kind="train"):
+    values = {"loss": 0.5, "lr": 0.1, "data_seconds": 0.1, "compute_seconds": 0.3}
+    return [{"kind": kind, "step": step, "epoch": step / 100, **values} for step in range(count)]
+
+
+def evaluation(epoch, value):
+    return {"kind": "eval", "step": 100 * epoch, "epoch": epoch, "mAP": value}
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def drawn(tmp_path, monkeypatch):
 
 def test_every_measure_gets_its_panel(drawn):
     records = [record | {"avs_loss": 2 * record["loss"]} for record in steps(300)]
-    lines = drawn([*records, {"epoch": 1.0, "mAP": 0.2}, {"epoch": 2.0, "mAP": 0.3}])
+    lines = drawn([*records, evaluation(1, 0.2), evaluation(2, 0.3)])
     assert list(lines) == [
         ("loss", ""),
         ("loss", "loss"),
@@ -52,15 +54,8 @@ def test_every_measure_gets_its_panel(drawn):
     np.testing.assert_allclose(lines["mAP at IoU 0.5", ""], [[1, 2], [0.2, 0.3]])
 
 
-def test_steps_done_again_after_a_resume_count_once(drawn):
-    lines = drawn([*steps(100), *steps(80, first=60, loss=0.2)])
-    epochs, losses = lines["loss", ""]
-    np.testing.assert_allclose(epochs, np.arange(140) / 100)
-    np.testing.assert_allclose(losses[[59, 60, 139]], [0.5, 0.2, 0.2])
-
-
-def test_an_evaluation_does_not_hide_the_step_of_its_number(drawn):
-    lines = drawn([*steps(3), {"epoch": 1, "mAP": 0.5}])
+def test_means_over_an_epoch_are_not_taken_for_steps(drawn):
+    lines = drawn([*steps(3), *steps(3, "epoch"), evaluation(1, 0.5)])
     assert len(lines["loss", "loss"][0]) == 3 and lines["mAP at IoU 0.5", ""][1].tolist() == [0.5]
 
 
@@ -74,9 +69,7 @@ def test_the_running_mean_follows_the_course_and_bears_what_is_no_number(drawn):
     np.testing.assert_allclose(mean[[100, 900]], [0.9, 0.1], atol=0.03)
 
 
-@pytest.mark.parametrize(
-    "records", [[], steps(1), [{"epoch": 1, "loss": 0.4, "seconds": 3.0}], [{"epoch": 1, "mAP": 0}]]
-)
+@pytest.mark.parametrize("records", [[], steps(1), [{"kind": "train", "epoch": 1, "loss": 0.4}], [evaluation(1, 0)]])
 def test_a_run_that_has_hardly_begun_is_drawn(drawn, records):
     drawn(records)
 
