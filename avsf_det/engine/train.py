@@ -34,9 +34,9 @@ from avsf_det.engine.schedule import describe_schedule, lr_at
 from avsf_det.engine.stop import Stopped, StopSignals
 from avsf_det.engine.training_data import too_many_failed, training_loader
 from avsf_det.errors import UserError
+from avsf_det.models.build import build_loss
 from avsf_det.models.checkpoint import load_weights, save_checkpoint
 from avsf_det.models.importers import OURS, read_weights
-from avsf_det.models.losses import build_loss
 
 logger = logging.getLogger(__name__)
 
