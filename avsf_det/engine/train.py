@@ -24,10 +24,10 @@ from avsf_det.engine import distributed
 from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
+from avsf_det.engine.examples import draw_example_clips
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import TrainingLog
 from avsf_det.engine.output import make_output, set_aside
-from avsf_det.engine.pictures import draw_example_clips
 from avsf_det.engine.precise_bn import update_running_statistics
 from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
 from avsf_det.engine.schedule import describe_schedule, lr_at
