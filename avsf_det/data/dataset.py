@@ -1,243 +1,189 @@
-"""Training samples from an AVA-format dataset, and the batches that a network takes."""
+"""The labelled keyframes of a split as training samples."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
-from avsf_det.data.annotations import AnnotatedKeyframe
-from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel
+from avsf_det.data.batch import Sample
+from avsf_det.data.cache import ClipCache
+from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel, within_video
+from avsf_det.data.keyframes import AnnotatedKeyframe, Keyframes
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
-from avsf_det.files import written_whole
-from avsf_det.media.video import probe
+from avsf_det.media.source import VideoSource, probe_source, start_of
 
-logger = logging.getLogger(__name__)
-
-CHANNELS_LAST = torch.channels_last_3d
-"""The memory format of clips and weights: convolutions run up to twice as fast in it, on processors and on GPUs."""
+_PROBES = 8  # videos opened at once when all are looked at: mostly waiting for the disk
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One clip with its persons.
+class Run:
+    """Samples of one video that are read together in an epoch.
 
     Attributes:
-        frames: (T, H, W, 3) uint8.
-        log_mel: (A, M) float32, or None without a sound track.
-        boxes: (N, 4) float32, x1 y1 x2 y2 in 0..1.
-        labels: (N, K) float32, 1 where an action holds.
-        misaligned: (A, M) float32, the log-mel of another moment of the same file; None where there is none.
+        epoch: which one.
+        indices: of the samples, in order of time.
     """
 
-    frames: torch.Tensor
-    log_mel: torch.Tensor | None
-    boxes: torch.Tensor
-    labels: torch.Tensor
-    misaligned: torch.Tensor | None = None
+    epoch: int
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
 
-@dataclass
-class Batch:
-    """B clips with N persons in all, as `AVSlowFast.forward` takes them.
+@dataclass(frozen=True)
+class Unusable:
+    """Samples that there is nothing to read for.
 
     Attributes:
-        slow: (B, 3, T/alpha, H, W) float32, normalised.
-        fast: (B, 3, T, H, W) float32.
-        audio: (B, 1, 1, A, M) float32.
-        audio_present: (B,) bool, False where a clip's file has no sound track.
-        boxes: (N, 5) float32, clip index and x1 y1 x2 y2 in pixels.
-        labels: (N, K) float32.
-        misaligned: (B, 1, 1, A, M) float32, zeros where a clip has no negative; None if none has.
+        samples: (U,) their indices.
+        videos: why each video that does not open does not.
+        beyond: for each video that ends before some of its keyframes, a line that says so.
     """
 
-    slow: torch.Tensor
-    fast: torch.Tensor
-    audio: torch.Tensor
-    audio_present: torch.Tensor
-    boxes: torch.Tensor
-    labels: torch.Tensor
-    misaligned: torch.Tensor | None = None
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on another device."""
-        tensors = {name: tensor for name, tensor in vars(self).items() if tensor is not None}
-        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
+    samples: np.ndarray
+    videos: dict[str, str]
+    beyond: list[str]
 
 
-class Collate:
-    """Makes a batch of samples; smaller pictures are padded on the right and at the bottom with the mean colour.
-
-    Args:
-        spec: what clips are made of.
-        slow_frames: frames of the Slow pathway.
-        mean, std: (3,) of RGB in 0..1.
-    """
-
-    def __init__(self, spec: ClipSpec, slow_frames: int, mean: Sequence[float], std: Sequence[float]) -> None:
-        self._spec = spec
-        # truncated linspace: PySlowFast's choice of Slow frames among the Fast ones
-        self._slow = torch.linspace(0, spec.num_frames - 1, slow_frames).long()
-        self._scale = 1 / (255 * torch.tensor(std))
-        self._shift = -torch.tensor(mean) / torch.tensor(std)
-
-    @classmethod
-    def from_config(cls, cfg: object, spec: ClipSpec) -> Collate:
-        """As a configuration's DATA and SLOWFAST keys say."""
-        return cls(spec, cfg.DATA.NUM_FRAMES // cfg.SLOWFAST.ALPHA, cfg.DATA.MEAN, cfg.DATA.STD)
-
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """Stack samples."""
-        height = max(s.frames.shape[1] for s in samples)
-        width = max(s.frames.shape[2] for s in samples)
-        fast = torch.zeros(len(samples), 3, self._spec.num_frames, height, width).to(memory_format=CHANNELS_LAST)
-        negatives = [s.misaligned for s in samples]
-        boxes = []
-        for i, sample in enumerate(samples):
-            h, w = sample.frames.shape[1:3]
-            fast[i, :, :, :h, :w] = (sample.frames * self._scale + self._shift).permute(3, 0, 1, 2)
-            pixels = sample.boxes * torch.tensor((w, h, w, h), dtype=torch.float32)
-            boxes.append(torch.cat((torch.full((len(pixels), 1), float(i)), pixels), dim=1))
-        return Batch(
-            slow=fast[:, :, self._slow].contiguous(memory_format=CHANNELS_LAST),
-            fast=fast,
-            audio=self._stack([s.log_mel for s in samples]),
-            audio_present=torch.tensor([s.log_mel is not None for s in samples]),
-            boxes=torch.cat(boxes),
-            labels=torch.cat([s.labels for s in samples]),
-            misaligned=self._stack(negatives) if any(one is not None for one in negatives) else None,
-        )
-
-    def _stack(self, log_mels: Sequence[torch.Tensor | None]) -> torch.Tensor:
-        """(B, 1, 1, A, M): zeros where there is none."""
-        nothing = torch.zeros(self._spec.audio_frames, self._spec.num_mels)
-        return torch.stack([nothing if one is None else one for one in log_mels])[:, None, None]
-
-
-class ActionDataset(Dataset):
+class ActionDataset:
     """The labelled keyframes of a split as training samples.
 
-    What is random about sample i in epoch e follows from (seed, e, i) alone, whichever process loads it.
+    What is random about sample i in epoch e follows from (seed, e, i) alone, whichever process reads it.
 
     Args:
-        keyframes: what to load.
-        videos: video id -> file.
+        keyframes: what to read; those of a video stand together, in order of time.
+        videos: video id -> file or source.
         spec: what clips are made of; the short side is that of the largest scale wanted.
         transform: the augmentation.
         seed: of the augmentation.
         cache: folder that keeps decoded clips, or None to decode each time.
         misaligned_gap: seconds that the sound of a negative is away from the clip's at least; None for no negatives.
+
+    Attributes:
+        video_numbers: (S,) int, which of the split's videos each sample is of.
+        times: (S,) float64, seconds of each sample.
     """
 
     def __init__(
         self,
-        keyframes: Sequence[AnnotatedKeyframe],
-        videos: dict[str, Path],
+        keyframes: Keyframes,
+        videos: dict[str, Path | VideoSource],
         spec: ClipSpec,
         transform: TrainTransform,
         seed: int,
         cache: Path | None = None,
         misaligned_gap: float | None = None,
     ) -> None:
-        self.misaligned_gap = misaligned_gap
-        self._durations: dict[Path, float] = {}
-        self.keyframes, self.videos, self.spec = list(keyframes), videos, spec
-        self.transform, self.seed, self.epoch = transform, seed, 0
+        self._keyframes, self._videos, self.spec = keyframes, videos, spec
+        self._transform, self._seed, self._misaligned_gap = transform, seed, misaligned_gap
         self._cache = ClipCache(cache, spec) if cache else None
+        self._durations: dict[Path | VideoSource, float] = {}
+        self.video_numbers, self.times = keyframes.videos, keyframes.times
+        self._kept = np.arange(len(keyframes))
 
     def __len__(self) -> int:
-        return len(self.keyframes)
+        return len(self._kept)
 
-    def __getitem__(self, index: int) -> Sample:
-        keyframe = self.keyframes[index]
-        path = self.videos[keyframe.video_id]
-        if self._cache:
-            clip = self._cache.get(path, keyframe.time)
-        else:
-            clip = next(read_clips(path, [keyframe.time], self.spec))
-        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch, index)) % 2**63)
-        persons = keyframe.persons
-        frames, boxes, kept = self.transform(torch.from_numpy(clip.frames), torch.from_numpy(persons.boxes), generator)
-        return Sample(
-            frames=frames,
-            log_mel=None if clip.log_mel is None else torch.from_numpy(clip.log_mel),
-            boxes=boxes,
-            labels=torch.from_numpy(persons.actions)[kept],
-            misaligned=self._negative(path, keyframe.time, generator) if self.misaligned_gap else None,
-        )
+    def class_counts(self) -> np.ndarray:
+        """(K,) labels of each class."""
+        return self._keyframes.select(self._kept).class_counts
 
-    def _negative(self, path: Path, time: float, generator: torch.Generator) -> torch.Tensor | None:
+    def describe(self, run: Run) -> str:
+        """The video and the times of a run in words, for errors."""
+        times = self.times[run.indices]
+        span = f"{times[0]:g} s" if len(run) == 1 else f"{times[0]:g} to {times[-1]:g} s"
+        return f"{self._source(self.video_numbers[run.indices[0]])} at {span}"
+
+    def _source(self, video: int) -> Path | VideoSource:
+        return self._videos[self._keyframes.video_names[video]]
+
+    def read(self, run: Run) -> list[Sample | UserError]:
+        """The samples of a run, or of each that cannot be read what is wrong with it."""
+        clips = self._clips(self._source(self.video_numbers[run.indices[0]]), self.times[run.indices].tolist())
+        return [self._sample(run.epoch, index, clip) for index, clip in zip(run.indices.tolist(), clips)]
+
+    def _clips(self, path: Path | VideoSource, times: list[float]) -> list[Clip | UserError]:
+        try:
+            if self._cache:
+                return [self._cache.get(path, time) for time in times]
+            return list(read_clips(path, times, self.spec))
+        except UserError as error:
+            if len(times) == 1:
+                return [error]
+            return [clip for time in times for clip in self._clips(path, [time])]
+
+    def _sample(self, epoch: int, index: int, clip: Clip | UserError) -> Sample | UserError:
+        keyframe = self._keyframes[self._kept[index]]
+        own = self._seed, epoch, int(self._kept[index])
+        try:
+            if isinstance(clip, UserError):
+                raise clip
+            sample = Sample(
+                frames=torch.from_numpy(clip.frames),
+                log_mel=None if clip.log_mel is None else torch.from_numpy(clip.log_mel),
+                boxes=torch.from_numpy(keyframe.persons.boxes),
+                labels=torch.from_numpy(keyframe.persons.actions),
+                misaligned=self._negative(keyframe, _generator(*own, 1)) if self._misaligned_gap else None,
+                video_id=keyframe.video_id,
+                time=keyframe.time,
+            )
+            return self._transform(sample, _generator(*own))
+        except UserError as error:
+            return UserError(f"{keyframe.video_id} at {keyframe.time:g} s: {error}")
+
+    def _negative(self, keyframe: AnnotatedKeyframe, generator: torch.Generator) -> torch.Tensor | None:
         """The log-mel of another moment of the file, drawn anew at each call."""
+        path = self._videos[keyframe.video_id]
         if path not in self._durations:
-            self._durations[path] = probe(path).duration
+            self._durations[path] = probe_source(path).duration
         draw = torch.rand((), generator=generator).item()
-        center = misaligned_center(time, self._durations[path], self.spec, self.misaligned_gap, draw)
+        end, begin = self._durations[path], start_of(path)
+        center = misaligned_center(keyframe.time, end, self.spec, self._misaligned_gap, draw, begin)
         return None if center is None else read_log_mel(path, center, self.spec)
 
-    def prepare(self, progress: object = lambda items: items) -> None:
-        """Check that every video opens and, with a cache, decode each clip that is not in it yet.
-
-        Videos that cannot be read are named in a warning, counted, and their keyframes left out.
+    def find_unusable(self, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items) -> Unusable:
+        """The samples whose video does not open or ends before them; with a cache, all others are decoded into it.
 
         Args:
-            progress: wraps the list of videos in a progress bar.
-
-        Raises:
-            UserError: if no video can be read.
+            progress: wraps what is done for each of so many videos in a progress bar.
         """
-        bad = {}
-        for video_id, keyframes in progress([(v, list(k)) for v, k in groupby(self.keyframes, lambda k: k.video_id)]):
-            try:
-                if self._cache:
-                    self._cache.fill(self.videos[video_id], [k.time for k in keyframes])
-                else:
-                    probe(self.videos[video_id])
-            except UserError as error:
-                bad[video_id] = error
-        if bad:
-            logger.warning("%d videos left out: %s", len(bad), "; ".join(str(error) for error in bad.values()))
-            self.keyframes = [k for k in self.keyframes if k.video_id not in bad]
-        if not self.keyframes:
-            raise UserError("no video of the training split can be read")
+        numbers = np.unique(self.video_numbers).tolist()
+        with ThreadPoolExecutor(1 if self._cache else _PROBES) as threads:
+            found = list(progress(threads.map(self._check, numbers), len(numbers)))
+        names = self._keyframes.video_names
+        return Unusable(
+            np.concatenate([samples for samples, _, _ in found]),
+            {names[number]: error for number, (_, error, _) in zip(numbers, found) if error},
+            [beyond for _, _, beyond in found if beyond],
+        )
+
+    def leave_out(self, samples: np.ndarray) -> None:
+        """Forget samples.
+
+        Args:
+            samples: (U,) their indices; those behind them move up.
+        """
+        for name in ("_kept", "video_numbers", "times"):
+            setattr(self, name, np.delete(getattr(self, name), samples))
+
+    def _check(self, video: int) -> tuple[np.ndarray, str | None, str | None]:
+        """Of a video: its samples that are unusable, why it does not open, and what lies beyond its end."""
+        own, source = np.flatnonzero(self.video_numbers == video), self._source(video)
+        try:
+            within, beyond = within_video(source, self.times[own].tolist(), self.spec)
+            if self._cache:
+                self._cache.fill(source, within)
+        except UserError as error:
+            return own, str(error), None
+        return own[~np.isin(self.times[own], within)], None, beyond
 
 
-class ClipCache:
-    """Decoded clips on disk, one file each.
-
-    Args:
-        folder: where.
-        spec: what clips are made of; other specs use other files.
-    """
-
-    def __init__(self, folder: Path, spec: ClipSpec) -> None:
-        self._folder, self._spec = Path(folder), spec
-        self._folder.mkdir(parents=True, exist_ok=True)
-
-    def _file(self, path: Path, time: float) -> Path:
-        stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{time!r}|{self._spec}"
-        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-
-    def get(self, path: Path, time: float) -> Clip:
-        """The clip at `time`, decoded now if it is not there yet."""
-        file = self._file(path, time)
-        if not file.is_file():
-            self.fill(path, [time])
-        with np.load(file) as arrays:
-            return Clip(arrays["frames"], arrays.get("log_mel"))
-
-    def fill(self, path: Path, times: Iterable[float]) -> None:
-        """Decode the clips at `times` that are not there yet, in one pass over the file."""
-        missing = [time for time in sorted(times) if not self._file(path, time).is_file()]
-        for time, clip in zip(missing, read_clips(path, missing, self._spec) if missing else ()):
-            arrays = {"frames": clip.frames} | ({} if clip.log_mel is None else {"log_mel": clip.log_mel})
-            with written_whole(self._file(path, time)) as unfinished:
-                np.savez(unfinished, **arrays)
+def _generator(*seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(hash(seed) % 2**63)

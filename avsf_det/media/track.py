@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from math import floor
 
 import av
@@ -21,8 +22,23 @@ _FIRST_BACKOFF = 1.0
 _RESTART = 1.0
 # The last packets are looked for in this many seconds before the end that the file's header promises.
 _TAIL = 2.0
+# Codecs whose decoder leaves out frames that no other refers to, without a trace in those others.
+_SKIPPABLE = ("h264", "hevc")
+# Time stamps kept to know which frame follows which: more than any codec reorders.
+_REORDERED = 64
 # Titles that are not UTF-8 are no reason to refuse a video; PyAV takes them as they are since 19, where this is gone.
 _LENIENT = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+
+_threads = 0
+
+
+def set_num_threads(number: int) -> None:
+    """Decode with this many threads each file that is opened from now on; 0, at first, is one for each processor.
+
+    Each thread decodes a frame ahead, in vain where reading ends, and takes a tenth more processor time in all.
+    """
+    global _threads
+    _threads = number
 
 
 def open_container(path: str | os.PathLike[str]) -> av.container.InputContainer:
@@ -65,6 +81,7 @@ class Track:
         by_decoding_time: whether times come from decoding time stamps: each frame has the one of the packet that
             completed it, so the picture starts a few frames after the first packet if it has B-frames.
         broken: decoding time stamps of the packets that could not be decoded so far.
+        skipped: times of frames that were left undecoded since the last seek, in ascending order.
     """
 
     def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
@@ -72,6 +89,8 @@ class Track:
         self.path = os.fspath(path)
         self._kind = kind
         self.broken: set[int | None] = set()
+        self.skipped: list[float] = []
+        self._wanted: Sequence[float] = ()
         self._open()
         self.origin = min(
             (s.start_time * s.time_base for s in playable(self.container) if s.start_time is not None),
@@ -85,7 +104,7 @@ class Track:
             if other is not self.stream:
                 other.discard = Discard.all
         if self.stream is not None:
-            self.stream.thread_type = "AUTO"
+            self.stream.thread_type, self.stream.thread_count = "AUTO", _threads
         self.by_decoding_time = self.container.format.name == "avi"
         self._at_start = True
 
@@ -121,6 +140,13 @@ class Track:
             yield first
             yield from frames
 
+    def want(self, times: Sequence[float]) -> None:
+        """Leave out of `decode`, where that saves work, frames that are on display at none of these ascending times.
+
+        From the last of them on every frame comes. No times: every frame comes.
+        """
+        self._wanted = times
+
     def packets(self, start: float = 0.0) -> Iterator[av.Packet]:
         """Yield the track's packets in file order, from about `start` to the end; a read error ends them."""
         self._seek(start)
@@ -152,6 +178,7 @@ class Track:
                 self.close()
                 self._open()
         self._at_start = False
+        self.skipped.clear()
 
     def _packets(self) -> Iterator[av.Packet]:
         try:
@@ -163,8 +190,17 @@ class Track:
 
     def _frames(self) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
         previous = step = None
-        for packet in chain(self._packets(), (None,)):
+        codec, stamps = self.stream.codec_context, []
+        skippable = codec.name in _SKIPPABLE
+        plain = not self.by_decoding_time
+        for packet, ahead in pairwise(chain(self._packets(), (None, None))):
+            if skippable:
+                plain = plain and all(self._note(stamps, one) for one in (packet, ahead) if one is not None)
+                codec.skip_frame = (
+                    "NONREF" if plain and packet is not None and self._idle(packet, stamps) else "DEFAULT"
+                )
             for frame in self._decode_packet(packet):
+                plain = plain and not (skippable and frame.interlaced_frame)  # its fields may be packets of their own
                 step = step or self._duration(frame)
                 following = 0.0 if previous is None else previous + step
                 stamp = frame.dts if self.by_decoding_time or frame.pts is None else frame.pts
@@ -177,6 +213,26 @@ class Track:
                     step = time - previous
                 previous = time
                 yield time, frame
+
+    def _note(self, stamps: list[int], packet: av.Packet) -> bool:
+        """Add a packet's time to those last seen; whether frames have the times of their packets so far."""
+        if packet.pts is None or (stamps and self.seconds(packet.pts) <= self.seconds(stamps[-1]) - _RESTART):
+            return False
+        if packet.pts not in stamps[-_REORDERED:]:
+            insort(stamps, packet.pts)
+            del stamps[:-_REORDERED]
+        return True
+
+    def _idle(self, packet: av.Packet, stamps: list[int]) -> bool:
+        """Whether a packet's frame is on display at no wanted time: until the next of the frames known so far."""
+        place = bisect_right(stamps, packet.pts)
+        if not self._wanted or place == len(stamps):
+            return False
+        start, end = self.seconds(packet.pts), self.seconds(stamps[place])
+        if end > self._wanted[-1] or bisect_left(self._wanted, start) != bisect_left(self._wanted, end):
+            return False
+        insort(self.skipped, start)
+        return True
 
     def _decode_packet(self, packet: av.Packet | None) -> list[av.VideoFrame | av.AudioFrame]:
         """The frames that `packet` completes; None drains the decoder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from avsf_det.media.track import Track
 # Within this many seconds, decoding on is taken to be cheaper than a seek, which empties the decoder's pipeline.
 _NEAR = 1.0
 # A frame counts as due this many seconds before its time: Matroska rounds times to milliseconds.
-_ROUNDING = 0.0006
+ROUNDING = 0.0006
 # A header that promises this many seconds more than there are belongs to a file cut off.
 _CUT_OFF = 1.0
 # Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
@@ -100,7 +101,7 @@ class VideoReader:
         except BaseException:
             self._picture.close()
             raise
-        self.height, self.width = size or _scaled(self.info.height, self.info.width, short_side)
+        self.height, self.width = size or scaled(self.info.height, self.info.width, short_side)
         self._cursor = _Cursor(self._picture, self.info)
         self._reformatter = VideoReformatter()
         self._passes_broken: set[int | None] = set()
@@ -130,9 +131,9 @@ class VideoReader:
         with closing(Track(self.info.path, "video")) as track:
             track.broken = self._passes_broken
             for time, frame in track.decode(start):
-                if end is not None and time + _ROUNDING >= end:
+                if end is not None and time + ROUNDING >= end:
                     return
-                if time + _ROUNDING >= start or start <= 0:
+                if time + ROUNDING >= start or start <= 0:
                     yield time, self._image(frame)
 
     def frames_at(self, times: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -153,7 +154,9 @@ class VideoReader:
         times = np.asarray(times, dtype=np.float64)
         images = np.empty((len(times), self.height, self.width, 3), dtype=np.uint8)
         shown = image = None
-        for i in np.argsort(times, kind="stable"):
+        order = np.argsort(times, kind="stable")
+        self._cursor.want(times[order])
+        for i in order:
             frame = self._cursor.at(float(times[i]))
             if frame is not shown:
                 shown, image = frame, self._image(frame)
@@ -178,14 +181,26 @@ class _Cursor:
         self._next: tuple[float, av.VideoFrame] | None = None
         self._patience = _NEAR
 
+    def want(self, times: np.ndarray) -> None:
+        """Let other frames than those of the (T,) ascending times that are asked for next be left out."""
+        self._picture.want(np.maximum(times + ROUNDING, self._info.picture_start).tolist())
+
     def at(self, time: float) -> av.VideoFrame:
         """The frame on display at `time`, clamped to the picture."""
-        time = max(time + _ROUNDING, self._info.picture_start)
+        time = max(time + ROUNDING, self._info.picture_start)
         if self._current is None or time < self._current[0] or self._keyframe_ahead(time):
             self._seek(time)
+        self._move_on(time)
+        skipped = self._picture.skipped
+        if bisect_right(skipped, time) > bisect_right(skipped, self._current[0]):  # the one wanted was broken
+            self._picture.want(())
+            self._seek(time)
+            self._move_on(time)
+        return self._current[1]
+
+    def _move_on(self, time: float) -> None:
         while self._next is not None and self._next[0] <= time:
             self._current, self._next = self._next, next(self._frames, None)
-        return self._current[1]
 
     def _seek(self, time: float) -> None:
         left = self._current[0] if self._current else None
@@ -259,7 +274,7 @@ def _sample_aspect(stream: av.VideoStream) -> Fraction:
     return aspect if Fraction(1, _WIDEST_SAMPLE) <= aspect <= _WIDEST_SAMPLE else Fraction(1)
 
 
-def _scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
+def scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
     """(height, width) with the shorter side made `short_side`, in proportion."""
     if short_side is None:
         return height, width

@@ -1,16 +1,14 @@
-import shutil
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.clip import ClipSpec
-from avsf_det.data.dataset import ActionDataset, ClipCache, Collate, Sample
+from avsf_det.data.dataset import ActionDataset, Run
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource
+from avsf_det.media.video import VideoReader
 
 SPEC = ClipSpec(num_frames=4, sampling_rate=4, short_side=48, audio_frames=16, num_mels=8)
 TRANSFORM = TrainTransform((40, 48), 32, colour_jitter=0.2, box_jitter=0.1)
@@ -27,138 +25,101 @@ def make(scenes):
     return make
 
 
+def read(samples, *indices, epoch=0):
+    return samples.read(Run(epoch, np.array(indices)))
+
+
 def assert_same(one, other):
     for name, value in vars(one).items():
-        torch.testing.assert_close(value, getattr(other, name), rtol=0, atol=0)
+        torch.testing.assert_close(value, getattr(other, name), rtol=0, atol=0) if name != "video_id" else None
 
 
 def test_what_is_random_follows_from_seed_epoch_and_index_alone(make):
     first, second = make(), make()
-    wanted = first[2]
-    second[0], second[1]
+    (wanted,) = read(first, 2)
+    read(second, 0, 1)
     torch.manual_seed(99)
-    assert_same(second[2], wanted)
-    second.epoch = 1
-    assert not torch.equal(second[2].frames, wanted.frames)
-    second.epoch = 0
-    assert_same(second[2], wanted)
-    assert not torch.equal(make(seed=1)[2].frames, wanted.frames)
+    assert_same(read(second, 2)[0], wanted)
+    assert not torch.equal(read(second, 2, epoch=1)[0].frames, wanted.frames)
+    assert_same(read(second, 2)[0], wanted)
+    assert not torch.equal(read(make(seed=1), 2)[0].frames, wanted.frames)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_batches_are_the_same_whoever_loads_them(make, workers):
-    samples = make()
-    batches = list(DataLoader(samples, batch_size=4, num_workers=workers, collate_fn=Collate(SPEC, 2, [0.5], [0.25])))
-    assert len(batches) == -(-len(samples) // 4)
-    expected = Collate(SPEC, 2, [0.5], [0.25])([samples[i] for i in range(4)])
-    assert_same(batches[0], expected)
+def test_neighbours_read_together_are_those_read_alone(make):
+    samples = make(gap=0.5)
+    for index, sample in enumerate(read(samples, 0, 1, 2)):
+        assert_same(sample, read(samples, index)[0])
+
+
+def test_a_sample_knows_its_place(make, scenes):
+    keyframe = AvaFolder(scenes).keyframes("train")[4]
+    (sample,) = read(make(), 4)
+    assert (sample.video_id, sample.time) == (keyframe.video_id, keyframe.time)
 
 
 def test_cached_clips_are_those_decoded(make, tmp_path):
     cached = make(cache=tmp_path / "cache")
-    cached.prepare()
+    assert not len(cached.find_unusable().samples)
     files = sorted((tmp_path / "cache").iterdir())
     assert len(files) == len(cached)
     stamps = [file.stat().st_mtime_ns for file in files]
     for index in range(len(cached)):
-        assert_same(cached[index], make()[index])
-    make(cache=tmp_path / "cache").prepare()
+        assert_same(read(cached, index)[0], read(make(), index)[0])
+    make(cache=tmp_path / "cache").find_unusable()
     assert [file.stat().st_mtime_ns for file in sorted((tmp_path / "cache").iterdir())] == stamps
 
 
-def test_a_changed_video_or_spec_is_decoded_anew(scenes, tmp_path):
-    videos = sorted((scenes / "videos").glob("train_*.mp4"))
-    path = shutil.copy(videos[0], tmp_path / "video.mp4")
-    cache = ClipCache(tmp_path / "cache", SPEC)
-    before = cache.get(path, 1.0)
-    shutil.copy(videos[1], path)
-    assert not np.array_equal(cache.get(path, 1.0).frames, before.frames)
-    other = ClipCache(tmp_path / "cache", ClipSpec(num_frames=2, short_side=16))
-    assert other.get(path, 1.0).frames.shape[:2] == (2, 16)
-
-
-def test_a_cache_that_cannot_be_filled_keeps_no_half_written_clip(scenes, tmp_path, monkeypatch):
-    def full(file, **arrays):
-        file.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space left"):
-        ClipCache(tmp_path / "cache", SPEC).fill(scenes / "videos" / "val_0000.mp4", [1.0])
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_video_that_cannot_be_read_is_left_out_and_named(make, tmp_path, caplog, cached):
-    videos = dict(make().videos)
+def test_a_video_that_cannot_be_read_is_left_out_and_named(make, scenes, tmp_path, cached):
+    videos = dict(AvaFolder(scenes).videos)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     videos["train_0001"] = tmp_path / "broken.mp4"
     samples = make(videos=videos, cache=tmp_path / "cache" if cached else None)
-    samples.prepare()
-    assert {k.video_id for k in samples.keyframes} == {"train_0000", "train_0002"}
-    assert "1 videos left out" in caplog.text and "broken.mp4: not a video" in caplog.text
+    before = read(samples, len(samples) - 1)[0]
+    unusable = samples.find_unusable()
+    samples.leave_out(unusable.samples)
+    assert {one.video_id for i in range(len(samples)) for one in read(samples, i)} == {"train_0000", "train_0002"}
+    assert list(unusable.videos) == ["train_0001"] and "broken.mp4: not a video" in unusable.videos["train_0001"]
+    assert_same(read(samples, len(samples) - 1)[0], before)
 
 
-def test_no_video_that_can_be_read_is_an_error(make, tmp_path):
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    with pytest.raises(UserError, match="no video of the training split"):
-        make(videos=dict.fromkeys(make().videos, tmp_path / "broken.mp4")).prepare()
+def test_keyframes_beyond_their_video_are_left_out_and_named(make, scenes):
+    videos = {name: VideoSource(source.path, start=-2.0) for name, source in AvaFolder(scenes).videos.items()}
+    samples = make(videos=videos)
+    unusable = samples.find_unusable()
+    assert samples.times[unusable.samples].min() > 2.0 and len(unusable.beyond) == 3
+    assert "expected a whole film, or AVA.VIDEO_START" in unusable.beyond[0]
+    samples.leave_out(unusable.samples)
+    assert len(samples) and not len(samples.find_unusable().samples)
 
 
-def sample(height, width, boxes=1, sound=True, level=128):
-    return Sample(
-        frames=torch.full((4, height, width, 3), level, dtype=torch.uint8),
-        log_mel=torch.ones(16, 8) if sound else None,
-        boxes=torch.tensor([[0.25, 0.5, 0.75, 1.0]]).repeat(boxes, 1),
-        labels=torch.ones(boxes, 5),
-    )
+def test_a_clip_that_cannot_be_read_is_named_and_its_neighbours_are_read(make, monkeypatch):
+    samples = make()
+    frames_at = VideoReader.frames_at
+    times = samples.times[:4]
+    expected = read(samples, 0, 1, 2, 3)
 
+    def broken_there(self, wanted):
+        if np.any(np.abs(np.asarray(wanted) - times[1]) < 0.05):
+            raise UserError(f"{self.info.path}: no frame can be decoded")
+        return frames_at(self, wanted)
 
-def test_a_batch_holds_pictures_of_several_sizes_and_knows_who_is_in_which():
-    collate = Collate(SPEC, slow_frames=2, mean=[0.45] * 3, std=[0.225] * 3)
-    batch = collate([sample(32, 40, boxes=2), sample(20, 64, boxes=0), sample(16, 16, sound=False)])
-    assert batch.fast.shape == (3, 3, 4, 32, 64) and batch.slow.shape == (3, 3, 2, 32, 64)
-    assert batch.audio.shape == (3, 1, 1, 16, 8)
-    torch.testing.assert_close(batch.fast[0, :, :, :, :40], torch.full((3, 4, 32, 40), (128 / 255 - 0.45) / 0.225))
-    assert batch.fast[0, :, :, :, 40:].abs().max() == 0
-    assert batch.boxes.tolist() == [[0, 10, 16, 30, 32], [0, 10, 16, 30, 32], [2, 4, 8, 12, 16]]
-    assert batch.audio_present.tolist() == [True, True, False] and batch.audio[2].abs().max() == 0
-    assert batch.labels.shape == (3, 5)
-
-
-def test_the_slow_pathway_sees_every_alpha_th_frame_as_in_pyslowfast():
-    one = sample(8, 8)
-    one.frames[:] = torch.arange(0, 200, 50, dtype=torch.uint8).reshape(4, 1, 1, 1)
-    batch = Collate(SPEC, slow_frames=2, mean=[0.0] * 3, std=[1.0] * 3)([one])
-    assert torch.equal(batch.slow, batch.fast[:, :, [0, 3]])
+    monkeypatch.setattr(VideoReader, "frames_at", broken_there)
+    bad = [bool(np.any(np.abs(samples.spec.frame_times(time) - times[1]) < 0.05)) for time in times]
+    assert bad[1] and not all(bad)
+    for one, is_bad, time, sample in zip(read(samples, 0, 1, 2, 3), bad, times, expected):
+        if is_bad:
+            assert isinstance(one, UserError) and str(one).startswith(f"train_0000 at {time:g} s: ")
+        else:
+            assert_same(one, sample)
 
 
 def test_negatives_are_other_moments_of_the_same_sound(make):
     plain, samples = make(), make(gap=0.5)
-    one = samples[2]
+    (one,) = read(samples, 2)
     assert one.misaligned.shape == one.log_mel.shape and not torch.equal(one.misaligned, one.log_mel)
-    assert torch.equal(samples[2].misaligned, one.misaligned)
-    assert torch.equal(plain[2].frames, one.frames) and plain[2].misaligned is None
-    samples.epoch = 1
-    assert not torch.equal(samples[2].misaligned, one.misaligned)
-    assert make(gap=60.0)[2].misaligned is None
-
-
-def test_a_batch_holds_negatives_where_there_are_any():
-    collate = Collate(SPEC, slow_frames=2, mean=[0.45] * 3, std=[0.225] * 3)
-    heard, unheard = sample(16, 16), sample(16, 16)
-    assert collate([heard, unheard]).misaligned is None
-    batch = collate([replace(heard, misaligned=torch.full((16, 8), 2.0)), unheard])
-    assert batch.misaligned.shape == batch.audio.shape
-    assert batch.misaligned.mean(dim=(1, 2, 3, 4)).tolist() == [2.0, 0.0]
-    assert batch.to(torch.device("cpu")).misaligned is not None
-
-
-def test_an_error_in_a_worker_says_what_it_says_elsewhere(make, tmp_path):
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    samples = make(videos=dict.fromkeys(make().videos, tmp_path / "broken.mp4"))
-    with pytest.raises(UserError) as alone:
-        samples[0]
-    with pytest.raises(UserError) as worker:
-        next(iter(DataLoader(samples, num_workers=1, collate_fn=list)))
-    assert str(worker.value) == str(alone.value) and "\n" not in str(worker.value)
+    assert torch.equal(read(samples, 2)[0].misaligned, one.misaligned)
+    (without,) = read(plain, 2)
+    assert torch.equal(without.frames, one.frames) and without.misaligned is None
+    assert not torch.equal(read(samples, 2, epoch=1)[0].misaligned, one.misaligned)
+    assert read(make(gap=60.0), 2)[0].misaligned is None

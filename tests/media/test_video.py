@@ -4,12 +4,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from avsf_det.errors import UserError
 from avsf_det.media import VideoReader, probe
+from avsf_det.media.track import Track
 
 TWO_SECONDS = np.arange(50) / 25
 
@@ -163,8 +164,6 @@ def test_passes_do_not_disturb_each_other(clip, number):
 
 
 def test_ascending_times_decode_every_frame_once(clip, monkeypatch):
-    from avsf_det.media.track import Track
-
     decoded = []
     decode_packet = Track._decode_packet
 
@@ -181,8 +180,6 @@ def test_ascending_times_decode_every_frame_once(clip, monkeypatch):
 
 
 def test_a_far_jump_skips_what_lies_between(tmp_path, encode, number, monkeypatch):
-    from avsf_det.media.track import Track
-
     decoded = []
     decode_packet = Track._decode_packet
     path = encode(tmp_path / "v.mp4", np.arange(250) / 25)
@@ -267,3 +264,72 @@ def test_matroska_sampled_at_its_frame_rate_gives_each_frame_once(tmp_path, enco
     times = np.arange(60) / 30
     with VideoReader(encode(tmp_path / "v.mkv", times)) as reader:
         assert [number(image) for image in reader.frames_at(times)] == list(range(60))
+
+
+B_FRAMES = {
+    "one B-frame in two": ("v.mp4", {"gop": 30, "bf": "1"}),
+    "pyramid of B-frames": ("v.mp4", {"gop": 250, "bf": "8", "x264-params": "b-pyramid=normal:b-adapt=0"}),
+    "open groups": ("v.mkv", {"gop": 12, "bf": "3", "x264-params": "open-gop=1:b-adapt=0"}),
+    "transport stream": ("v.ts", {"gop": 20, "bf": "3", "x264-params": "b-adapt=0"}),
+    "interlaced": ("v.mp4", {"gop": 30, "bf": "3", "flags": "+ildct", "x264-params": "b-adapt=0"}),
+    "h265": ("v.mp4", {"gop": 50, "codec": "libx265", "x265-params": "log-level=error:bframes=4:b-adapt=0"}),
+    "avi": ("v.avi", {"gop": 30, "bf": "3", "x264-params": "b-adapt=0"}),
+    "mpeg-2": ("v.mpg", {"codec": "mpeg2video", "bf": "2"}),
+}
+SKIPPED = ("one B-frame in two", "pyramid of B-frames", "open groups", "transport stream", "h265")
+
+
+@pytest.fixture(scope="module", params=B_FRAMES)
+def b_frames(request, tmp_path_factory, encode):
+    name, options = B_FRAMES[request.param]
+    even = "codec" in options or name.endswith("avi")  # else frames are 0.02 to 0.06 s apart
+    times = np.arange(125) / 25 if even else np.cumsum(np.random.default_rng(0).integers(1, 4, 125)) / 50
+    path = encode(tmp_path_factory.mktemp("b") / name, times, size=(128, 96), **options)
+    return path, request.param in SKIPPED
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """All frames that are decoded."""
+    frames, decode_packet = [], Track._decode_packet
+    monkeypatch.setattr(Track, "_decode_packet", lambda *a: frames.extend(f := decode_packet(*a)) or f)
+    return frames
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=st.lists(st.lists(st.floats(-0.5, 5.5), min_size=1, max_size=12), min_size=1, max_size=3))
+def test_leaving_out_frames_that_are_not_wanted_changes_no_other(b_frames, monkeypatch, asked):
+    path, _ = b_frames
+    with VideoReader(path) as reader:
+        got = [reader.frames_at(times) for times in asked]
+    with monkeypatch.context() as patch, VideoReader(path) as reader:
+        patch.setattr(Track, "want", lambda self, times: None)
+        for images, times in zip(got, asked):
+            np.testing.assert_array_equal(images, reader.frames_at(times))
+
+
+def test_frames_that_are_not_wanted_are_not_decoded(b_frames, decoded, monkeypatch):
+    path, skipped = b_frames
+    counts = []
+    for _ in range(2):
+        with VideoReader(path) as reader:
+            decoded.clear()
+            reader.frames_at(np.arange(1, 4, 0.4))
+            counts.append(len(decoded))
+        monkeypatch.setattr(Track, "want", lambda self, times: None)
+    assert (counts[0] < 0.8 * counts[1]) == skipped
+
+
+def test_a_wanted_frame_that_is_broken_gives_way_to_the_one_before(tmp_path, encode):
+    whole = encode(tmp_path / "v.mp4", TWO_SECONDS, gop=50, bf="3", **{"x264-params": "b-adapt=0"})
+    with av.open(str(whole)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    for packet in packets[5:30]:
+        content = bytearray(whole.read_bytes())
+        content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+        path = tmp_path / "broken.mp4"
+        path.write_bytes(content)
+        time = float(packet.pts * packet.time_base)
+        with VideoReader(path) as reader:
+            (image,) = reader.frames_at([time])
+            np.testing.assert_array_equal(image, [i for t, i in reader.frames() if t <= time + 0.0006][-1])
