@@ -68,7 +68,8 @@ def sync_batch_norm(
         (B, C, T, H, W) as `x`; mean (P, C) and biased variance (P, C) of each part, and the values a channel that made
         them (P,), which have no gradient.
     """
-    return _SyncBatchNorm.apply(x, weight, bias, tuple(sizes), eps, group)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return _SyncBatchNorm.apply(x, weight.to(dtype), bias.to(dtype), tuple(sizes), eps, group)
 
 
 class _SyncBatchNorm(torch.autograd.Function):
