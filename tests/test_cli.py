@@ -210,6 +210,23 @@ def test_weights_of_a_label_map_of_another_length_are_named(fails, weights, dete
     assert "its label map has 2 classes and its model 14" in fails(*detect(video, weights=tmp_path / "weights.pyth"))
 
 
+# Views
+
+
+def test_scores_are_averaged_over_views_where_asked_for(detect, video, tmp_path, caplog):
+    caplog.set_level("INFO")
+    many = ["--scales", "40", "48", "--flip", "--clips", "2"]
+    for name, views in (("one", []), ("same", ["--scales", "48", "--no-flip", "--clips", "1"]), ("many", many)):
+        assert main(detect(video, output=tmp_path / name) + views) == 0
+    one, same, more = ((tmp_path / name / "test_0000.csv").read_text() for name in ("one", "same", "many"))
+    assert one == same != more and "8 views a keyframe: 2 scales x 2 flips x 2 clips" in caplog.text
+    assert [row.rpartition(",")[0] for row in one.split()] == [row.rpartition(",")[0] for row in more.split()]
+
+
+def test_no_clip_at_all_is_refused(fails, detect, video):
+    assert "TEST.NUM_ENSEMBLE_VIEWS: got 0, expected 1" in fails(*detect(video), "--clips", 0)
+
+
 # Boxes
 
 

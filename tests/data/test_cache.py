@@ -21,6 +21,13 @@ def test_a_changed_video_or_spec_is_decoded_anew(scenes, tmp_path):
     assert other.get(path, 1.0).frames.shape[:2] == (2, 16)
 
 
+def test_a_cached_clip_is_of_one_place_on_the_clock(scenes, tmp_path):
+    path, cache = scenes / "videos" / "train_0000.mp4", ClipCache(tmp_path / "cache", SPEC)
+    before = cache.get(path, 2.0)
+    assert not np.array_equal(cache.get(VideoSource(path, 1.0), 2.0).frames, before.frames)
+    np.testing.assert_array_equal(cache.get(VideoSource(path, 900.0), 902.0).frames, before.frames)
+
+
 def test_a_cache_that_cannot_be_filled_keeps_no_half_written_clip(scenes, tmp_path, monkeypatch):
     def full(file, **arrays):
         file.write_bytes(b"half")

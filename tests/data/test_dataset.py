@@ -59,58 +59,38 @@ def test_a_sample_knows_its_place(make, scenes):
 
 def test_cached_clips_are_those_decoded(make, tmp_path):
     cached = make(cache=tmp_path / "cache")
-    cached.prepare()
+    assert not len(cached.find_unusable().samples)
     files = sorted((tmp_path / "cache").iterdir())
     assert len(files) == len(cached)
     stamps = [file.stat().st_mtime_ns for file in files]
     for index in range(len(cached)):
         assert_same(read(cached, index)[0], read(make(), index)[0])
-    make(cache=tmp_path / "cache").prepare()
+    make(cache=tmp_path / "cache").find_unusable()
     assert [file.stat().st_mtime_ns for file in sorted((tmp_path / "cache").iterdir())] == stamps
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_video_that_cannot_be_read_is_left_out_and_named(make, scenes, tmp_path, caplog, cached):
+def test_a_video_that_cannot_be_read_is_left_out_and_named(make, scenes, tmp_path, cached):
     videos = dict(AvaFolder(scenes).videos)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     videos["train_0001"] = tmp_path / "broken.mp4"
     samples = make(videos=videos, cache=tmp_path / "cache" if cached else None)
     before = read(samples, len(samples) - 1)[0]
-    samples.prepare()
+    unusable = samples.find_unusable()
+    samples.leave_out(unusable.samples)
     assert {one.video_id for i in range(len(samples)) for one in read(samples, i)} == {"train_0000", "train_0002"}
-    assert "1 videos left out" in caplog.text and "broken.mp4: not a video" in caplog.text
+    assert list(unusable.videos) == ["train_0001"] and "broken.mp4: not a video" in unusable.videos["train_0001"]
     assert_same(read(samples, len(samples) - 1)[0], before)
 
 
-def test_keyframes_beyond_their_video_are_left_out_and_named(make, scenes, caplog):
-    videos = dict(AvaFolder(scenes).videos)
-    videos["train_0001"] = VideoSource(videos["train_0001"].path, start=-2.5)  # begins, and ends, earlier
-    samples, whole = make(videos=videos), len(make())
-    samples.prepare()
-    kept = [one for i in range(len(samples)) for one in read(samples, i)]
-    left = [one.time for one in kept if one.video_id == "train_0001"]
-    assert 0 < len(left) < 3 and max(left) < 2 and len(kept) < whole
-    assert "keyframes left out" in caplog.text and "train_0001.mp4: lasts from second -2.5 to 1.5" in caplog.text
-
-
-def test_the_samples_of_a_cut_video_are_those_of_the_whole_one(make, scenes):
-    folder = AvaFolder(scenes)
-    keyframes = folder.keyframes("train")
-    cut = {name: VideoSource(source.path, 900.0) for name, source in folder.videos.items()}
-    later = AvaFolder(scenes).keyframes("train")
-    later.times[:] += 900
-    one = ActionDataset(keyframes, folder.videos, SPEC, TRANSFORM, 0, misaligned_gap=0.5)
-    other = ActionDataset(later, cut, SPEC, TRANSFORM, 0, misaligned_gap=0.5)
-    for a, b in zip(read(one, 0, 1), read(other, 0, 1)):
-        assert torch.equal(a.frames, b.frames) and torch.equal(a.boxes, b.boxes)
-        torch.testing.assert_close(a.log_mel, b.log_mel, atol=1e-4, rtol=0)
-        torch.testing.assert_close(a.misaligned, b.misaligned, atol=0.05, rtol=0)
-
-
-def test_no_video_that_can_be_read_is_an_error(make, scenes, tmp_path):
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    with pytest.raises(UserError, match="no video of the training split"):
-        make(videos=dict.fromkeys(AvaFolder(scenes).videos, tmp_path / "broken.mp4")).prepare()
+def test_keyframes_beyond_their_video_are_left_out_and_named(make, scenes):
+    videos = {name: VideoSource(source.path, start=-2.0) for name, source in AvaFolder(scenes).videos.items()}
+    samples = make(videos=videos)
+    unusable = samples.find_unusable()
+    assert samples.times[unusable.samples].min() > 2.0 and len(unusable.beyond) == 3
+    assert "expected a whole film, or AVA.VIDEO_START" in unusable.beyond[0]
+    samples.leave_out(unusable.samples)
+    assert len(samples) and not len(samples.find_unusable().samples)
 
 
 def test_a_clip_that_cannot_be_read_is_named_and_its_neighbours_are_read(make, monkeypatch):
