@@ -120,9 +120,7 @@ def missing_videos(survey: Survey) -> Iterator[Finding]:
         if missing:
             lost = sum(len(wanted[video]) for video in missing)
             what = f"{len(missing)} of {len(wanted)} videos are not there, with {lost} keyframes: {some(missing)}"
-            cure = (
-                "download them, or set DATA.ROOT, AVA.VIDEO_DIR or AVA.FRAME_DIR to where they are; as it is, they"
-            )
+            cure = "download them, or set DATA.ROOT, AVA.VIDEO_DIR or AVA.FRAME_DIR to where they are; as it is, they"
             yield Finding(ERROR, what, split.name, f"{cure} are left out")
 
 
