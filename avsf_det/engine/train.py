@@ -72,9 +72,8 @@ class Trainer:
         self.saved_at = time.monotonic()
         seed_everything(cfg.RNG_SEED)
         resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
-        self.learner = Learner(
-            cfg, self.device, build_loss(cfg, self._class_counts()), lambda model: self._fill(model, resumed)
-        )
+        counts = None if cfg.MODEL.CLASS_BALANCE == "none" else self.loader.samples.class_counts()
+        self.learner = Learner(cfg, self.device, build_loss(cfg, counts), lambda model: self._fill(model, resumed))
         if resumed:
             self._go_on(*resumed)
         else:
