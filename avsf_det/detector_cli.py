@@ -24,9 +24,10 @@ def detector_train(options: argparse.Namespace) -> int:
     from detectors.training import train_detector
 
     config = options.config if Path(options.config).is_file() else str(find_config(options.config))
-    pairs = list(zip(options.overrides[::2], options.overrides[1::2]))
-    of_dataset = [word for pair in pairs if pair[0].startswith(("DATA.", "AVA.")) for word in pair]
-    of_detector = [word for pair in pairs if not pair[0].startswith(("DATA.", "AVA.")) for word in pair]
+    of_dataset, of_detector = [], []
+    for start in range(0, len(options.overrides), 2):
+        pair = options.overrides[start : start + 2]
+        (of_dataset if pair[0].startswith(("DATA.", "AVA.")) else of_detector).extend(pair)
     dataset = _dataset(options, of_dataset)
     train, val = split_keyframes(dataset, options.split), None
     if options.val_split:
@@ -135,11 +136,17 @@ def _add_dataset(command: argparse.ArgumentParser, split: str) -> None:
 
 
 def _dataset(options: argparse.Namespace, overrides: Sequence[str]) -> AvaFolder:
-    """The dataset that a command's options describe."""
+    """The dataset that a command's options describe.
+
+    Raises:
+        UserError: if there is none.
+    """
     from avsf_det.config import load_cfg
     from avsf_det.data.annotations import AvaFolder
 
     cfg = load_cfg(options.dataset_config, overrides)
     if options.dataset:
         cfg.DATA.ROOT = str(options.dataset)
+    if not cfg.DATA.ROOT:
+        raise UserError("no dataset; give its folder as --dataset FOLDER or DATA.ROOT FOLDER")
     return AvaFolder.from_config(cfg)
