@@ -83,9 +83,11 @@ def get_cfg() -> CfgNode:
 
     cfg.SOLVER = CfgNode()
     cfg.SOLVER.OPTIMIZING_METHOD = "sgd"  # or "adamw"
-    cfg.SOLVER.BASE_LR = 0.1  # for BASE_BATCH_SIZE clips; scaled in proportion to TRAIN.BATCH_SIZE
-    cfg.SOLVER.BASE_BATCH_SIZE = 64
-    cfg.SOLVER.LR_POLICY = "cosine"  # half a cosine to zero, or "steps_with_relative_lrs"
+    cfg.SOLVER.BASE_LR = 0.1  # every rate here is for BASE_BATCH_SIZE clips; scaled in proportion to those of a step
+    cfg.SOLVER.BASE_BATCH_SIZE = 64  # clips of a step, over all processes, that the rates are stated for
+    cfg.SOLVER.LR_POLICY = "cosine"  # half a cosine from BASE_LR to COSINE_END_LR, or "steps_with_relative_lrs"
+    cfg.SOLVER.COSINE_END_LR = 0.0  # where the cosine ends
+    cfg.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine begins after the warm-up instead of at epoch 0
     cfg.SOLVER.STEPS = [0, 10, 15]  # epochs at which LRS change, for the steps policy
     cfg.SOLVER.LRS = [1.0, 0.1, 0.01]  # shares of BASE_LR
     cfg.SOLVER.MAX_EPOCH = 20

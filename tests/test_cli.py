@@ -101,6 +101,23 @@ def test_scenes_are_made(tmp_path, capsys):
     assert probe(tmp_path / "scenes" / "videos" / "train_0000.mp4").width == 64
 
 
+def test_a_dataset_is_checked(scenes, tmp_path, capsys):
+    settings = ["data", "check", "DATA.ROOT"]
+    assert main([*settings, str(scenes)]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "keyframes of 3 videos" in out and "begin at second 0" in out and out.splitlines()[-1].startswith("nothing to")
+    )
+    shutil.copytree(scenes, tmp_path / "copy")
+    (tmp_path / "copy" / "videos" / "train_0001.mp4").unlink()
+    assert main([*settings, str(tmp_path / "copy")]) == 1
+    out = capsys.readouterr().out
+    assert "train: 1 of 3 videos are not there" in out and "-> download them" in out
+    assert out.splitlines()[-1].startswith("1 to mend")
+    assert main([*settings, str(tmp_path)]) == 1
+    assert "label_map.pbtxt is missing; set DATA.ROOT to its folder" in capsys.readouterr().out
+
+
 def test_the_configuration_is_listed_and_shown(capsys):
     assert main(["config"]) == 0
     assert "SOLVER.BASE_LR = 0.1  # " in capsys.readouterr().out

@@ -139,22 +139,20 @@ def unreadable_videos(survey: Survey) -> Iterator[Finding]:
 
 
 def clocks(survey: Survey) -> Iterator[Finding]:
-    """Which files are whole, and which are cut to minutes 15 to 30."""
+    """Which videos are whole, and which are cut to minutes 15 to 30."""
+    groups: dict[tuple[float, bool], list[str]] = {}
+    for name, video in _readable(survey):
+        groups.setdefault((video.start, video.source.path.is_dir()), []).append(name)
     shortest, longest = CUT_LENGTHS
-    for start in sorted({video.start for _, video in _readable(survey)}):
-        those = [(name, video) for name, video in _readable(survey) if video.start == start]
-        name, video = those[0]
-        decided = (
-            f"they last {shortest:g} to {longest:g} s"
-            if start == CUT_START
-            else f"they last longer than {longest:g} s or less than {shortest:g}"
-        )
-        why = "AVA.VIDEO_START says so" if video.source.start is not None else f"{decided}, AVA.VIDEO_START is auto"
-        kind = "folders of frames" if video.source.path.is_dir() else "files"
-        length = video.info.duration - start
-        yield Finding(
-            FACT, f"{len(those)} begin at second {start:g} ({why}), such as {name}, {length:.1f} s; {kind}", "videos"
-        )
+    for (start, are_folders), names in sorted(groups.items()):
+        video = survey.videos[names[0]]
+        why = "as AVA.VIDEO_START says"
+        if video.source.start is None:
+            last = "they last" if start == CUT_START else "they do not last"
+            why = f"AVA.VIDEO_START is auto, and {last} {shortest:g} to {longest:g} s"
+        kind = "folders of frames" if are_folders else "files"
+        what = f"{len(names)} {kind} begin at second {start:g}: {why}; such as {names[0]}, "
+        yield Finding(FACT, f"{what}{video.info.duration - start:.1f} s", "videos")
 
 
 def keyframes_within(survey: Survey) -> Iterator[Finding]:
@@ -184,12 +182,24 @@ def keyframes_within(survey: Survey) -> Iterator[Finding]:
 
 
 def sounds(survey: Survey) -> Iterator[Finding]:
-    """Videos without sound."""
+    """Videos without sound, or without it where their keyframes are."""
     silent = [name for name, video in _readable(survey) if not video.info.has_audio]
     if silent:
         what = f"{len(silent)} of {len(survey.videos)} have no sound: {some(silent)}"
         cure = "put their sound into a folder, <video_id>.wav for instance, and set AVA.SOUND_DIR"
         yield Finding(WARNING, what, "videos", cure)
+    apart = []
+    for name, video in _readable(survey):
+        begin, end = video.info.audio_start, video.info.audio_end
+        seen = video.times[(video.times >= video.start) & (video.times < video.info.duration)]
+        lost = int(((seen < begin) | (seen > end)).sum())
+        if video.info.has_audio and lost:
+            apart.append(
+                f"{name} sounds from {begin:g} to {end:.1f}, without {lost} of its {len(video.times)} keyframes"
+            )
+    if apart:
+        cure = "see that the sound is as long as the video, or set AVA.VIDEO_START; what is missing is silence"
+        yield Finding(WARNING, f"{len(apart)} have sound that misses keyframes: {some(apart)}", "videos", cure)
 
 
 def frame_folders(survey: Survey) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from avsf_det.engine.device import choose_device, seed_everything
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
 from avsf_det.engine.output import make_output
 from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
-from avsf_det.engine.schedule import base_lr, build_optimizer, lr_at
+from avsf_det.engine.schedule import build_optimizer, describe_schedule, lr_at
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
@@ -53,7 +53,7 @@ class Trainer:
         self.device = choose_device(cfg.DEVICE)
         seed_everything(cfg.RNG_SEED)
         self.model = build_model(cfg).to(self.device, memory_format=torch.channels_last_3d)
-        self.optimizer = build_optimizer(self.model, cfg)
+        self.optimizer = build_optimizer(self.model, cfg, cfg.TRAIN.BATCH_SIZE)
         self.epoch = 0
         self.last = last_checkpoint(self.output) if cfg.TRAIN.AUTO_RESUME else None
         self._start()
@@ -120,8 +120,9 @@ class Trainer:
         cfg = self.cfg
         parameters = sum(p.numel() for p in self.model.parameters())
         logger.info(
-            "%d keyframes, %d classes, %.2f M parameters, learning rate %.3g for batches of %d, on %s",
-            len(self.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, base_lr(cfg), cfg.TRAIN.BATCH_SIZE, self.device,
+            "%d keyframes, %d classes, %.2f M parameters, on %s; learning rate %s",
+            len(self.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, self.device,
+            describe_schedule(cfg, cfg.TRAIN.BATCH_SIZE),
         )  # fmt: skip
         steps = len(self.loader)
         total, done = cfg.SOLVER.MAX_EPOCH * steps, self.epoch * steps
@@ -146,7 +147,7 @@ class Trainer:
         self.samples.epoch = self.loader.sampler.epoch = self.epoch
         losses = []
         for step, batch in enumerate(self.loader):
-            lr = lr_at(self.epoch + step / len(self.loader), self.cfg)
+            lr = lr_at(self.epoch + step / len(self.loader), self.cfg, self.cfg.TRAIN.BATCH_SIZE)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             values = self._step(batch.to(self.device))

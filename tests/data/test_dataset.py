@@ -11,6 +11,7 @@ from avsf_det.data.clip import ClipSpec
 from avsf_det.data.dataset import ActionDataset, ClipCache, Collate, Sample
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource
 
 SPEC = ClipSpec(num_frames=4, sampling_rate=4, short_side=48, audio_frames=16, num_mels=8)
 TRANSFORM = TrainTransform((40, 48), 32, colour_jitter=0.2, box_jitter=0.1)
@@ -77,6 +78,13 @@ def test_a_changed_video_or_spec_is_decoded_anew(scenes, tmp_path):
     assert other.get(path, 1.0).frames.shape[:2] == (2, 16)
 
 
+def test_a_cached_clip_is_of_one_place_on_the_clock(scenes, tmp_path):
+    path, cache = scenes / "videos" / "train_0000.mp4", ClipCache(tmp_path / "cache", SPEC)
+    before = cache.get(path, 2.0)
+    assert not np.array_equal(cache.get(VideoSource(path, 1.0), 2.0).frames, before.frames)
+    np.testing.assert_array_equal(cache.get(VideoSource(path, 900.0), 902.0).frames, before.frames)
+
+
 def test_a_cache_that_cannot_be_filled_keeps_no_half_written_clip(scenes, tmp_path, monkeypatch):
     def full(file, **arrays):
         file.write_bytes(b"half")
@@ -97,6 +105,16 @@ def test_a_video_that_cannot_be_read_is_left_out_and_named(make, tmp_path, caplo
     samples.prepare()
     assert {k.video_id for k in samples.keyframes} == {"train_0000", "train_0002"}
     assert "1 videos left out" in caplog.text and "broken.mp4: not a video" in caplog.text
+
+
+def test_keyframes_beyond_their_video_are_left_out_and_named(make, caplog):
+    videos = dict(make().videos)
+    videos["train_0001"] = VideoSource(videos["train_0001"].path, start=-2.5)  # begins, and ends, earlier
+    samples = make(videos=videos)
+    samples.prepare()
+    left = {k.time for k in samples.keyframes if k.video_id == "train_0001"}
+    assert 0 < len(left) < sum(k.video_id == "train_0001" for k in make().keyframes) and max(left) < 2
+    assert "keyframes left out" in caplog.text and "train_0001.mp4: lasts from second -2.5 to 1.5" in caplog.text
 
 
 def test_no_video_that_can_be_read_is_an_error(make, tmp_path):
