@@ -18,9 +18,9 @@ from torch import nn
 from tqdm import tqdm
 from yacs.config import CfgNode
 
+from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Batch
-from avsf_det.engine import distributed
 from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
