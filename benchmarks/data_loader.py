@@ -90,7 +90,10 @@ def make_film(folder: Path, number: int) -> Path:
         return path
     scene = make_scene(FILM, "train", number)
     with av.open(str(path.with_suffix(".part.mp4")), "w") as file:
-        picture, sound = file.add_stream("libx264", rate=RATE), file.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
+        picture, sound = (
+            file.add_stream("libx264", rate=RATE),
+            file.add_stream("aac", rate=SAMPLE_RATE, layout="stereo"),
+        )
         picture.width, picture.height, picture.pix_fmt = FILM.width, FILM.height, "yuv420p"
         waveform = scene.sound(SAMPLE_RATE).astype(np.float32).reshape(FILM.duration * SAMPLE_RATE, -1)
         waveform = waveform[:, :1].repeat(2, axis=1)
@@ -148,9 +151,7 @@ def measure(samples: ActionDataset, collate: Collate, measures: Measures, cfg: o
     return (time.process_time() - start) / clips
 
 
-def read(
-    samples: ActionDataset, collate: Collate, measures: Measures, cfg: object, batch_size: int
-) -> Iterator[Batch]:
+def read(samples: ActionDataset, collate: Collate, measures: Measures, cfg: object, batch_size: int) -> Iterator[Batch]:
     """An epoch's batches, with some of the loader's measures only."""
     per_read = cfg.DATA.CLIPS_PER_READ
     loader = TrainLoader(samples, collate, batch_size, 0, num_workers=0, clips_per_read=per_read)
@@ -162,7 +163,11 @@ def read(
         if not measures.cut_first:
             patch(TrainTransform, "_crop", scaled_then_cut)
         if not measures.neighbours:
-            patch(loader._pool, "_function", lambda run: [one for i in run.indices for one in runs(replace(run, indices=np.array([i])))])
+            patch(
+                loader._pool,
+                "_function",
+                lambda run: [one for i in run.indices for one in runs(replace(run, indices=np.array([i])))],
+            )
         yield from loader.epoch(0)
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
 
+from avsf_det import distributed
 from avsf_det.data.batch import Batch
-from avsf_det.engine import distributed
 from avsf_det.engine.diagnosis import explain
 from avsf_det.engine.precise_bn import average_buffers
 from avsf_det.engine.schedule import build_optimizer

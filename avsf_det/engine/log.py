@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avsf_det.engine import distributed
+from avsf_det import distributed
 from avsf_det.files import written_whole
 
 logger = logging.getLogger(__name__)

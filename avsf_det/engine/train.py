@@ -18,9 +18,9 @@ from torch import nn
 from tqdm import tqdm
 from yacs.config import CfgNode
 
+from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Batch
-from avsf_det.engine import distributed
 from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
@@ -72,9 +72,8 @@ class Trainer:
         self.saved_at = time.monotonic()
         seed_everything(cfg.RNG_SEED)
         resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
-        self.learner = Learner(
-            cfg, self.device, build_loss(cfg, self._class_counts()), lambda model: self._fill(model, resumed)
-        )
+        counts = None if cfg.MODEL.CLASS_BALANCE == "none" else self.loader.samples.class_counts()
+        self.learner = Learner(cfg, self.device, build_loss(cfg, counts), lambda model: self._fill(model, resumed))
         if resumed:
             self._go_on(*resumed)
         else:

@@ -8,13 +8,13 @@ from pathlib import Path
 from tqdm import tqdm
 from yacs.config import CfgNode
 
+from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Collate
 from avsf_det.data.clip import ClipSpec
 from avsf_det.data.dataset import ActionDataset
 from avsf_det.data.loader import TrainLoader
 from avsf_det.data.transforms import TrainTransform
-from avsf_det.engine import distributed
 from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
 
