@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from avsf_det import __version__
+from avsf_det.detector_cli import add_detector_commands
 from avsf_det.errors import UserError
 
 EXAMPLES = """
 examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
+  avsf-det data check --config ava/avslowfast_8x8_r50 DATA.ROOT /data/ava
   avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
@@ -25,7 +28,8 @@ OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` li
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0 done, 1 some inputs failed, 2 the user can mend it, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR  # of torchrun's processes one talks
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     from ava_eval.errors import InputError
 
     try:
@@ -45,18 +49,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train an action model on an AVA-format dataset. Run it again after an interruption and it goes on."""
     from avsf_det.config import load_cfg
+    from avsf_det.engine.distributed import is_main, process_group
+    from avsf_det.engine.stop import Stopped
     from avsf_det.engine.train import Trainer
 
     cfg = load_cfg(options.config, options.overrides)
-    print(f"weights: {Trainer(cfg).run()}")
+    with process_group(cfg.DEVICE):
+        try:
+            weights = Trainer(cfg).run()
+        except Stopped as stopped:
+            if is_main():
+                print(stopped, file=sys.stderr)
+            return 128 + stopped.signum
+        if is_main():
+            print(f"weights: {weights}")
     return 0
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluate a trained model on a split: frame mAP at IoU 0.5, AVA's official protocol."""
+    from avsf_det.engine.distributed import process_group
     from avsf_det.engine.evaluate import evaluate_weights
 
-    result = evaluate_weights(options.weights, options.overrides, not options.no_audio)
+    with process_group("auto"):
+        result = evaluate_weights(options.weights, options.overrides, not options.no_audio)
+    if result is None:
+        return 0
     print(result.evaluation.table())
     print(f"detections: {result.detections}")
     return 1 if result.failed else 0
@@ -71,6 +89,9 @@ def detect(options: argparse.Namespace) -> int:
 
     videos = find_videos(options.videos)
     overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
+    views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
+    for key, value in views.items():
+        overrides += [f"TEST.{key}", str(value)] if value is not None else []
     predictor = Predictor.load(options.weights, overrides, not options.no_audio)
     detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
     how = DetectOptions(options.rate, options.threshold, options.top_k, default_cache())
@@ -82,30 +103,6 @@ def detect(options: argparse.Namespace) -> int:
         for reason in failed.values():
             print(f"  {reason}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def detector_train(options: argparse.Namespace) -> int:
-    """Train a Detectron2 person detector on an AVA-format dataset."""
-    from avsf_det.config import find_config
-    from detectors.training import train_detector
-
-    config = options.config if Path(options.config).is_file() else str(find_config(options.config))
-    weights = train_detector(
-        config, options.dataset, options.output, options.overrides, options.split, resume=not options.restart
-    )
-    print(f"weights: {weights}")
-    return 0
-
-
-def detector_eval(options: argparse.Namespace) -> int:
-    """Measure a person detector on an AVA-format dataset: COCO's AP, AP50 and the rest, by pycocotools."""
-    from avsf_det.engine.persons import open_detector
-    from detectors.coco_eval import evaluate_detector
-
-    detector = open_detector(options.detector, options.detector_weights, score_threshold=0.05)
-    for name, value in evaluate_detector(detector, options.dataset, options.split).items():
-        print(f"{name:8} {value:.4f}")
-    return 0
 
 
 def data_scenes(options: argparse.Namespace) -> int:
@@ -124,6 +121,32 @@ def data_scenes(options: argparse.Namespace) -> int:
     )
     print(f"dataset: {options.output}")
     return 0
+
+
+def data_check(options: argparse.Namespace) -> int:
+    """Say what is missing or wrong in a dataset: tables, videos, sound, boxes. Exit status 1 if there is what to mend.
+
+    Reads the csv files of both splits, opens every video and tells what is lost and how to mend it; nothing is changed.
+    """
+    from tqdm import tqdm
+
+    from ava_eval.errors import InputError
+    from avsf_det.config import load_cfg
+    from avsf_det.data.check import ERROR, Finding, check_dataset, summary
+    from avsf_det.data.survey import Survey
+
+    cfg = load_cfg(options.config, options.overrides)
+    try:
+        survey = Survey.from_config(
+            cfg, lambda videos, total: tqdm(videos, "open videos", total, unit="video", disable=None)
+        )
+        findings = check_dataset(survey)
+    except (UserError, InputError) as error:
+        findings = [Finding(ERROR, str(error))]
+    for finding in findings:
+        print(finding.text())
+    print(summary(findings))
+    return int(any(finding.level == ERROR for finding in findings))
 
 
 def convert(options: argparse.Namespace) -> int:
@@ -214,6 +237,12 @@ def _parser() -> argparse.ArgumentParser:
         default="float32",
         help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
     )
+    views = command.add_argument_group(
+        "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."
+    )
+    views.add_argument("--scales", nargs="+", type=int, metavar="PIXELS", help="short sides of the picture")
+    views.add_argument("--flip", action=argparse.BooleanOptionalAction, help="the mirrored picture too")
+    views.add_argument("--clips", type=int, metavar="N", help="clips around each keyframe")
 
     command = _add(commands, "train", train)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")
@@ -224,22 +253,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-audio", action="store_true", help="evaluate as if nothing were to be heard")
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
 
-    detector = commands.add_parser("detector", help="train or measure a person detector").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    command = _add(detector, "train", detector_train)
-    command.add_argument("--config", default="detectors/person_r18_fpn_small", help="Detectron2 yaml or zoo name")
-    command.add_argument("--dataset", type=Path, required=True, help="dataset folder")
-    command.add_argument("--split", default="train")
-    command.add_argument("--output", type=Path, default=Path("runs/detector"), help="folder (default: runs/detector)")
-    command.add_argument("--restart", action="store_true", help="begin anew instead of going on")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="change Detectron2's configuration")
-    command = _add(detector, "eval", detector_eval)
-    command.add_argument("--dataset", type=Path, required=True, help="dataset folder")
-    command.add_argument("--split", default="val")
-    _add_detector(command, "yolox")
+    help_text = "train, measure or use a person detector"
+    detector = commands.add_parser("detector", help=help_text).add_subparsers(required=True, metavar="COMMAND")
+    add_detector_commands(detector, _add, _add_detector, OVERRIDES)
 
-    data = commands.add_parser("data", help="make datasets").add_subparsers(required=True, metavar="COMMAND")
+    data = commands.add_parser("data", help="check or make datasets").add_subparsers(required=True, metavar="COMMAND")
+    command = _add(data, "check", data_check)
+    command.add_argument("--config", help="yaml file, or the name of one in configs/: ava/avslowfast_8x8_r50")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
     command = _add(data, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
     for split, count in (("train", 240), ("val", 8), ("test", 40)):

@@ -26,6 +26,7 @@ def get_cfg() -> CfgNode:
     cfg.RNG_SEED = 0  # seeds weights, sampling and augmentation
     cfg.OUTPUT_DIR = "runs/default"  # checkpoints, logs and results go here, and nowhere else
     cfg.DEVICE = "auto"  # "cpu", "cuda", "cuda:1" ..., or "auto" for a GPU where there is one
+    cfg.LOG_PERIOD = 10  # training steps between records of log.jsonl and TensorBoard
 
     cfg.DATA = CfgNode()
     cfg.DATA.ROOT = ""  # dataset folder, with videos/ and annotations/ inside
@@ -68,17 +69,28 @@ def get_cfg() -> CfgNode:
     cfg.DATA.EASY_NEG_RATIO = 0.75  # share of them that still are from then on
 
     cfg.AVA = CfgNode()
-    cfg.AVA.ANNOTATION_DIR = "annotations"  # under DATA.ROOT, like VIDEO_DIR
-    cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>
-    cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # under ANNOTATION_DIR, like all that follow
+    cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>; under DATA.ROOT, like all *_DIR
+    cfg.AVA.VIDEO_START = "0"  # second of the film at which files begin; "auto" is 900 for those of 15 minutes, else 0
+    cfg.AVA.FRAME_DIR = ""  # <video_id>/<video_id>_000001.jpg; a video with frames is read from them; "" for none
+    cfg.AVA.FRAME_RATE = 30.0  # of FRAME_DIR, pictures a second; PySlowFast's are always 30
+    cfg.AVA.FRAME_LIST_DIR = ""  # PySlowFast's lists of frames, needed only where folders are not named as videos are
+    cfg.AVA.TRAIN_LISTS = ["train.csv"]  # under FRAME_LIST_DIR
+    cfg.AVA.TEST_LISTS = ["val.csv"]  # under FRAME_LIST_DIR
+    cfg.AVA.SOUND_DIR = ""  # <video_id>.<wav, m4a, flac, any video's suffix ...>; "" is the videos' own, in VIDEO_DIR
+    cfg.AVA.ANNOTATION_DIR = "annotations"  # holds the files that follow; {split} in their names is the split
+    cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # classes of the model; a file, or ava_v2.2_80 or ava_v2.2 (its 60)
+    cfg.AVA.SCORED_LABEL_MAP_FILE = ""  # those that count in mAP; "" for all of LABEL_MAP_FILE
     cfg.AVA.GROUNDTRUTH_FILE = "{split}.csv"  # video,timestamp,x1,y1,x2,y2,action_id,person_id
     cfg.AVA.EXCLUSION_FILE = "{split}_excluded_timestamps.csv"  # video,timestamp; may be absent
     cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION = False  # add noise along the principal axes of colour, as AlexNet did
     cfg.AVA.TRAIN_PCA_JITTER_ONLY = True  # else brightness, contrast and saturation change too, by up to 0.4
+    cfg.AVA.TRAIN_GT_BOX_LISTS = []  # ground truth for training; [] for GROUNDTRUTH_FILE
+    cfg.AVA.TRAIN_PREDICT_BOX_LISTS = []  # predicted persons, also trained on where they fit the ground truth
+    cfg.AVA.TEST_PREDICT_BOX_LISTS = []  # one csv of predicted persons, taken where DETECTOR.MODEL is groundtruth
     cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
 
     cfg.DETECTOR = CfgNode()
-    cfg.DETECTOR.MODEL = "groundtruth"  # yolox, a file (.onnx, .csv, .yaml, .pth), a Detectron2 zoo name; or the labels
+    cfg.DETECTOR.MODEL = "groundtruth"  # or yolox, a file (.onnx, .csv, .yaml, .pth), a Detectron2 zoo name
     cfg.DETECTOR.WEIGHTS = ""  # for .yaml and zoo names: a file or URL, "" for what they name themselves
     cfg.DETECTOR.CACHE_DIR = ""  # keeps found persons here, so that no video is searched twice; "" for the user's cache
 
@@ -86,9 +98,11 @@ def get_cfg() -> CfgNode:
 
     cfg.SOLVER = CfgNode()
     cfg.SOLVER.OPTIMIZING_METHOD = "sgd"  # or "adamw"
-    cfg.SOLVER.BASE_LR = 0.1  # for BASE_BATCH_SIZE clips; scaled in proportion to TRAIN.BATCH_SIZE
-    cfg.SOLVER.BASE_BATCH_SIZE = 64
-    cfg.SOLVER.LR_POLICY = "cosine"  # half a cosine to zero, or "steps_with_relative_lrs"
+    cfg.SOLVER.BASE_LR = 0.1  # every rate here is for BASE_BATCH_SIZE clips; scaled in proportion to those of a step
+    cfg.SOLVER.BASE_BATCH_SIZE = 64  # clips of a step, over all processes, that the rates are stated for
+    cfg.SOLVER.LR_POLICY = "cosine"  # half a cosine from BASE_LR to COSINE_END_LR, or "steps_with_relative_lrs"
+    cfg.SOLVER.COSINE_END_LR = 0.0  # where the cosine ends
+    cfg.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine begins after the warm-up instead of at epoch 0
     cfg.SOLVER.STEPS = [0, 10, 15]  # epochs at which LRS change, for the steps policy
     cfg.SOLVER.LRS = [1.0, 0.1, 0.01]  # shares of BASE_LR
     cfg.SOLVER.MAX_EPOCH = 20
@@ -100,16 +114,31 @@ def get_cfg() -> CfgNode:
     cfg.SOLVER.CLIP_GRAD_L2NORM = 0.0  # 0 for none
 
     cfg.TRAIN = CfgNode()
-    cfg.TRAIN.BATCH_SIZE = 64  # clips
+    cfg.TRAIN.BATCH_SIZE = 64  # clips a step, over all processes
+    cfg.TRAIN.ACCUMULATION_STEPS = 1  # micro-batches that a step's clips are computed in, to need less memory
     cfg.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from
     cfg.TRAIN.AUTO_RESUME = True  # go on from the last checkpoint in OUTPUT_DIR
-    cfg.TRAIN.CHECKPOINT_PERIOD = 1  # epochs between checkpoints
+    cfg.TRAIN.CHECKPOINT_PERIOD = 1  # epochs between checkpoints that are kept
+    cfg.TRAIN.CHECKPOINT_STEPS = 0  # steps between checkpoints within an epoch, the last of which is kept; 0 for none
+    cfg.TRAIN.CHECKPOINT_MINUTES = 15.0  # or minutes between them; 0 for none
+    cfg.TRAIN.KEEP_CHECKPOINTS = 0  # how many of the epochs' checkpoints stay, besides the best one; 0 for all
     cfg.TRAIN.EVAL_PERIOD = 0  # epochs between evaluations on EVAL_SPLIT; 0 for none while training
-    cfg.TRAIN.MIXED_PRECISION = False  # bfloat16 autocast
-    cfg.TRAIN.NUM_WORKERS = 2  # processes that load clips; 0 loads in the training process
+    cfg.TRAIN.MIXED_PRECISION = False  # compute in MIXED_PRECISION_DTYPE what can be
+    cfg.TRAIN.MIXED_PRECISION_DTYPE = "bfloat16"  # or float16, whose gradients are scaled, for GPUs before Ampere
+    cfg.TRAIN.COMPILE = False  # run the backbone through torch.compile: faster steps after some minutes of compiling
+    cfg.TRAIN.SHARDED = False  # share weights and optimiser out over the processes (FSDP2), for the largest models
+    cfg.TRAIN.ON_NAN = "stop"  # at a loss or gradient that is no number; or "skip" the step
+    cfg.TRAIN.MAX_FAILED_SHARE = 0.1  # training stops where more of the videos or clips cannot be read
+    cfg.TRAIN.NUM_WORKERS = 2  # processes that load clips, for each training process; 0 loads in the training process
+
+    cfg.TENSORBOARD = CfgNode()
+    cfg.TENSORBOARD.ENABLE = True  # curves and example clips, in OUTPUT_DIR/tensorboard; log.jsonl is always written
 
     cfg.TEST = CfgNode()
     cfg.TEST.BATCH_SIZE = 8  # clips
+    cfg.TEST.SCALES = []  # short sides to average the scores of, [224, 256, 320] in papers; [] for DATA.TEST_CROP_SIZE
+    cfg.TEST.FLIP = False  # average with the scores of the mirrored picture
+    cfg.TEST.NUM_ENSEMBLE_VIEWS = 1  # clips a keyframe to average: the keyframe moves through them in equal steps
     cfg.TEST.PRECISION = "float32"  # or bfloat16: up to 3 times faster, a trained model's scores move by about 0.01
     return cfg
 
@@ -132,7 +161,7 @@ def load_cfg(config: str | Path | None = None, overrides: Sequence[str] = ()) ->
 
 
 def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> None:
-    """Change `cfg` by a yaml file, after the file that its `_BASE_` names, as fvcore's configurations do."""
+    """Change `cfg` by a yaml file, after the file or files that its `_BASE_` names, as fvcore's configurations do."""
     if path in derived:
         raise UserError(f"{path}: its _BASE_ leads back to itself; expected an end")
     try:
@@ -140,7 +169,9 @@ def _merge_file(cfg: CfgNode, path: Path, derived: tuple[Path, ...] = ()) -> Non
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as yaml: {error}") from None
     if "_BASE_" in tree:
-        _merge_file(cfg, find_config(path.parent / str(tree.pop("_BASE_"))), (*derived, path))
+        bases = tree.pop("_BASE_")
+        for base in bases if isinstance(bases, list) else [bases]:
+            _merge_file(cfg, find_config(path.parent / str(base)), (*derived, path))
     _merge_tree(cfg, tree, str(path))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avsf_det.media.source import VideoSource
 from avsf_det.structures import Keyframe, Persons
 from detectors.files import fingerprint, write_whole
 from detectors.protocol import PersonDetector
@@ -25,7 +26,7 @@ class CachedDetector:
 
     Args:
         detector: asked for the frames that are not in the cache.
-        video: the file that the frames come from.
+        video: the file or source that the frames come from.
         folder: where the cache is kept; it is made if need be.
 
     Raises:
@@ -33,7 +34,7 @@ class CachedDetector:
         UserError: if the folder cannot be written, by `detect`.
     """
 
-    def __init__(self, detector: PersonDetector, video: str | Path, folder: str | Path) -> None:
+    def __init__(self, detector: PersonDetector, video: str | Path | VideoSource, folder: str | Path) -> None:
         self.identity = detector.identity
         self._detector = detector
         name = hashlib.sha256(f"{fingerprint(video)} {detector.identity}".encode()).hexdigest()[:32]

@@ -42,15 +42,12 @@ class DetectronDetector:
         device: str | None = None,
     ) -> None:
         require_detectron2()
-        from detectron2.data.transforms import ResizeShortestEdge
-
         from detectors.detectron_model import (
             boxes_only,
             build_network,
             find_weights,
             load_config,
             load_weights,
-            person_class,
         )
 
         cfg = load_config(config)
@@ -61,8 +58,29 @@ class DetectronDetector:
         boxes_only(cfg)
         cfg.MODEL.WEIGHTS = ""  # they are known by their content
         self.identity = f"detectron2-{hashlib.sha256((cfg.dump() + file_sha256(path)).encode()).hexdigest()[:32]}"
-        self._network = build_network(cfg, device).eval()
-        load_weights(self._network, path)
+        network = build_network(cfg, device).eval()
+        load_weights(network, path)
+        self._use(cfg, network, score_threshold, batch_size)
+
+    @classmethod
+    def of_network(
+        cls, cfg: object, network: object, score_threshold: float = 0.05, batch_size: int = 8
+    ) -> DetectronDetector:
+        """The detector of a network in memory, built from a Detectron2 configuration; it is put in evaluation mode.
+
+        Its identity tells nothing of the weights: do not cache what it finds.
+        """
+        detector = cls.__new__(cls)
+        detector.identity = "detectron2-in-memory"
+        detector._use(cfg, network.eval(), score_threshold, batch_size)
+        return detector
+
+    def _use(self, cfg: object, network: object, score_threshold: float, batch_size: int) -> None:
+        from detectron2.data.transforms import ResizeShortestEdge
+
+        from detectors.detectron_model import person_class
+
+        self._network = network
         self._resize = ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
         self._bgr = cfg.INPUT.FORMAT == "BGR"
         self._person = person_class(cfg)

@@ -17,6 +17,7 @@ import torch
 import yaml
 from detectron2 import model_zoo
 from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.checkpoint.c2_model_loading import convert_c2_detectron_names
 from detectron2.config import CfgNode, get_cfg
 from detectron2.data import MetadataCatalog
 from detectron2.modeling import build_model
@@ -101,14 +102,19 @@ def build_network(cfg: CfgNode, device: str | None) -> torch.nn.Module:
         raise UserError(f"Detectron2 cannot build this network: {_reason(error, cfg)}") from None
 
 
-def load_weights(network: torch.nn.Module, path: Path, whole: bool = True) -> None:
+def load_weights(network: torch.nn.Module, path: Path, whole: bool = True) -> list[str]:
     """Put a file's weights into the network. The file may be of Detectron2 (.pth), its model zoo or Caffe2 (.pkl).
+
+    Where the network's box head knows one class and the file's COCO's 80, it gets COCO's person and background.
 
     Args:
         network: of Detectron2.
         path: the file.
         whole: whether the file must have all of the network's weights; else what is missing stays as it is, as for a
-            backbone's weights, or another number of classes.
+            backbone's weights, or other classes.
+
+    Returns:
+        The names of the network's weights that stay as they are.
 
     Raises:
         UserError: if the file cannot be read, holds more than arrays, or is of another network.
@@ -118,12 +124,13 @@ def load_weights(network: torch.nn.Module, path: Path, whole: bool = True) -> No
         checkpointer.load(str(path))
     except Exception as error:  # there is no end to what a damaged file may raise
         raise UserError(f"{path}: cannot be read as weights for Detectron2: {_reason(error)}") from None
-    if whole and checkpointer.lacking:
-        some = ", ".join(checkpointer.lacking[:3])
+    lacking = checkpointer.lacking
+    if lacking and (whole or len(lacking) == sum(map(_is_learned, network.state_dict()))):
         raise UserError(
-            f"{path}: weights of another network: {len(checkpointer.lacking)} parameters are missing or of another "
-            f"shape ({some}, …); give the configuration that they were trained with"
+            f"{path}: weights of another network: {len(lacking)} parameters are missing or of another "
+            f"shape ({', '.join(lacking[:3])}, …); give the configuration that they were trained with"
         )
+    return lacking
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -201,9 +208,42 @@ class _Checkpointer(DetectionCheckpointer):
     def _torch_load(self, f: str) -> Any:
         return torch.load(f, map_location="cpu", weights_only=True)
 
+    def _load_model(self, checkpoint: dict[str, Any]) -> Any:
+        weights = checkpoint["model"]
+        self._convert_ndarray_to_tensor(weights)
+        if checkpoint.get("__author__") == "Caffe2":
+            weights, _ = convert_c2_detectron_names(weights)
+        checkpoint = {**checkpoint, "model": _persons_of_coco(weights, self.model.state_dict()), "__author__": ""}
+        return super()._load_model(checkpoint)
+
     def _log_incompatible_keys(self, incompatible: Any) -> None:
-        missing = [name for name in incompatible.missing_keys if not name.endswith("num_batches_tracked")]
+        missing = filter(_is_learned, incompatible.missing_keys)
         self.lacking = [*missing, *(name for name, *_ in incompatible.incorrect_shapes)]
+
+
+def _is_learned(name: str) -> bool:
+    return not name.endswith("num_batches_tracked")
+
+
+def _persons_of_coco(weights: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights, with the box head's last layers narrowed from COCO's classes to "person" where `own` has one class.
+
+    Detectron2 has a row of scores a class, the last for background, and four rows of box deltas a class.
+    """
+    person = MetadataCatalog.get("coco_2017_train").thing_classes.index("person")
+    classes = len(MetadataCatalog.get("coco_2017_train").thing_classes)
+    layers = {
+        "cls_score": (classes + 1, [person, classes]),
+        "bbox_pred": (4 * classes, range(4 * person, 4 * person + 4)),
+    }
+    narrowed = dict(weights)
+    for name, tensor in weights.items():
+        layer, _, leaf = name.rpartition(".")
+        rows, kept = layers.get(layer.rpartition(".")[2], (0, ()))
+        target = own.get(f"roi_heads.box_predictor.{layer.rpartition('.')[2]}.{leaf}")
+        if target is not None and len(tensor) == rows and len(target) == len(kept):
+            narrowed[name] = tensor[list(kept)]
+    return narrowed
 
 
 def _reason(error: Exception, cfg: CfgNode | None = None) -> str:

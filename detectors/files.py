@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
+from avsf_det.media.source import VideoSource, as_source, start_of
 
 SAMPLES = 16  # of a large file's bytes, evenly spread
 SAMPLE_BYTES = 1 << 16
@@ -22,10 +23,22 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(path: str | Path) -> str:
-    """A hash of a large file's size and of samples of its bytes, for telling videos apart without reading them."""
+def fingerprint(video: str | Path | VideoSource) -> str:
+    """A hash of a large file's size and of samples of its bytes, for telling videos apart without reading them.
+
+    That of a folder of frames is of their names and sizes. Where a source begins later than at second 0, that is in it.
+    """
+    source = as_source(video)
+    digest, path = hashlib.sha256(), source.path
+    if start_of(source):
+        digest.update(f"{start_of(source)} ".encode())
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            frames = sorted(f"{entry.name} {entry.stat().st_size}" for entry in entries)
+        digest.update("\n".join([str(source.fps), *frames]).encode())
+        return digest.hexdigest()
     size = os.path.getsize(path)
-    digest = hashlib.sha256(str(size).encode())
+    digest.update(str(size).encode())
     with open(path, "rb") as file:
         for sample in range(SAMPLES):
             file.seek(max(0, size - SAMPLE_BYTES) * sample // (SAMPLES - 1))

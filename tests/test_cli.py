@@ -101,6 +101,23 @@ def test_scenes_are_made(tmp_path, capsys):
     assert probe(tmp_path / "scenes" / "videos" / "train_0000.mp4").width == 64
 
 
+def test_a_dataset_is_checked(scenes, tmp_path, capsys):
+    settings = ["data", "check", "DATA.ROOT"]
+    assert main([*settings, str(scenes)]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "keyframes of 3 videos" in out and "begin at second 0" in out and out.splitlines()[-1].startswith("nothing to")
+    )
+    shutil.copytree(scenes, tmp_path / "copy")
+    (tmp_path / "copy" / "videos" / "train_0001.mp4").unlink()
+    assert main([*settings, str(tmp_path / "copy")]) == 1
+    out = capsys.readouterr().out
+    assert "train: 1 of 3 videos are not there" in out and "-> download them" in out
+    assert out.splitlines()[-1].startswith("1 to mend")
+    assert main([*settings, str(tmp_path)]) == 1
+    assert "label_map.pbtxt is missing; set DATA.ROOT to its folder" in capsys.readouterr().out
+
+
 def test_the_configuration_is_listed_and_shown(capsys):
     assert main(["config"]) == 0
     assert "SOLVER.BASE_LR = 0.1  # " in capsys.readouterr().out
@@ -191,6 +208,23 @@ def test_weights_of_a_label_map_of_another_length_are_named(fails, weights, dete
     checkpoint["label_map"] = LabelMap.from_dict({1: "stand", 2: "fly"}).to_pbtxt()
     torch.save(checkpoint, tmp_path / "weights.pyth")
     assert "its label map has 2 classes and its model 14" in fails(*detect(video, weights=tmp_path / "weights.pyth"))
+
+
+# Views
+
+
+def test_scores_are_averaged_over_views_where_asked_for(detect, video, tmp_path, caplog):
+    caplog.set_level("INFO")
+    many = ["--scales", "40", "48", "--flip", "--clips", "2"]
+    for name, views in (("one", []), ("same", ["--scales", "48", "--no-flip", "--clips", "1"]), ("many", many)):
+        assert main(detect(video, output=tmp_path / name) + views) == 0
+    one, same, more = ((tmp_path / name / "test_0000.csv").read_text() for name in ("one", "same", "many"))
+    assert one == same != more and "8 views a keyframe: 2 scales x 2 flips x 2 clips" in caplog.text
+    assert [row.rpartition(",")[0] for row in one.split()] == [row.rpartition(",")[0] for row in more.split()]
+
+
+def test_no_clip_at_all_is_refused(fails, detect, video):
+    assert "TEST.NUM_ENSEMBLE_VIEWS: got 0, expected 1" in fails(*detect(video), "--clips", 0)
 
 
 # Boxes

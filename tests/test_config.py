@@ -23,6 +23,14 @@ def test_a_base_is_read_first_from_beside_the_file(tmp_path):
     assert (cfg.RNG_SEED, cfg.SOLVER.MAX_EPOCH) == (2, 3)
 
 
+def test_of_several_bases_the_later_goes_over_the_earlier(tmp_path):
+    (tmp_path / "model.yaml").write_text("RNG_SEED: 1\nSOLVER: {MAX_EPOCH: 3, MOMENTUM: 0.5}\n")
+    (tmp_path / "schedule.yaml").write_text("SOLVER: {MAX_EPOCH: 7}\n")
+    (tmp_path / "derived.yaml").write_text("_BASE_: [model.yaml, schedule.yaml]\n")
+    cfg = load_cfg(tmp_path / "derived.yaml")
+    assert (cfg.RNG_SEED, cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.MOMENTUM) == (1, 7, 0.5)
+
+
 @pytest.mark.parametrize("recipe", sorted(p.stem for p in (CONFIG_FOLDER / "scenes").glob("*.yaml")))
 def test_recipes_load_and_their_models_build(recipe):
     from avsf_det.models.build import build_model
@@ -113,6 +121,6 @@ def test_no_override_ends_in_anything_but_a_user_error(key, value):
 
 def test_keys_are_described_with_default_and_meaning():
     lines = describe_keys().splitlines()
-    assert any(line.startswith("SOLVER.BASE_LR = 0.1  # for BASE_BATCH_SIZE clips") for line in lines)
+    assert any(line.startswith("SOLVER.BASE_LR = 0.1  # every rate here is for") for line in lines)
     assert any(line.startswith("SLOWFAST.ALPHA = 8  # Fast frames per Slow frame") for line in lines)
     override(get_cfg(), [word for line in lines for word in line.split("  # ")[0].split(" = ")])

@@ -4,12 +4,14 @@ import re
 
 import pytest
 import torch
+import yaml
 
-from avsf_det.config import CONFIG_FOLDER, load_cfg
+from avsf_det.config import CONFIG_FOLDER, get_cfg, load_cfg
+from avsf_det.engine.schedule import lr_at
 from avsf_det.models.build import build_model, example_inputs
 from avsf_det.models.heads import ClassificationHead, RoIHead
 
-NAME = r"(?P<model>avslowfast|slowfast)_(?P<clip>\d+x\d+)_r(?P<depth>\d+)(?P<nl>_nl)?(?P<release>_release)?"
+NAME = r"(?P<model>avslowfast|slowfast)_(?P<clip>\d+x\d+)_r(?P<depth>\d+)(?P<nl>_nl)?(?P<variant>_release|_long)?"
 RECIPES = sorted(
     str(path.relative_to(CONFIG_FOLDER))
     for kind in ("kinetics", "ava")
@@ -25,7 +27,7 @@ WANTED = [
         "8x8_r50",
         "8x8_r101",
         "16x8_r101_nl",
-        *(["32x2_r50"] if kind == "ava" else []),
+        *(["32x2_r50", "8x8_r50_long", "8x8_r101_long"] if kind == "ava" else []),
     )
 ]
 
@@ -45,7 +47,7 @@ def test_a_recipe_builds_what_its_name_says(recipe):
     assert stride == cfg.DATA.SAMPLING_RATE * cfg.SLOWFAST.ALPHA
     assert int(name["depth"]) == cfg.RESNET.DEPTH
     assert any(cfg.NONLOCAL.LOCATION) == bool(name["nl"])
-    assert all(cfg.SLOWFAST.FS_FUSION) != bool(name["release"])
+    assert all(cfg.SLOWFAST.FS_FUSION) != (name["variant"] == "_release")
 
     with torch.device("meta"):
         model = build_model(cfg).eval()
@@ -67,3 +69,57 @@ def test_slowfast_weights_fit_the_audiovisual_model_of_the_same_name():
             )
         shapes = {name: tensor.shape for name, tensor in audiovisual.items()}
         assert all(shapes[name] == tensor.shape for name, tensor in visual.items() if not name.startswith("head."))
+
+
+KINETICS = {0: 0.01, 17: 0.0513786, 34: 0.0927571, 98: 0.05, 196: 0.0}
+SHORT = {0: 0.000125, 2.5: 0.0500625, 5: 0.1, 9.99: 0.1, 10: 0.01, 15: 0.001, 19.99: 0.001}
+LONG = {0: 0.000125, 4.9: 0.0987243, 34: 0.05, 68: 0.0}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_trains_as_its_source_does(recipe):
+    cfg = load_cfg(recipe)
+    solver, data, kinetics = cfg.SOLVER, cfg.DATA, recipe.startswith("kinetics")
+    clips = 32 if recipe.startswith("kinetics/avslowfast_8x8") and "release" in recipe else 64
+    rates = KINETICS if kinetics else LONG if "long" in recipe else SHORT
+    assert [lr_at(epoch, cfg, clips) for epoch in rates] == pytest.approx(list(rates.values()), abs=1e-7)
+    got = {
+        "clips": cfg.TRAIN.BATCH_SIZE,
+        "epochs": solver.MAX_EPOCH,
+        "optimiser": (solver.OPTIMIZING_METHOD, solver.MOMENTUM, solver.NESTEROV, solver.CLIP_GRAD_L2NORM),
+        "decay": solver.WEIGHT_DECAY,
+        "precise": (cfg.BN.USE_PRECISE_STATS, cfg.BN.NUM_BATCHES_PRECISE),
+        "norms": (cfg.BN.NORM_TYPE, cfg.MODEL.FROZEN_BN),
+        "weights": (cfg.MODEL.DROPOUT_RATE, cfg.MODEL.FC_INIT_STD, cfg.RESNET.ZERO_INIT_FINAL_BN),
+        "sizes": (data.TRAIN_JITTER_SCALES, data.TRAIN_CROP_SIZE, data.TEST_CROP_SIZE, data.RANDOM_FLIP),
+        "sound dropped": cfg.SLOWFAST.DROPPATHWAY_RATE,
+        "synchronisation": cfg.SLOWFAST.AVS_FLAG,
+    }
+    synchronises = kinetics and cfg.MODEL.MODEL_NAME == "AVSlowFast"
+    assert got == {
+        "clips": clips,
+        "epochs": list(rates)[-1] if rates != SHORT else 20,
+        "optimiser": ("sgd", 0.9, True, 0.0),
+        "decay": 1e-4 if kinetics else 1e-7,
+        "precise": (kinetics, 400 if clips == 32 else 200),
+        "norms": ("batchnorm", False),
+        "weights": (0.5, 0.01, True),
+        "sizes": ([256, 320], 224, 256, True),
+        "sound dropped": 0.8,
+        "synchronisation": [False, False, *[synchronises] * 3],
+    }
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES, *(f"scenes/{p.name}" for p in (CONFIG_FOLDER / "scenes").glob("*.yaml"))])
+def test_a_recipe_states_only_what_differs(recipe):
+    path = CONFIG_FOLDER / recipe
+    stated = yaml.safe_load(path.read_text())
+    base = stated.pop("_BASE_", None)
+    if isinstance(base, list):
+        assert not stated
+        return
+    cfg = load_cfg(path.parent / base) if base else get_cfg()
+    same = [
+        f"{group}.{key}" for group, keys in stated.items() for key, value in keys.items() if cfg[group][key] == value
+    ]
+    assert not same

@@ -1,51 +1,54 @@
-"""A dataset in AVA's format on disk: its folder, its label map, and the keyframes of a split with their boxes."""
+"""A dataset in AVA's format on disk: its folder, its label map, its videos, and the keyframes of a split."""
 
 from __future__ import annotations
 
-import csv
 import logging
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ava_eval.label_map import LabelMap, read_label_map
+from ava_eval.label_map import FOLDER, SHIPPED, LabelMap, read_label_map
+from avsf_det.data.ava_csv import join, read_boxes, read_timestamps, some
+from avsf_det.data.frame_lists import ListedFrames, read_frame_list
+from avsf_det.data.keyframes import AnnotatedKeyframe, Keyframes
 from avsf_det.errors import UserError
-from avsf_det.structures import VIDEO_SUFFIXES, Persons
+from avsf_det.media.source import VideoSource, find_sources
+
+__all__ = ["AnnotatedKeyframe", "AvaFolder", "Keyframes", "read_groundtruth"]
 
 logger = logging.getLogger(__name__)
-
-COLUMNS = "video,timestamp,x1,y1,x2,y2,action_id,person_id with boxes in 0..1"
-SHOWN = 5  # bad rows named in full
-
-
-@dataclass(frozen=True)
-class AnnotatedKeyframe:
-    """A labelled moment of a video.
-
-    Attributes:
-        video_id: name of the video.
-        time: seconds.
-        persons: its N persons; `actions` are (N, K) with 1 where an action holds, columns in label map order.
-    """
-
-    video_id: str
-    time: float
-    persons: Persons
 
 
 class AvaFolder:
     """The folder of a dataset.
 
     Args:
-        root: the folder.
+        root: the folder; all other paths are under it, unless they are absolute.
         annotation_dir, video_dir: folders within it.
-        label_map_file, groundtruth_file, exclusion_file: names within `annotation_dir`; `{split}` stands for the split.
+        label_map_file: name within `annotation_dir`, or one of ava_eval's own such as "ava_v2.2_80".
+        groundtruth_file, exclusion_file: names within `annotation_dir`; `{split}` stands for the split.
+        scored_label_map_file: as `label_map_file`, the classes that count in mAP; "" for all.
+        frame_dir: folder of folders of frames, "" for none.
+        frame_lists: PySlowFast's lists of frames, which say in which folder under `frame_dir` a video's are; without
+            any, it is the one of its name.
+        sound_dir: folder of files with the sound of videos, "" for none; see `find_sources`.
+        video_start: second of the film at which files and frames begin; None decides it for each by its length.
+        frame_rate: pictures a second of `frame_dir`.
+        train_split: the split that `train_groundtruth_files` and `train_box_files` are for.
+        train_groundtruth_files: ground truth of that split instead of `groundtruth_file`.
+        train_box_files: csv files of predicted persons, trained on beside the ground truth where they fit it.
+        test_box_file: csv of predicted persons for evaluating, "" for none; `{split}` stands for the split.
+        score_threshold: predicted persons below are left out.
 
     Raises:
         UserError: if the folder, its label map or its videos are missing.
+
+    Attributes:
+        videos: video id -> where it is.
+        listed_frames: video id -> what `frame_lists` say of it.
+        label_map, scored_label_map: the classes, and those that count in mAP.
     """
 
     def __init__(
@@ -56,152 +59,194 @@ class AvaFolder:
         label_map_file: str = "label_map.pbtxt",
         groundtruth_file: str = "{split}.csv",
         exclusion_file: str = "{split}_excluded_timestamps.csv",
+        *,
+        scored_label_map_file: str = "",
+        frame_dir: str = "",
+        frame_lists: Sequence[str] = (),
+        sound_dir: str = "",
+        video_start: float | None = 0.0,
+        frame_rate: float = 30.0,
+        train_split: str = "train",
+        train_groundtruth_files: Sequence[str] = (),
+        train_box_files: Sequence[str] = (),
+        test_box_file: str = "",
+        score_threshold: float = 0.8,
     ) -> None:
         self.root = Path(root)
         self.annotations = self.root / annotation_dir
         self._groundtruth_file, self._exclusion_file = groundtruth_file, exclusion_file
-        self.label_map_path = self.annotations / label_map_file
-        if not self.label_map_path.is_file():
-            raise UserError(
-                f"no dataset at {str(root)!r}: {self.label_map_path} is missing; set DATA.ROOT to its folder"
-            )
+        self._train_split, self._train_groundtruth_files = train_split, train_groundtruth_files
+        self._train_box_files, self._test_box_file = train_box_files, test_box_file
+        self.score_threshold = score_threshold
+        self.label_map_path = self._label_map_path(label_map_file)
         self.label_map: LabelMap = read_label_map(self.label_map_path)
-        videos = self.root / video_dir
-        if not videos.is_dir():
-            raise UserError(f"no dataset at {str(root)!r}: its folder of videos {videos} is missing")
-        self.videos = {p.stem: p for p in sorted(videos.iterdir()) if p.suffix.lower() in VIDEO_SUFFIXES}
+        self.scored_label_map_path = self._label_map_path(scored_label_map_file or label_map_file)
+        self.scored_label_map: LabelMap = read_label_map(self.scored_label_map_path)
+        self._check_scored()
+        videos, frames = self.root / video_dir, self.root / frame_dir if frame_dir else None
+        if not videos.is_dir() and not (frames and frames.is_dir()):
+            nor = f", and so is its folder of frames {frames}" if frames else ""
+            raise UserError(f"no dataset at {str(root)!r}: its folder of videos {videos} is missing{nor}")
+        sounds = self.root / sound_dir if sound_dir else None
+        self.videos: dict[str, VideoSource] = find_sources(videos, frames, sounds, video_start, frame_rate)
+        self.listed_frames: dict[str, ListedFrames] = {}
+        for name in frame_lists if frames else ():
+            self.listed_frames |= read_frame_list(self.root / name)
+        for video, listed in self.listed_frames.items():
+            self._use_listed(video, frames / listed.folder, video_start, frame_rate)
 
     @classmethod
     def from_config(cls, cfg: object) -> AvaFolder:
-        """The dataset that a configuration's DATA.ROOT and AVA keys describe."""
+        """The dataset that a configuration's DATA and AVA keys describe.
+
+        Raises:
+            UserError: as above, or if a key cannot be used.
+        """
+        ava = cfg.AVA
+        if len(ava.TEST_PREDICT_BOX_LISTS) > 1:
+            raise UserError(
+                f"AVA.TEST_PREDICT_BOX_LISTS: got {len(ava.TEST_PREDICT_BOX_LISTS)} files, expected one; join them"
+            )
+        lists = [*ava.TRAIN_LISTS, *ava.TEST_LISTS] if ava.FRAME_LIST_DIR else []
         return cls(
             cfg.DATA.ROOT,
-            cfg.AVA.ANNOTATION_DIR,
-            cfg.AVA.VIDEO_DIR,
-            cfg.AVA.LABEL_MAP_FILE,
-            cfg.AVA.GROUNDTRUTH_FILE,
-            cfg.AVA.EXCLUSION_FILE,
+            ava.ANNOTATION_DIR,
+            ava.VIDEO_DIR,
+            ava.LABEL_MAP_FILE,
+            ava.GROUNDTRUTH_FILE,
+            ava.EXCLUSION_FILE,
+            scored_label_map_file=ava.SCORED_LABEL_MAP_FILE,
+            frame_dir=ava.FRAME_DIR,
+            frame_lists=[f"{ava.FRAME_LIST_DIR}/{name}" for name in lists],
+            sound_dir=ava.SOUND_DIR,
+            video_start=_seconds("AVA.VIDEO_START", ava.VIDEO_START),
+            frame_rate=ava.FRAME_RATE,
+            train_split=cfg.DATA.TRAIN_SPLIT,
+            train_groundtruth_files=ava.TRAIN_GT_BOX_LISTS,
+            train_box_files=ava.TRAIN_PREDICT_BOX_LISTS,
+            test_box_file="".join(ava.TEST_PREDICT_BOX_LISTS),
+            score_threshold=ava.DETECTION_SCORE_THRESH,
         )
 
+    def _label_map_path(self, name: str) -> Path:
+        path = self.annotations / name
+        if path.is_file():
+            return path
+        if name in SHIPPED:
+            return FOLDER / SHIPPED[name]
+        raise UserError(f"no dataset at {str(self.root)!r}: {path} is missing; set DATA.ROOT to its folder")
+
+    def _check_scored(self) -> None:
+        known = dict(zip(self.label_map.ids, self.label_map.names))
+        for action_id, name in zip(self.scored_label_map.ids, self.scored_label_map.names):
+            if known.get(action_id) != name:
+                raise UserError(
+                    f"{self.scored_label_map_path}: id {action_id} is {name!r}, and {known.get(action_id)!r} in "
+                    f"{self.label_map_path}; expected some of its classes (AVA.SCORED_LABEL_MAP_FILE)"
+                )
+
+    def _use_listed(self, video: str, folder: Path, start: float | None, fps: float) -> None:
+        """Take a video's frames from the folder that a frame list names."""
+        source = self.videos.get(video)
+        if source and source.path.is_dir():
+            self.videos[video] = replace(source, path=folder)
+        else:
+            self.videos[video] = VideoSource(folder, start, fps, source and (source.sound or source))
+
     def groundtruth_path(self, split: str) -> Path:
-        """The split's ground truth csv."""
+        """The split's ground truth csv, by which it is evaluated."""
         return self.annotations / self._groundtruth_file.format(split=split)
+
+    def groundtruth_paths(self, split: str) -> list[Path]:
+        """The csv files of the split's labels, by which it is trained."""
+        names = self._train_groundtruth_files if split == self._train_split else ()
+        return [self.annotations / name for name in names] or [self.groundtruth_path(split)]
 
     def exclusion_path(self, split: str) -> Path | None:
         """The split's csv of excluded timestamps, or None where there is none."""
         path = self.annotations / self._exclusion_file.format(split=split)
         return path if path.is_file() else None
 
-    def keyframes(self, split: str) -> list[AnnotatedKeyframe]:
+    def train_box_paths(self, split: str) -> list[Path]:
+        """The csv files of predicted persons that the split is trained on beside its ground truth.
+
+        PySlowFast's recipes list the ground truth among them a second time, and read its person ids as scores. Its
+        boxes are there already, so that this adds nothing; it is passed over here.
+        """
+        names = self._train_box_files if split == self._train_split else ()
+        own = {path.resolve() for path in self.groundtruth_paths(split)}
+        paths = [self.annotations / name.format(split=split) for name in names]
+        return [path for path in paths if path.resolve() not in own]
+
+    def test_box_path(self, split: str) -> Path | None:
+        """The csv of predicted persons that the split is evaluated with, or None for the ground truth's."""
+        return self.annotations / self._test_box_file.format(split=split) if self._test_box_file else None
+
+    def keyframes(self, split: str) -> Keyframes:
         """The split's labelled keyframes whose video is there, without excluded ones, by video and time.
 
-        Bad rows and missing videos are named in a warning, counted and left out.
+        For the training split, predicted persons that fit the ground truth are among the persons; see
+        `Keyframes.with_predicted`. Bad rows and missing videos are named in a warning, counted and left out.
 
         Raises:
-            UserError: if the csv cannot be read or nothing is left.
+            UserError: if a csv cannot be read or nothing is left.
         """
-        path = self.groundtruth_path(split)
-        excluded = set(_excluded(self.exclusion_path(split)))
-        keyframes, missing = [], set()
-        for (video_id, time), persons in sorted(read_groundtruth(path, self.label_map).items()):
-            if video_id not in self.videos:
-                missing.add(video_id)
-            elif (video_id, time) not in excluded:
-                keyframes.append(AnnotatedKeyframe(video_id, time, persons))
+        paths = self.groundtruth_paths(split)
+        found = read_groundtruth(paths, self.label_map)
+        missing = [name for name in found.video_names if name not in self.videos]
         if missing:
-            logger.warning("%s: %d videos are not there: %s", path, len(missing), _some(sorted(missing)))
-        if not keyframes:
-            raise UserError(f"{path}: no keyframe of any video in {self.root} is left to use")
-        return keyframes
+            logger.warning("%s: %d videos are not there: %s", paths[0], len(missing), some(missing))
+        kept = self.is_present(found) & ~self.is_excluded(found, split)
+        if not kept.any():
+            raise UserError(f"{paths[0]}: no keyframe of any video in {self.root} is left to use")
+        found = found if kept.all() else found.select(kept)
+        for path in self.train_box_paths(split):
+            table = read_boxes(path, predicted=True)
+            warn_of_bad(table.bad)
+            found, added = found.with_predicted(table, self.score_threshold)
+            logger.info("%s: %d predicted persons fit the ground truth", path, added)
+        return found
+
+    def is_present(self, keyframes: Keyframes) -> np.ndarray:
+        """(F,) bool, which keyframes' video is there."""
+        return np.array([name in self.videos for name in keyframes.video_names], dtype=bool)[keyframes.videos]
+
+    def is_excluded(self, keyframes: Keyframes, split: str) -> np.ndarray:
+        """(F,) bool, which keyframes are among the split's excluded timestamps.
+
+        Raises:
+            UserError: if their csv cannot be read.
+        """
+        excluded = np.zeros(len(keyframes), dtype=bool)
+        path = self.exclusion_path(split)
+        for video, time in read_timestamps(path) if path else ():
+            found = keyframes.find(video, [time])
+            excluded[found[found >= 0]] = True
+        return excluded
 
 
-def read_groundtruth(path: Path, label_map: LabelMap) -> dict[tuple[str, float], Persons]:
-    """The persons of each labelled keyframe of an AVA ground truth csv.
-
-    Rows are video,timestamp,x1,y1,x2,y2,action_id[,person_id]; rows of one keyframe with the same box and person id
-    are one person. Rows of two columns, keyframes without persons, are passed over. Rows whose action is not in the
-    label map give a person without that action, as AVA's 80 classes do where 60 are scored.
+def read_groundtruth(paths: Path | Sequence[Path], label_map: LabelMap) -> Keyframes:
+    """The keyframes of AVA ground truth csv files; bad rows are named in a warning, counted and left out.
 
     Raises:
-        UserError: if the file cannot be read or has no good row.
+        UserError: if a file cannot be read or has no good row.
     """
-    columns = {action_id: column for column, action_id in enumerate(label_map.ids)}
-    found: dict[tuple[str, float], dict[tuple, set[int]]] = {}
-    bad = []
-    for number, row in _rows(path):
-        if len(row) == 2:
-            continue
-        try:
-            video, time, box, action, person = _parse(row)
-        except ValueError as error:
-            bad.append(f"{path}:{number}: {error}")
-            continue
-        actions = found.setdefault((video, time), {}).setdefault((person, *box), set())
-        if action in columns:
-            actions.add(columns[action])
-    if bad:
-        logger.warning("%d bad rows left out: %s", len(bad), _some(bad))
-    if not found:
-        raise UserError(f"{path}: no usable row; expected {COLUMNS}" + (f"; first: {bad[0]}" if bad else ""))
-    return {key: _persons(persons, len(columns)) for key, persons in found.items()}
+    table = join([read_boxes(path) for path in ([paths] if isinstance(paths, Path) else paths)])
+    warn_of_bad(table.bad)
+    return Keyframes.from_table(table, label_map.ids)
 
 
-def _parse(row: list[str]) -> tuple[str, float, tuple[float, ...], int, int]:
-    if len(row) not in (7, 8):
-        raise ValueError(f"got {len(row)} columns, expected {COLUMNS}")
+def warn_of_bad(rows: list[str]) -> None:
+    """Name some bad rows in a warning."""
+    if rows:
+        logger.warning("%d bad rows left out: %s", len(rows), some(rows))
+
+
+def _seconds(key: str, value: str) -> float | None:
+    """A number of seconds, or None for "auto"."""
+    if value == "auto":
+        return None
     try:
-        time, *box = (float(value) for value in row[1:6])
+        return float(value)
     except ValueError:
-        raise ValueError(f"got {','.join(row[1:6])} for timestamp and box, expected five numbers") from None
-    if not all(map(math.isfinite, (time, *box))):
-        raise ValueError(f"got {','.join(row[1:6])}, expected finite numbers")
-    if max(box) > 2:
-        raise ValueError(f"box {','.join(row[2:6])} looks like pixels, expected shares of the picture within 0..1")
-    box = [min(max(value, 0.0), 1.0) for value in box]
-    if box[0] >= box[2] or box[1] >= box[3]:
-        raise ValueError(f"box {','.join(row[2:6])} is empty or outside the picture, expected x1 < x2 and y1 < y2")
-    try:
-        action, person = int(row[6]), int(float(row[7])) if len(row) == 8 and row[7] else -1
-    except (ValueError, OverflowError):
-        raise ValueError(f"got {','.join(row[6:])} for action and person, expected whole numbers") from None
-    if abs(person) >= 2**63:
-        raise ValueError(f"person id {person} is too large, expected at most 64 bits")
-    return row[0], time, tuple(box), action, person
-
-
-def _persons(persons: dict[tuple, set[int]], num_classes: int) -> Persons:
-    actions = np.zeros((len(persons), num_classes))
-    for row, columns in enumerate(persons.values()):
-        actions[row, list(columns)] = 1
-    return Persons(
-        boxes=[key[1:] for key in persons],
-        scores=np.ones(len(persons)),
-        ids=[key[0] for key in persons],
-        actions=actions,
-    )
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for row in reader:
-                if row:
-                    yield reader.line_num, row
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as csv: {error}") from None
-
-
-def _excluded(path: Path | None) -> Iterator[tuple[str, float]]:
-    for number, row in _rows(path) if path else ():
-        try:
-            yield row[0], float(row[1])
-        except (IndexError, ValueError):
-            raise UserError(f"{path}:{number}: got {','.join(row)}, expected video,timestamp") from None
-
-
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return "; ".join(items[:SHOWN]) + more
+        raise UserError(f"{key}: got {value!r}, expected auto or seconds") from None

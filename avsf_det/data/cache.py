@@ -10,6 +10,7 @@ import numpy as np
 
 from avsf_det.data.clip import Clip, ClipSpec, read_clips
 from avsf_det.files import written_whole
+from avsf_det.media.source import VideoSource, as_source
 
 
 class ClipCache:
@@ -24,12 +25,11 @@ class ClipCache:
         self._folder, self._spec = Path(folder), spec
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def _file(self, path: Path, time: float) -> Path:
-        stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{time!r}|{self._spec}"
+    def _file(self, path: Path | VideoSource, time: float) -> Path:
+        key = f"{as_source(path).identity()}|{time!r}|{self._spec}"
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
-    def get(self, path: Path, time: float) -> Clip:
+    def get(self, path: Path | VideoSource, time: float) -> Clip:
         """The clip at `time`, decoded now if it is not there yet."""
         file = self._file(path, time)
         if not file.is_file():
@@ -37,7 +37,7 @@ class ClipCache:
         with np.load(file) as arrays:
             return Clip(arrays["frames"], arrays.get("log_mel"))
 
-    def fill(self, path: Path, times: Iterable[float]) -> None:
+    def fill(self, path: Path | VideoSource, times: Iterable[float]) -> None:
         """Decode the clips at `times` that are not there yet, in one pass over the file."""
         missing = [time for time in sorted(times) if not self._file(path, time).is_file()]
         for time, clip in zip(missing, read_clips(path, missing, self._spec) if missing else ()):

@@ -14,6 +14,7 @@ import torch
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
 from avsf_det.media.logmel import LogMel
+from avsf_det.media.source import VideoSource, open_audio, open_video, probe_source, start_of
 from avsf_det.media.video import VideoReader
 
 
@@ -81,6 +82,11 @@ class ClipSpec:
         steps = np.arange(self.num_frames) - self.num_frames // 2
         return center + steps * self.sampling_rate / self.target_fps
 
+    def touches(self, center: float, begin: float, end: float) -> bool:
+        """Whether a frame of the clip at `center` lies within a video that lasts from `begin` to `end` seconds."""
+        times = self.frame_times(center)
+        return bool(times[-1] >= begin and times[0] < end)
+
     def sound_span(self, center: float) -> tuple[float, float]:
         """(start, end) in seconds of the sound of the clip at `center`.
 
@@ -116,28 +122,48 @@ class Clip:
     log_mel: np.ndarray | None
 
 
-def read_clips(path: str | Path, centers: Sequence[float], spec: ClipSpec) -> Iterator[Clip]:
-    """The clips of a file at ascending times; every frame is decoded once, however much the clips overlap.
+def read_clips(path: str | Path | VideoSource, centers: Sequence[float], spec: ClipSpec) -> Iterator[Clip]:
+    """The clips of a video at ascending times; every frame is decoded once, however much the clips overlap.
 
-    Frames before the first or after the last of the file are the nearest one.
+    Frames before the first or after the last of the video are the nearest one, and sound where it has none is silence.
 
     Raises:
-        UserError: if the file cannot be read.
+        UserError: if the video cannot be read.
     """
-    with VideoReader(path, short_side=spec.short_side) as video, AudioReader(path, spec.sample_rate) as audio:
-        times = [spec.frame_times(center).clip(0.0, video.info.duration) for center in centers]
+    with open_video(path, spec.short_side) as video, open_audio(path, spec.sample_rate) as audio:
+        begin, end = start_of(path), video.info.duration
+        times = [spec.frame_times(center).clip(begin, end) for center in centers]
         for center, frames in zip(centers, _read_frames(video, times)):
             sound = _read_sound(audio, center, spec)
             yield Clip(frames, None if sound is None else sound.numpy())
 
 
-def read_log_mel(path: str | Path, center: float, spec: ClipSpec) -> torch.Tensor | None:
-    """(A, M) float32: the log-mel of a file's sound around a moment; None without a sound track.
+def within_video(
+    path: str | Path | VideoSource, times: Sequence[float], spec: ClipSpec
+) -> tuple[list[float], str | None]:
+    """The times whose clip has a frame within the video, and where there are others, a line of text that names them.
 
     Raises:
-        UserError: if the file cannot be read.
+        UserError: if the video cannot be read.
     """
-    with AudioReader(path, spec.sample_rate) as audio:
+    begin, end = start_of(path), probe_source(path).duration
+    within = [time for time in times if spec.touches(time, begin, end)]
+    beyond = sorted(set(times) - set(within))
+    if not beyond:
+        return within, None
+    return within, (
+        f"{path}: lasts from second {begin:g} to {end:.1f}, and {len(beyond)} keyframes are beyond, such as "
+        f"{beyond[0]:g}; expected a whole film, or AVA.VIDEO_START as it was cut"
+    )
+
+
+def read_log_mel(path: str | Path | VideoSource, center: float, spec: ClipSpec) -> torch.Tensor | None:
+    """(A, M) float32: the log-mel of a video's sound around a moment; None without a sound track.
+
+    Raises:
+        UserError: if the video cannot be read.
+    """
+    with open_audio(path, spec.sample_rate) as audio:
         return _read_sound(audio, center, spec)
 
 
@@ -151,23 +177,26 @@ def _read_sound(audio: AudioReader, center: float, spec: ClipSpec) -> torch.Tens
     return frames[torch.linspace(0, len(frames) - 1, spec.audio_frames).long()]
 
 
-def misaligned_center(center: float, duration: float, spec: ClipSpec, gap: float, draw: float) -> float | None:
+def misaligned_center(
+    center: float, duration: float, spec: ClipSpec, gap: float, draw: float, begin: float = 0.0
+) -> float | None:
     """The moment of another span of sound of the same file, for a hard negative of synchronisation.
 
     Both spans are as long; the other one lies within the file (in fanyix/SlowFast it may run over the end).
 
     Args:
         center: seconds, the clip's own moment.
-        duration: seconds of the file.
+        duration: second at which the file ends.
         spec: what clips are made of.
         gap: seconds that the two moments are apart at least.
         draw: a number within 0..1 that chooses among all that is possible.
+        begin: second at which the file begins.
 
     Returns:
         Seconds; None if the file is too short.
     """
     start, end = spec.sound_span(0.0)
-    first, last = -start, duration - end
+    first, last = begin - start, duration - end
     before = max(0.0, min(last, center - gap) - first)
     after = max(0.0, last - max(first, center + gap))
     if before + after == 0.0:

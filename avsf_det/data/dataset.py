@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avsf_det.data.annotations import AnnotatedKeyframe
 from avsf_det.data.batch import Sample
 from avsf_det.data.cache import ClipCache
-from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel
+from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel, within_video
+from avsf_det.data.keyframes import AnnotatedKeyframe, Keyframes
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
-from avsf_det.media.video import probe
-
-logger = logging.getLogger(__name__)
+from avsf_det.media.source import VideoSource, probe_source, start_of
 
 _PROBES = 8  # videos opened at once when all are looked at: mostly waiting for the disk
 
@@ -40,6 +37,21 @@ class Run:
         return len(self.indices)
 
 
+@dataclass(frozen=True)
+class Unusable:
+    """Samples that there is nothing to read for.
+
+    Attributes:
+        samples: (U,) their indices.
+        videos: why each video that does not open does not.
+        beyond: for each video that ends before some of its keyframes, a line that says so.
+    """
+
+    samples: np.ndarray
+    videos: dict[str, str]
+    beyond: list[str]
+
+
 class ActionDataset:
     """The labelled keyframes of a split as training samples.
 
@@ -47,7 +59,7 @@ class ActionDataset:
 
     Args:
         keyframes: what to read; those of a video stand together, in order of time.
-        videos: video id -> file.
+        videos: video id -> file or source.
         spec: what clips are made of; the short side is that of the largest scale wanted.
         transform: the augmentation.
         seed: of the augmentation.
@@ -61,8 +73,8 @@ class ActionDataset:
 
     def __init__(
         self,
-        keyframes: Sequence[AnnotatedKeyframe],
-        videos: dict[str, Path],
+        keyframes: Keyframes,
+        videos: dict[str, Path | VideoSource],
         spec: ClipSpec,
         transform: TrainTransform,
         seed: int,
@@ -72,31 +84,32 @@ class ActionDataset:
         self._keyframes, self._videos, self.spec = keyframes, videos, spec
         self._transform, self._seed, self._misaligned_gap = transform, seed, misaligned_gap
         self._cache = ClipCache(cache, spec) if cache else None
-        self._durations: dict[str, float] = {}
-        places = [(keyframe.video_id, keyframe.time) for keyframe in keyframes]
-        names, self.video_numbers = np.unique([video_id for video_id, _ in places], return_inverse=True)
-        self._video_ids: list[str] = names.tolist()
-        self.times = np.array([time for _, time in places], dtype=np.float64)
+        self._durations: dict[Path | VideoSource, float] = {}
+        self.video_numbers, self.times = keyframes.videos, keyframes.times
         self._kept = np.arange(len(keyframes))
 
     def __len__(self) -> int:
         return len(self._kept)
 
+    def class_counts(self) -> np.ndarray:
+        """(K,) labels of each class."""
+        return self._keyframes.select(self._kept).class_counts
+
     def describe(self, run: Run) -> str:
         """The video and the times of a run in words, for errors."""
         times = self.times[run.indices]
         span = f"{times[0]:g} s" if len(run) == 1 else f"{times[0]:g} to {times[-1]:g} s"
-        return f"{self._path(run.indices[0])} at {span}"
+        return f"{self._source(self.video_numbers[run.indices[0]])} at {span}"
 
-    def _path(self, index: int) -> Path:
-        return self._videos[self._video_ids[self.video_numbers[index]]]
+    def _source(self, video: int) -> Path | VideoSource:
+        return self._videos[self._keyframes.video_names[video]]
 
     def read(self, run: Run) -> list[Sample | UserError]:
         """The samples of a run, or of each that cannot be read what is wrong with it."""
-        clips = self._clips(self._path(run.indices[0]), self.times[run.indices].tolist())
+        clips = self._clips(self._source(self.video_numbers[run.indices[0]]), self.times[run.indices].tolist())
         return [self._sample(run.epoch, index, clip) for index, clip in zip(run.indices.tolist(), clips)]
 
-    def _clips(self, path: Path, times: list[float]) -> list[Clip | UserError]:
+    def _clips(self, path: Path | VideoSource, times: list[float]) -> list[Clip | UserError]:
         try:
             if self._cache:
                 return [self._cache.get(path, time) for time in times]
@@ -129,43 +142,47 @@ class ActionDataset:
         """The log-mel of another moment of the file, drawn anew at each call."""
         path = self._videos[keyframe.video_id]
         if path not in self._durations:
-            self._durations[path] = probe(path).duration
+            self._durations[path] = probe_source(path).duration
         draw = torch.rand((), generator=generator).item()
-        center = misaligned_center(keyframe.time, self._durations[path], self.spec, self._misaligned_gap, draw)
+        end, begin = self._durations[path], start_of(path)
+        center = misaligned_center(keyframe.time, end, self.spec, self._misaligned_gap, draw, begin)
         return None if center is None else read_log_mel(path, center, self.spec)
 
-    def prepare(self, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items) -> None:
-        """Check that every video opens and, with a cache, decode each clip that is not in it yet.
-
-        Videos that cannot be read are named in a warning, counted, and their keyframes left out.
+    def find_unusable(self, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items) -> Unusable:
+        """The samples whose video does not open or ends before them; with a cache, all others are decoded into it.
 
         Args:
             progress: wraps what is done for each of so many videos in a progress bar.
-
-        Raises:
-            UserError: if no video can be read.
         """
-        numbers = np.unique(self.video_numbers)
+        numbers = np.unique(self.video_numbers).tolist()
         with ThreadPoolExecutor(1 if self._cache else _PROBES) as threads:
-            errors = list(progress(threads.map(self._check, numbers), len(numbers)))
-        bad = {number: error for number, error in zip(numbers, errors) if error is not None}
-        if bad:
-            logger.warning("%d videos left out: %s", len(bad), "; ".join(str(error) for error in bad.values()))
-            good = ~np.isin(self.video_numbers, list(bad))
-            self._kept, self.video_numbers, self.times = self._kept[good], self.video_numbers[good], self.times[good]
-        if not len(self):
-            raise UserError("no video of the training split can be read")
+            found = list(progress(threads.map(self._check, numbers), len(numbers)))
+        names = self._keyframes.video_names
+        return Unusable(
+            np.concatenate([samples for samples, _, _ in found]),
+            {names[number]: error for number, (_, error, _) in zip(numbers, found) if error},
+            [beyond for _, _, beyond in found if beyond],
+        )
 
-    def _check(self, number: int) -> UserError | None:
-        path = self._videos[self._video_ids[number]]
+    def leave_out(self, samples: np.ndarray) -> None:
+        """Forget samples.
+
+        Args:
+            samples: (U,) their indices; those behind them move up.
+        """
+        for name in ("_kept", "video_numbers", "times"):
+            setattr(self, name, np.delete(getattr(self, name), samples))
+
+    def _check(self, video: int) -> tuple[np.ndarray, str | None, str | None]:
+        """Of a video: its samples that are unusable, why it does not open, and what lies beyond its end."""
+        own, source = np.flatnonzero(self.video_numbers == video), self._source(video)
         try:
+            within, beyond = within_video(source, self.times[own].tolist(), self.spec)
             if self._cache:
-                self._cache.fill(path, self.times[self.video_numbers == number].tolist())
-            else:
-                self._durations[path] = probe(path).duration
+                self._cache.fill(source, within)
         except UserError as error:
-            return error
-        return None
+            return own, str(error), None
+        return own[~np.isin(self.times[own], within)], None, beyond
 
 
 def _generator(*seed: int) -> torch.Generator:

@@ -57,6 +57,7 @@ class TrainLoader:
         self._sampler = RunSampler(
             samples.video_numbers, samples.times, batch_size, seed, clips_per_read, max_gap, rank, world_size
         )
+        self.samples, self.batch_size = samples, batch_size
         self._collate, self._pin_memory = collate, pin_memory
         self._ahead = clips_per_read * batch_size
         self._pool = WorkerPool(samples.read, num_workers, samples.describe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from avsf_det.data.batch import Sample
 from avsf_det.data.colour import ColourAugmentation, brightness_contrast
+from avsf_det.data.mirror import mirrored_boxes, mirrored_classes
 from avsf_det.data.spec_augment import SpecAugment
 
 
@@ -25,7 +25,7 @@ class TrainTransform:
         colour_jitter: brightness and contrast change by up to this share.
         box_jitter: box edges move by up to this share of the box's width and height.
         inverse_uniform: the inverse of the short side is drawn uniformly, rather than the short side.
-        mirrored_classes: for each of the K classes, the one that it is in a mirror; none at all if all stay.
+        mirrored_classes: for each of the K classes, the one that it is in a mirror; () if all stay.
         colour: PySlowFast's change of colours, or None.
         spec_augment: masks on the sound, or None.
     """
@@ -78,10 +78,10 @@ class TrainTransform:
         if self.crop_size:
             frames, boxes = self._crop(frames, boxes, short_side, uniform)
         else:
-            frames = _resize(frames, *_scaled(frames, short_side))
+            frames = resize(frames, short_side)
         if self.flip and uniform(0, 1) < 0.5:
             frames = frames.flip(2)
-            boxes = torch.stack((1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]), dim=1)
+            boxes = mirrored_boxes(boxes)
             labels = labels[:, list(self.mirrored_classes)] if self.mirrored_classes else labels
         if self.colour_jitter:
             frames = brightness_contrast(frames, self.colour_jitter, uniform)
@@ -109,22 +109,11 @@ class TrainTransform:
         return _resize(frames[:, top : top + side, left : left + side], size, size), (boxes - origin) * scale
 
 
-def mirrored_classes(names: Sequence[str]) -> tuple[int, ...]:
-    """For each class the one that it is in a mirror: whose name has left for right and right for left, if there is one.
-
-    Nothing if each is itself.
-    """
-    other = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
-    swapped = [re.sub(r"\b(left|right|Left|Right)\b", lambda word: other[word[0]], name) for name in names]
-    classes = tuple(names.index(mirrored) if mirrored in names else i for i, mirrored in enumerate(swapped))
-    return classes if classes != tuple(range(len(names))) else ()
-
-
-def _scaled(frames: torch.Tensor, short_side: int) -> tuple[int, int]:
-    """(height, width) of (T, H, W, 3) frames whose shorter side is made `short_side`."""
+def resize(frames: torch.Tensor, short_side: int) -> torch.Tensor:
+    """(T, H, W, 3) uint8 frames scaled so that their shorter side is `short_side`."""
     height, width = frames.shape[1:3]
     scale = short_side / min(height, width)
-    return round(height * scale), round(width * scale)
+    return _resize(frames, round(height * scale), round(width * scale))
 
 
 def _resize(frames: torch.Tensor, height: int, width: int) -> torch.Tensor:

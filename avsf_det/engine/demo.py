@@ -14,16 +14,17 @@ from tqdm import tqdm
 
 from ava_eval import Evaluation
 from avsf_det.config import find_config, load_cfg
+from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.scenes.activities import SOUND_PAIRS, TIMING_PAIR
 from avsf_det.data.scenes.generator import ScenesSpec, generate
 from avsf_det.engine.detect import DetectOptions, detect_video
 from avsf_det.engine.evaluate import default_cache, evaluate_weights
 from avsf_det.engine.output import result_stem
+from avsf_det.engine.person_detector import find_on_keyframes, measure_found, split_keyframes
 from avsf_det.engine.persons import open_detector
 from avsf_det.engine.predictor import Predictor
 from avsf_det.engine.train import Trainer
 from avsf_det.media.video import VideoReader, probe
-from detectors.coco_eval import evaluate_detector
 from detectors.files import write_whole
 from detectors.training import train_detector
 
@@ -94,7 +95,8 @@ class Demo:
         if not self.detector.is_file():
             _heading(f"person detector, Detectron2 -> {self.detector}")
             config = find_config(DETECTOR_CONFIG)
-            train_detector(config, self.dataset, self.detector.parent, self._detector_overrides, resume=True)
+            keyframes = split_keyframes(AvaFolder(self.dataset), "train")
+            train_detector(config, keyframes, self.detector.parent, self._detector_overrides, resume=True)
 
     def _train_models(self) -> None:
         """The visual model first, then the audiovisual one, which starts from its weights."""
@@ -111,17 +113,19 @@ class Demo:
     def _evaluate(self) -> str:
         """The table, which is also written to results.json."""
         _heading("held-out scenes, with detected persons")
-        detector = evaluate_detector(open_detector(str(self.detector), score_threshold=0.05), self.dataset, TEST_SPLIT)
+        keyframes = split_keyframes(AvaFolder(self.dataset), TEST_SPLIT)
+        found = find_on_keyframes(open_detector(str(self.detector), score_threshold=0.05), keyframes)
+        ap50 = measure_found(found, keyframes).metrics["AP50"]
         runs = {
             COLUMNS[0]: evaluate_weights(self.weights["avslowfast"]),
             COLUMNS[1]: evaluate_weights(self.weights["avslowfast"], use_audio=False),
             COLUMNS[2]: evaluate_weights(self.weights["slowfast"]),
         }
         evaluations = {column: result.evaluation for column, result in runs.items()}
-        results = {"person AP50": detector["AP50"]}
+        results = {"person AP50": ap50}
         results |= {column: evaluation.to_dict() for column, evaluation in evaluations.items()}
         write_whole(self.output / "results.json", json.dumps(results, indent=2).encode())
-        return format_table(detector["AP50"], evaluations)
+        return format_table(ap50, evaluations)
 
     def _annotate(self, video: Path) -> None:
         predictor = Predictor.load(self.weights["avslowfast"])

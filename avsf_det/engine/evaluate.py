@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,14 +15,20 @@ from ava_eval import Evaluation
 from ava_eval import evaluate as evaluate_detections
 from ava_eval.label_map import LabelMap
 from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.clip import within_video
+from avsf_det.data.keyframes import Keyframes
+from avsf_det.engine import distributed
 from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
+from avsf_det.files import written_whole
 from avsf_det.structures import Persons
 from detectors.files import write_whole
 
 logger = logging.getLogger(__name__)
+
+CHUNK = 64  # keyframes of a video that a process scores at once; with TEST.BATCH_SIZE it says which share a batch
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class SplitResult:
     Attributes:
         evaluation: frame mAP and all that belongs to it.
         detections: the csv of scored boxes.
-        failed: videos that could not be read, and why.
+        failed: videos that could not be read, in part or at all, and why.
     """
 
     evaluation: Evaluation
@@ -41,17 +46,28 @@ class SplitResult:
     failed: dict[str, str]
 
 
-def evaluate_split(predictor: Predictor, dataset: AvaFolder, split: str, detections: Path) -> SplitResult:
-    """Evaluate on the labelled keyframes of a split.
+def evaluate_split(
+    predictor: Predictor,
+    dataset: AvaFolder,
+    split: str,
+    detections: Path,
+    on_chunk: Callable[[], object] = lambda: None,
+) -> SplitResult | None:
+    """Evaluate on the labelled keyframes of a split; the processes of a group share the work.
 
-    Persons come from the detector of the predictor's configuration (DETECTOR keys), those below
-    AVA.DETECTION_SCORE_THRESH left out.
+    Persons come from the detector of the predictor's configuration (DETECTOR keys) or the dataset's predicted boxes,
+    those below AVA.DETECTION_SCORE_THRESH left out. Scores do not depend on how many processes there are: what goes
+    through the network together is fixed by `CHUNK`.
 
     Args:
         predictor: the model.
         dataset: where the split is.
         split: its name.
         detections: the csv to write.
+        on_chunk: called now and then; what it raises ends the evaluation.
+
+    Returns:
+        The result; None in all but the main process.
 
     Raises:
         UserError: if the label maps differ, or nothing can be read.
@@ -61,40 +77,66 @@ def evaluate_split(predictor: Predictor, dataset: AvaFolder, split: str, detecti
     keyframes = dataset.keyframes(split)
     tables = {
         "ground_truth": dataset.groundtruth_path(split),
-        "label_map": dataset.label_map_path,
+        "label_map": dataset.scored_label_map_path,
         "excluded": dataset.exclusion_path(split),
     }
-    evaluate_detections(detections=[], **tables)  # what it would refuse in the end, it refuses now
+    if distributed.is_main():
+        evaluate_detections(detections=[], **tables)  # what it would refuse in the end, it refuses now
     model = cfg.DETECTOR.MODEL
     if model == "groundtruth":
-        model = str(dataset.groundtruth_path(split))
+        model = str(dataset.test_box_path(split) or dataset.groundtruth_path(split))
     detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH)
     cache = Path(cfg.DETECTOR.CACHE_DIR or default_cache())
-    rows, failed = [], {}
-    with tqdm(total=len(keyframes), desc=f"evaluate {split}", unit="keyframe", disable=None) as bar:
-        for video_id, group in groupby(keyframes, lambda keyframe: keyframe.video_id):
-            times = [keyframe.time for keyframe in group]
+    chunks = _chunks(keyframes)
+    own = range(distributed.rank(), len(chunks), distributed.world_size())
+    scored, failed, short = {}, {}, {}
+    total = sum(len(chunks[number][1]) for number in own)
+    quiet = None if distributed.is_main() else True
+    with tqdm(total=total, desc=f"evaluate {split}", unit="keyframe", disable=quiet) as bar:
+        for number in own:
+            on_chunk()
+            video_id, times = chunks[number]
             path = dataset.videos[video_id]
             try:
+                times, beyond = within_video(path, times, predictor.spec)
+                if beyond:
+                    short[video_id] = beyond
                 persons = find_persons(path, times, detector, cache)
-                scored = predictor.score_video(path, times, persons, bar.update)
+                scored[number] = video_id, times, predictor.score_video(path, times, persons, bar.update)
             except UserError as error:
                 failed[video_id] = str(error)
-                continue
-            rows += detection_rows(video_id, times, scored, predictor.label_map)
+    everything = distributed.gather((scored, failed, short))
+    if not distributed.is_main():
+        return None
+    scored, failed, short = (dict(chain(*(part.items() for part in parts))) for parts in zip(*everything))
     if failed:
         logger.warning("%d videos left out: %s", len(failed), "; ".join(failed.values()))
-    write_detections(detections, rows)
-    return SplitResult(evaluate_detections(detections=detections, **tables), detections, failed)
+    if short:
+        logger.warning("keyframes left out: %s", "; ".join(short.values()))
+    good = (chunk for _, chunk in sorted(scored.items()) if chunk[0] not in failed)
+    write_detections(detections, (row for chunk in good for row in detection_rows(*chunk, predictor.label_map)))
+    return SplitResult(evaluate_detections(detections=detections, **tables), detections, short | failed)
 
 
-def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> SplitResult:
+def _chunks(keyframes: Keyframes) -> list[tuple[str, list[float]]]:
+    """Up to `CHUNK` consecutive keyframes of one video each: its id, and seconds."""
+    return [
+        (video_id, times[start : start + CHUNK].tolist())
+        for video_id, times in keyframes.by_video().items()
+        for start in range(0, len(times), CHUNK)
+    ]
+
+
+def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> SplitResult | None:
     """Evaluate a checkpoint on DATA.EVAL_SPLIT of DATA.ROOT; the result is also written to OUTPUT_DIR.
 
     Args:
         weights: the checkpoint, whose configuration is taken.
         overrides: KEY VALUE KEY VALUE ... that change it.
         use_audio: False evaluates as if nothing were to be heard.
+
+    Returns:
+        The result; None in all but the main process of a group.
 
     Raises:
         UserError: for anything wrong with the checkpoint, the overrides or the dataset.
@@ -105,7 +147,8 @@ def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_aud
     name = split if use_audio else f"{split}_silent"
     output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR")
     result = evaluate_split(predictor, AvaFolder.from_config(cfg), split, output / f"detections_{name}.csv")
-    write_whole(output / f"evaluation_{name}.json", result.evaluation.to_json().encode())
+    if result:
+        write_whole(output / f"evaluation_{name}.json", result.evaluation.to_json().encode())
     return result
 
 
@@ -152,9 +195,11 @@ def write_detections(path: Path, rows: Iterable[tuple]) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    try:
+        with written_whole(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); free space or choose another folder") from None
 
 
 def default_cache() -> Path:

@@ -40,3 +40,10 @@ def result_stem(video: Path, output: Path, taken: Collection[Path]) -> Path:
     """
     names = (video.stem if number == 1 else f"{video.stem}_{number}" for number in count(1))
     return next(output / name for name in names if (output / f"{name}.mp4").resolve() not in taken)
+
+
+def set_aside(*paths: Path) -> None:
+    """Rename files and folders that are there, with a number behind their name, so that new ones can take it."""
+    for path in paths:
+        if path.exists():
+            path.rename(next(new for n in count(1) if not (new := path.with_name(f"{path.name}.{n}")).exists()))

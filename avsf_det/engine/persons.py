@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avsf_det.errors import UserError
-from avsf_det.media.video import VideoReader
+from avsf_det.media.source import VideoSource, as_source, open_video
 from avsf_det.structures import Keyframe, Persons
 from detectors import CachedDetector, GivenBoxes, PersonDetector, build_detector
 
@@ -46,7 +46,7 @@ def open_detector(model: str, weights: str = "", score_threshold: float | None =
 
 
 def find_persons(
-    path: Path,
+    path: Path | VideoSource,
     times: Sequence[float],
     detector: PersonDetector,
     cache: Path | None = None,
@@ -61,17 +61,18 @@ def find_persons(
         cache: folder that remembers what was found.
         on_progress: called with the number of keyframes done since the last call.
     """
+    stem = as_source(path).stem
     if isinstance(detector, GivenBoxes):
         on_progress(len(times))
-        return detector.detect([Keyframe(path.stem, time) for time in times])
+        return detector.detect([Keyframe(stem, time) for time in times])
     found = []
-    with VideoReader(path) as video:
+    with open_video(path) as video:
         if cache:
             detector = CachedDetector(detector, path, cache)
         for start in range(0, len(times), BATCH):
             some = times[start : start + BATCH]
             images = video.frames_at(some)
-            found += detector.detect([Keyframe(path.stem, t, image) for t, image in zip(some, images)])
+            found += detector.detect([Keyframe(stem, t, image) for t, image in zip(some, images)])
             on_progress(len(some))
     return found
 

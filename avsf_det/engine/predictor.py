@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from yacs.config import CfgNode
@@ -13,6 +17,8 @@ from ava_eval.label_map import LabelMap, parse_label_map
 from avsf_det.config import get_cfg, merge_yaml, override
 from avsf_det.data.batch import Collate, Sample
 from avsf_det.data.clip import Clip, ClipSpec, read_clips
+from avsf_det.data.mirror import mirrored_boxes, mirrored_classes
+from avsf_det.data.transforms import resize
 from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
@@ -21,11 +27,18 @@ from avsf_det.models.importers import is_ours
 from avsf_det.models.inference import PRECISIONS, InferenceModel
 from avsf_det.structures import Persons
 
+logger = logging.getLogger(__name__)
+
 CONVERT = "expected a checkpoint written by `avsf-det train`, or by `avsf-det convert` with --config"
 
 
 class Predictor:
     """A network with all it needs to score the actions of persons.
+
+    A score is the mean of the probabilities of all views: every scale of TEST.SCALES, with TEST.FLIP mirrored too, of
+    each of TEST.NUM_ENSEMBLE_VIEWS clips. So does facebookresearch/video-long-term-feature-banks; PySlowFast has single
+    views only (its AVA.TEST_FORCE_FLIP mirrors the one there is). Scales and flips of a clip are of the same frames,
+    decoded once, and have the same sound.
 
     Args:
         model: takes a `Batch`'s tensors, returns logits (N, K); left as it is, for an `InferenceModel` is made of it.
@@ -34,17 +47,22 @@ class Predictor:
         use_audio: False scores as if no file had a sound track.
 
     Raises:
-        UserError: if TEST.PRECISION is unknown.
+        UserError: if a TEST key has a value that there is not.
     """
 
     def __init__(self, model: nn.Module, cfg: CfgNode, label_map: LabelMap, use_audio: bool = True) -> None:
         self.cfg, self.label_map, self.use_audio = cfg, label_map, use_audio
         self.device = choose_device(cfg.DEVICE)
-        if cfg.TEST.PRECISION not in PRECISIONS:
-            raise UserError(f"TEST.PRECISION: got {cfg.TEST.PRECISION!r}, expected one of {', '.join(PRECISIONS)}")
+        _check_test_keys(cfg.TEST)
         self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
-        self.spec = ClipSpec.from_config(cfg, cfg.DATA.TEST_CROP_SIZE)
+        self._scales = cfg.TEST.SCALES or [cfg.DATA.TEST_CROP_SIZE]
+        self.spec = ClipSpec.from_config(cfg, max(self._scales))
+        self._shifts = view_shifts(cfg.TEST.NUM_ENSEMBLE_VIEWS, self.spec)
+        self._mirrored_classes = list(mirrored_classes(label_map.names))
         self._collate = Collate.from_config(cfg, self.spec)
+        factors = len(self._scales), 1 + cfg.TEST.FLIP, len(self._shifts)
+        if max(factors) > 1:
+            logger.info("%d views a keyframe: %d scales x %d flips x %d clips", np.prod(factors), *factors)
 
     @classmethod
     def load(cls, weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> Predictor:
@@ -73,20 +91,28 @@ class Predictor:
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:
-        """The persons of each clip, with `actions` (N, K) filled in."""
-        samples = [
-            Sample(
-                frames=torch.from_numpy(clip.frames),
-                log_mel=torch.from_numpy(clip.log_mel) if self.use_audio and clip.log_mel is not None else None,
-                boxes=torch.from_numpy(found.boxes),
-                labels=torch.zeros(len(found), len(self.label_map)),
-            )
-            for clip, found in zip(clips, persons)
-        ]
-        batch = self._collate(samples).to(self.device)
-        logits = self.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
-        scores = torch.split(torch.sigmoid(logits.float()).cpu(), [len(found) for found in persons])
+        """The persons of each clip, with `actions` (N, K) filled in: the mean over scales and flips."""
+        views = []
+        for scale in self._scales:
+            samples = [self._sample(clip, found, scale) for clip, found in zip(clips, persons)]
+            views.append(self._scores(samples))
+            if self.cfg.TEST.FLIP:
+                views.append(self._scores([_mirrored(sample) for sample in samples])[:, self._mirrored_classes])
+        scores = torch.split(torch.stack(views).mean(dim=0).cpu(), [len(found) for found in persons])
         return [found.replace(actions=actions.numpy()) for found, actions in zip(persons, scores)]
+
+    def _sample(self, clip: Clip, persons: Persons, scale: int) -> Sample:
+        return Sample(
+            frames=resize(torch.from_numpy(clip.frames), scale),
+            log_mel=torch.from_numpy(clip.log_mel) if self.use_audio and clip.log_mel is not None else None,
+            boxes=torch.from_numpy(persons.boxes),
+            labels=torch.zeros(len(persons), len(self.label_map)),
+        )
+
+    def _scores(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """(N, K) probabilities."""
+        batch = self._collate(samples).to(self.device)
+        return torch.sigmoid(self.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present).float())
 
     def score_video(
         self,
@@ -97,22 +123,53 @@ class Predictor:
     ) -> list[Persons]:
         """The persons of each keyframe of a video with their action scores; keyframes without any are not computed.
 
+        All clips of all keyframes are read in one pass over the video, in the order of their times.
+
         Args:
             path: the video.
             times: seconds, ascending.
             persons: found at each time.
             on_progress: called with the number of keyframes done since the last call.
         """
-        scored = [found.replace(actions=torch.zeros(len(found), len(self.label_map)).numpy()) for found in persons]
+        scored = [found.replace(actions=np.zeros((len(found), len(self.label_map)))) for found in persons]
         busy = [i for i, found in enumerate(persons) if len(found)]
-        clips = read_clips(path, [times[i] for i in busy], self.spec)
-        for group in _groups(zip(busy, clips), self.cfg.TEST.BATCH_SIZE):
-            rows = [i for i, _ in group]
+        views = sorted((times[i] + shift, i) for i in busy for shift in self._shifts)
+        clips = read_clips(path, [center for center, _ in views], self.spec)
+        unfinished = defaultdict(list)
+        for group in _groups(zip((i for _, i in views), clips), self.cfg.TEST.BATCH_SIZE):
+            rows, done = [i for i, _ in group], 0
             for i, found in zip(rows, self([clip for _, clip in group], [persons[i] for i in rows])):
-                scored[i] = found
-            on_progress(len(rows))
+                unfinished[i].append(found.actions)
+                if len(unfinished[i]) == len(self._shifts):
+                    scored[i] = found.replace(actions=np.mean(unfinished.pop(i), axis=0))
+                    done += 1
+            on_progress(done)
         on_progress(len(persons) - len(busy))
         return scored
+
+
+def view_shifts(count: int, spec: ClipSpec) -> list[float]:
+    """How many seconds each of `count` clips lies after the keyframe that all of them are of.
+
+    Cut into `count` equal parts, the first clip has the keyframe in the middle of its last part, the last clip in the
+    middle of its first: two clips are moved by a quarter of their span to either side, three by a third or not at all.
+    So every clip shows the keyframe, and boxes are where they were found.
+    """
+    span = spec.num_frames * spec.sampling_rate / spec.target_fps
+    return [span * (2 * i + 1 - count) / (2 * count) for i in range(count)]
+
+
+def _mirrored(sample: Sample) -> Sample:
+    return replace(sample, frames=sample.frames.flip(2), boxes=mirrored_boxes(sample.boxes))
+
+
+def _check_test_keys(test: CfgNode) -> None:
+    if test.PRECISION not in PRECISIONS:
+        raise UserError(f"TEST.PRECISION: got {test.PRECISION!r}, expected one of {', '.join(PRECISIONS)}")
+    if not all(isinstance(scale, int) and scale > 0 for scale in test.SCALES):
+        raise UserError(f"TEST.SCALES: got {test.SCALES}, expected a list of pixels like [224, 256, 320], or []")
+    if test.NUM_ENSEMBLE_VIEWS < 1:
+        raise UserError(f"TEST.NUM_ENSEMBLE_VIEWS: got {test.NUM_ENSEMBLE_VIEWS}, expected 1 clip a keyframe or more")
 
 
 def checkpoint_cfg(checkpoint: dict, path: str | Path) -> CfgNode:

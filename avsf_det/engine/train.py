@@ -1,40 +1,51 @@
-"""Training of the action model on an AVA-format dataset; killed at any moment, it goes on from the last epoch."""
+"""Training of the action model on an AVA-format dataset; killed at any moment, the same command goes on.
+
+One process, several GPUs, several machines: the same command, started by `torchrun` (docs/training.md has the lines).
+"""
 
 from __future__ import annotations
 
-import json
 import logging
-import math
+import signal
 import time
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch import nn
 from tqdm import tqdm
 from yacs.config import CfgNode
 
 from avsf_det.data.annotations import AvaFolder
-from avsf_det.data.batch import Batch, Collate
-from avsf_det.data.clip import ClipSpec
-from avsf_det.data.dataset import ActionDataset
-from avsf_det.data.loader import TrainLoader
-from avsf_det.data.transforms import TrainTransform
-from avsf_det.engine.device import choose_device, seed_everything
+from avsf_det.data.batch import Batch
+from avsf_det.engine import distributed
+from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
+from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
-from avsf_det.engine.output import make_output
+from avsf_det.engine.learner import Learner, NotFinite
+from avsf_det.engine.log import TrainingLog
+from avsf_det.engine.output import make_output, set_aside
+from avsf_det.engine.pictures import draw_example_clips
+from avsf_det.engine.precise_bn import update_running_statistics
 from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
-from avsf_det.engine.schedule import base_lr, build_optimizer, lr_at
+from avsf_det.engine.schedule import describe_schedule, lr_at
+from avsf_det.engine.stop import Stopped, StopSignals
+from avsf_det.engine.training_data import too_many_failed, training_loader
 from avsf_det.errors import UserError
-from avsf_det.models.build import build_model
-from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from avsf_det.models.checkpoint import load_weights, save_checkpoint
 from avsf_det.models.importers import OURS, read_weights
-from avsf_det.models.synchronisation import choose_negatives, easy_negatives
+from avsf_det.models.losses import build_loss
 
 logger = logging.getLogger(__name__)
 
+MANY_CLIPS = 100  # from so many on, the share of unreadable ones tells something
+MANY_SKIPPED = 20  # steps in a row without a finite gradient
+
 
 class Trainer:
-    """One training run in a configuration's OUTPUT_DIR.
+    """One training run in a configuration's OUTPUT_DIR; each process of a group makes one.
 
     Args:
         cfg: the configuration; its MODEL.NUM_CLASSES is set from the dataset's label map.
@@ -46,168 +57,266 @@ class Trainer:
     def __init__(self, cfg: CfgNode) -> None:
         if not cfg.DETECTION.ENABLE:
             raise UserError("DETECTION.ENABLE is False, but training is on boxes; expected True")
+        if cfg.TRAIN.ON_NAN not in ("stop", "skip"):
+            raise UserError(f"TRAIN.ON_NAN: got {cfg.TRAIN.ON_NAN!r}, expected stop or skip")
         self.dataset = AvaFolder.from_config(cfg)
         self.output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR")
         cfg.MODEL.NUM_CLASSES = len(self.dataset.label_map)
         self.cfg = cfg
         self.device = choose_device(cfg.DEVICE)
+        self.checkpoints = CheckpointFolder(self.output, cfg.TRAIN.KEEP_CHECKPOINTS)
+        self.loader = training_loader(cfg, self.dataset)
+        self.steps_per_epoch = max(len(self.loader) // cfg.TRAIN.ACCUMULATION_STEPS, 1)
+        self.epoch, self.epoch_step, self.skipped = 0, 0, 0
+        self._log_sums = None
+        self.saved_at = time.monotonic()
         seed_everything(cfg.RNG_SEED)
-        self.model = build_model(cfg).to(self.device, memory_format=torch.channels_last_3d)
-        self.optimizer = build_optimizer(self.model, cfg)
-        self.epoch = 0
-        self.last = last_checkpoint(self.output) if cfg.TRAIN.AUTO_RESUME else None
-        self._start()
-        self.samples, self.loader = self._load_data()
-
-    def _start(self) -> None:
-        """Take weights, and when resuming everything else, from a checkpoint."""
-        cfg, last = self.cfg, self.last
-        if last:
-            checkpoint = load_checkpoint(last)
-            check_label_map(checkpoint_label_map(checkpoint, last), self.dataset)
-            method = checkpoint_cfg(checkpoint, last).SOLVER.OPTIMIZING_METHOD
-            if method != cfg.SOLVER.OPTIMIZING_METHOD:
-                raise UserError(
-                    f"{last}: SOLVER.OPTIMIZING_METHOD was {method!r}, is now {cfg.SOLVER.OPTIMIZING_METHOD!r}; choose "
-                    "another OUTPUT_DIR, or begin anew with TRAIN.AUTO_RESUME False"
-                )
-            load_all_weights(self.model, checkpoint["model_state"], last)
-            self.optimizer.load_state_dict(checkpoint["optimizer_state"])
-            torch.set_rng_state(checkpoint["rng_state"])
-            self.epoch = checkpoint["epoch"] + 1
-            logger.info("going on after epoch %d from %s", self.epoch, last)
-        elif cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            weights = read_weights(cfg.TRAIN.CHECKPOINT_FILE_PATH)
-            report = load_weights(self.model, weights.state)
-            logger.info("%s, %s: %s", cfg.TRAIN.CHECKPOINT_FILE_PATH, weights, report)
-
-    def _load_data(self) -> tuple[ActionDataset, TrainLoader]:
-        cfg = self.cfg
-        spec = ClipSpec.from_config(cfg, max(cfg.DATA.TRAIN_JITTER_SCALES))
-        samples = ActionDataset(
-            self.dataset.keyframes(cfg.DATA.TRAIN_SPLIT),
-            self.dataset.videos,
-            spec,
-            TrainTransform.from_config(cfg, self.dataset.label_map.names),
-            cfg.RNG_SEED,
-            Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
-            self._misaligned_gap(),
+        resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
+        self.learner = Learner(
+            cfg, self.device, build_loss(cfg, self._class_counts()), lambda model: self._fill(model, resumed)
         )
-        samples.prepare(lambda videos, total: tqdm(videos, "look at videos", total, unit="video", disable=None))
-        loader = TrainLoader(
-            samples,
-            Collate.from_config(cfg, spec),
-            cfg.TRAIN.BATCH_SIZE,
-            cfg.RNG_SEED,
-            cfg.TRAIN.NUM_WORKERS,
-            clips_per_read=cfg.DATA.CLIPS_PER_READ,
-            pin_memory=self.device.type == "cuda",
+        if resumed:
+            self._go_on(*resumed)
+        else:
+            self._begin()
+        self.log = TrainingLog(
+            self.output, self.steps_per_epoch, self.step, self._log_sums, cfg.LOG_PERIOD, cfg.TENSORBOARD.ENABLE
         )
-        return samples, loader
 
-    def _misaligned_gap(self) -> float | None:
-        """Seconds between a clip's sound and its negative's; None where synchronisation is not trained."""
-        if self.cfg.MODEL.MODEL_NAME != "AVSlowFast" or not any(self.cfg.SLOWFAST.AVS_FLAG):
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+        return self.learner.model
+
+    @property
+    def step(self) -> int:
+        """How many batches were learned from."""
+        return self.epoch * self.steps_per_epoch + self.epoch_step
+
+    def _class_counts(self) -> list[int] | None:
+        """Labels of each class, where the loss weighs classes."""
+        if self.cfg.MODEL.CLASS_BALANCE == "none":
             return None
-        return self.cfg.DATA.AUDIO_MISALIGNED_GAP * self.cfg.DATA.AUDIO_STEP_SZ / 1000
+        return self.loader.samples.class_counts()
+
+    def _fill(self, model: nn.Module, resumed: tuple[Path, dict[str, Any]] | None) -> None:
+        """Give a model its first weights."""
+        if resumed:
+            path, checkpoint = resumed
+            check_label_map(checkpoint_label_map(checkpoint, path), self.dataset)
+            load_all_weights(model, checkpoint["model_state"], path)
+        elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
+            weights = read_weights(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)
+            report = load_weights(model, weights.state)
+            logger.info("%s, %s: %s", self.cfg.TRAIN.CHECKPOINT_FILE_PATH, weights, report)
+
+    def _begin(self) -> None:
+        """Start with the first step; what another run left in the folder is set aside."""
+        if distributed.is_main():
+            set_aside(self.checkpoints.folder, self.output / "log.jsonl", self.output / "tensorboard")
+        torch.manual_seed(self.cfg.RNG_SEED + distributed.rank())
+
+    def _go_on(self, path: Path, checkpoint: dict[str, Any]) -> None:
+        """Be where a checkpoint was."""
+        check_same_course(path, checkpoint_cfg(checkpoint, path), self.cfg)
+        self.learner.load_state(checkpoint)
+        self.epoch, self.epoch_step = checkpoint["epoch"] + 1, checkpoint["epoch_step"]
+        processes = checkpoint["processes"]
+        if len(processes) == distributed.world_size():
+            mine = processes[distributed.rank()]
+            self._log_sums = mine["log"]
+            set_generator_states(mine["generators"], self.device)
+            self.learner.load_statistics(mine["statistics"])
+        else:
+            torch.manual_seed(self.cfg.RNG_SEED + distributed.rank())
+            logger.warning(
+                "%s: written by %d processes, now there are %d; training goes on, if not to the same weights",
+                path, len(processes), distributed.world_size(),
+            )  # fmt: skip
+        logger.info("going on after epoch %d, step %d, from %s", self.epoch, self.epoch_step, path)
 
     def run(self) -> Path:
         """Train until SOLVER.MAX_EPOCH; the last checkpoint's path.
 
         Raises:
-            UserError: if the loss is no longer a number.
+            UserError: if a loss or gradient is no number, or too many clips cannot be read.
+            Stopped: if a signal of `stop.ASKING` came; a checkpoint is written before.
         """
-        cfg = self.cfg
+        self._introduce()
+        main = distributed.is_main()
+        total = self.cfg.SOLVER.MAX_EPOCH * self.steps_per_epoch
+        bar = tqdm(total=total, initial=self.step, desc="train", unit="step", disable=None if main else True)
+        with StopSignals() as self.stop, bar:
+            self._evaluate()
+            while self.epoch < self.cfg.SOLVER.MAX_EPOCH:
+                self._train_epoch(bar)
+                self._evaluate()
+        self.log.close()
+        return self.checkpoints.newest()
+
+    def _introduce(self) -> None:
+        cfg, processes = self.cfg, distributed.world_size()
         parameters = sum(p.numel() for p in self.model.parameters())
         logger.info(
-            "%d keyframes, %d classes, %.2f M parameters, learning rate %.3g for batches of %d, on %s",
-            len(self.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, base_lr(cfg), cfg.TRAIN.BATCH_SIZE, self.device,
+            "%d keyframes, %d classes, %.2f M parameters, on %s x %d",
+            len(self.loader.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, self.device, processes,
         )  # fmt: skip
-        steps = len(self.loader)
-        total, done = cfg.SOLVER.MAX_EPOCH * steps, self.epoch * steps
-        with tqdm(total=total, initial=done, desc="train", unit="batch", disable=None) as bar:
-            while self.epoch < cfg.SOLVER.MAX_EPOCH:
-                started = time.monotonic()
-                means = self._train_epoch(bar)
-                last = self.epoch + 1 == cfg.SOLVER.MAX_EPOCH
-                if last or (self.epoch + 1) % cfg.TRAIN.CHECKPOINT_PERIOD == 0:
-                    self._save()
-                record = {"epoch": self.epoch + 1, **means, "seconds": round(time.monotonic() - started, 2)}
-                if cfg.TRAIN.EVAL_PERIOD and (last or (self.epoch + 1) % cfg.TRAIN.EVAL_PERIOD == 0):
-                    record["mAP"] = self._evaluate()
-                with open(self.output / "log.jsonl", "a", encoding="utf-8") as log:
-                    log.write(json.dumps(record) + "\n")
-                self.epoch += 1
-        return self.last
+        logger.info(
+            "a step: %d clips, %d x %d processes x %d micro-batches; learning rate %s",
+            cfg.TRAIN.BATCH_SIZE, self.loader.batch_size, processes, cfg.TRAIN.ACCUMULATION_STEPS,
+            describe_schedule(cfg, cfg.TRAIN.BATCH_SIZE),
+        )  # fmt: skip
 
-    def _train_epoch(self, bar: tqdm) -> dict[str, float]:
-        """One pass over the samples; the mean of what each step gave."""
+    def _train_epoch(self, bar: tqdm) -> None:
+        """Finish the epoch that is under way."""
+        accumulation = self.cfg.TRAIN.ACCUMULATION_STEPS
         self.model.train()
-        losses = []
-        for step, batch in enumerate(self.loader.epoch(self.epoch)):
-            lr = lr_at(self.epoch + step / len(self.loader), self.cfg)
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            values = self._step(batch.to(self.device))
-            loss = values["loss"]
-            if not math.isfinite(loss):
-                raise UserError(
-                    f"the loss is {loss} at epoch {self.epoch + 1}, batch {step + 1}; lower SOLVER.BASE_LR "
-                    f"(now {self.cfg.SOLVER.BASE_LR:g}); checkpoints up to epoch {self.epoch} are in {self.output}"
-                )
-            losses.append(values)
-            bar.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.2g}", epoch=self.epoch + 1, refresh=False)
+        batches = iter(self.loader.epoch(self.epoch, self.epoch_step * accumulation))
+
+        while self.epoch_step < self.steps_per_epoch:
+            asked = time.monotonic()
+            group = list(islice(batches, accumulation))
+            begun = time.monotonic()
+            together = self._agree(group)
+            if together["stop"]:
+                self._stop()
+            if together["save"]:
+                self._save()
+            values = {} if together["empty"] else self._learn(group, together["boxes"])
+            self.skipped = 0 if "loss" in values else self.skipped + 1
+            values |= {"data_seconds": begun - asked, "compute_seconds": time.monotonic() - begun}
+            self.epoch_step += 1
+            self.log.add(self.step, {**values, "clips": together["clips"], "failed": together["failed"]})
+            self._check_failed(MANY_CLIPS)
+            if self.skipped == MANY_SKIPPED:
+                raise UserError(f"{self.skipped} steps in a row gave nothing to learn from; see the warnings above")
+            bar.set_postfix(loss=f"{values.get('loss', float('nan')):.4f}", epoch=self.epoch + 1, refresh=False)
             bar.update()
-        return {name: sum(values[name] for values in losses) / len(losses) for name in losses[0]}
+        self._end_epoch()
 
-    def _step(self, batch: Batch) -> dict[str, float]:
-        """Learn from one batch; "loss", and "avs_loss" of that where synchronisation is trained."""
-        cfg, inputs = self.cfg, (batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
-        avs_loss = 0.0
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=cfg.TRAIN.MIXED_PRECISION):
-            if batch.misaligned is None:
-                logits = self.model(*inputs)
+    def _agree(self, group: Sequence[Batch]) -> dict[str, float]:
+        """What the processes must know of each other before a step: numbers of all, and whether any wants to stop."""
+        period = self.cfg.TRAIN
+        due = period.CHECKPOINT_STEPS and self.epoch_step and self.step % period.CHECKPOINT_STEPS == 0
+        due |= bool(period.CHECKPOINT_MINUTES and time.monotonic() - self.saved_at >= 60 * period.CHECKPOINT_MINUTES)
+        mine = {
+            "boxes": sum(len(batch.labels) for batch in group),
+            "clips": sum(len(batch.clips) for batch in group),
+            "failed": sum(len(batch.failed) for batch in group),
+            "empty": any(not batch.clips for batch in group),
+            "stop": bool(self.stop.signum),
+            "save": distributed.is_main() and due,
+        }
+        together = dict(zip(mine, distributed.add([float(value) for value in mine.values()])))
+        if together["failed"]:
+            for messages in distributed.gather([message for batch in group for message in batch.failed]):
+                for message in messages:
+                    logger.warning("a clip is left out: %s", message)
+        return together
+
+    def _learn(self, group: Sequence[Batch], boxes: int) -> dict[str, float]:
+        """Take a step; nothing where it is skipped because its gradient is no number."""
+        cfg = self.cfg
+        group = [batch.to(self.device) for batch in group]
+        statistics = self.learner.statistics() if cfg.TRAIN.ON_NAN == "skip" else None
+        lr = lr_at(self.epoch + self.epoch_step / self.steps_per_epoch, cfg, cfg.TRAIN.BATCH_SIZE)
+        try:
+            return {"lr": lr, **self.learner.step(group, boxes, self.epoch, lr)}
+        except NotFinite as error:
+            why = f"epoch {self.epoch + 1}, step {self.epoch_step + 1}: {error}"
+        if statistics is None:
+            raise UserError(
+                f"{why}; lower SOLVER.BASE_LR (now {cfg.SOLVER.BASE_LR:g}), or leave such steps out with TRAIN.ON_NAN "
+                f"skip; last good checkpoint: {self.checkpoints.newest() or 'none yet'}"
+            )
+        self.learner.load_statistics(statistics)
+        logger.warning("a step is left out: %s", why)
+        return {}
+
+    def _check_failed(self, at_least: int = 1) -> None:
+        """Stop where too many of the epoch's clips cannot be read."""
+        failed, total = self.log.failed_of()
+        share = self.cfg.TRAIN.MAX_FAILED_SHARE
+        if total >= at_least and failed > share * total:
+            raise too_many_failed("clips", failed, total, share, "see the warnings above")
+
+    def _end_epoch(self) -> None:
+        self._check_failed()
+        if self.cfg.BN.USE_PRECISE_STATS:
+            self._make_statistics_precise()
+        self.epoch, self.epoch_step = self.epoch + 1, 0
+        self.log.record("epoch", self.step)
+        if self.epoch == self.cfg.SOLVER.MAX_EPOCH or self.epoch % self.cfg.TRAIN.CHECKPOINT_PERIOD == 0:
+            self._save()
+
+    def _make_statistics_precise(self) -> None:
+        """Running statistics of the weights as they are now, from batches of the epoch that is over."""
+        batches = islice(self.loader.epoch(self.epoch), self.cfg.BN.NUM_BATCHES_PRECISE)
+        readable = (batch.to(self.device) for batch in batches if batch.clips)
+        update_running_statistics(self.learner.model, readable, lambda batch: self.learner.losses(batch, self.epoch))
+
+    def _save(self, best: bool = False) -> None:
+        """Write a checkpoint; every process takes part."""
+        mine = {
+            "generators": generator_states(self.device),
+            "statistics": {name: buffer.cpu() for name, buffer in self.learner.statistics().items()},
+            "log": self.log.state(),
+        }
+        checkpoint = {
+            "format": OURS,
+            "epoch": self.epoch - 1,
+            "epoch_step": self.epoch_step,
+            **self.learner.state(),
+            "processes": distributed.gather(mine),
+            "cfg": self.cfg.dump(),
+            "label_map": self.dataset.label_map.to_pbtxt(),
+        }
+        if distributed.is_main():
+            if best:
+                save_checkpoint(self.checkpoints.best, checkpoint)
             else:
-                easy = easy_negatives(len(batch.slow), self.epoch, cfg.DATA.MIX_NEG_EPOCH, cfg.DATA.EASY_NEG_RATIO)
-                negatives = choose_negatives(batch.misaligned, easy)
-                logits, losses = self.model(*inputs, misaligned=negatives)
-                avs_loss = sum(losses.values())
-        # the mean over boxes and classes, or 0 where augmentation left no box
-        loss = binary_cross_entropy_with_logits(logits.float(), batch.labels, reduction="sum")
-        loss = loss / max(batch.labels.numel(), 1) + cfg.SLOWFAST.AVS_WEIGHT * avs_loss
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.cfg.SOLVER.CLIP_GRAD_L2NORM:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.SOLVER.CLIP_GRAD_L2NORM)
-        self.optimizer.step()
-        values = {"loss": loss.item()}
-        if batch.misaligned is not None:
-            values["avs_loss"] = avs_loss.item()
-        return values
+                self.checkpoints.save(checkpoint, self.epoch, self.epoch_step)
+        self.saved_at = time.monotonic()
 
-    def _save(self) -> None:
-        self.last = self.output / "checkpoints" / f"checkpoint_epoch_{self.epoch + 1:05d}.pyth"
-        save_checkpoint(
-            self.last,
-            {
-                "format": OURS,
-                "epoch": self.epoch,
-                "model_state": self.model.state_dict(),
-                "optimizer_state": self.optimizer.state_dict(),
-                "rng_state": torch.get_rng_state(),
-                "cfg": self.cfg.dump(),
-                "label_map": self.dataset.label_map.to_pbtxt(),
-            },
+    def _stop(self) -> None:
+        if self.step:
+            self._save()
+        signum = max(distributed.gather(self.stop.signum))
+        name, saved = signal.Signals(signum).name, self.checkpoints.newest()
+        raise Stopped(
+            f"stopped by {name} after step {self.step}; {saved} is saved, and the same command goes on from it", signum
         )
 
-    def _evaluate(self) -> float:
-        split = self.cfg.DATA.EVAL_SPLIT
-        predictor = Predictor(self.model, self.cfg, self.dataset.label_map)
-        result = evaluate_split(predictor, self.dataset, split, self.output / f"detections_{split}.csv")
-        logger.info("epoch %d: mAP %.4f", self.epoch + 1, result.evaluation.mAP)
-        return result.evaluation.mAP
+    def _evaluate(self) -> None:
+        """Compute the mAP where it is due and not known yet, and keep the best weights."""
+        cfg = self.cfg
+        last = self.epoch == cfg.SOLVER.MAX_EPOCH
+        ended = self.epoch and not self.epoch_step
+        due = ended and cfg.TRAIN.EVAL_PERIOD and (last or self.epoch % cfg.TRAIN.EVAL_PERIOD == 0)
+        if not due or self.log.evaluated(self.step):
+            return
+        split = cfg.DATA.EVAL_SPLIT
+        states = generator_states(self.device)
+        with self.learner.shared_statistics():
+            predictor = Predictor(self.learner.whole_model(), cfg, self.dataset.label_map)
+            result = evaluate_split(
+                predictor, self.dataset, split, self.output / f"detections_{split}.csv", self._heed_stop
+            )
+            if distributed.is_main():
+                name = self.output / "examples" / f"epoch_{self.epoch:05d}.jpg"
+                self.log.picture("examples", self.step, draw_example_clips(predictor, self.dataset, split, name))
+        set_generator_states(states, self.device)
+        found = distributed.from_main(result and result.evaluation.mAP)
+        if better := found > self.log.best_map():
+            self._save(best=True)
+        self.log.write("eval", self.step, {"mAP": found})
+        self.log.draw_curves(self.output / "curves.png")
+        logger.info("epoch %d: mAP %.4f%s", self.epoch, found, ", the best so far" if better else "")
 
-
-def last_checkpoint(output: Path) -> Path | None:
-    """The newest checkpoint of a training run's folder, or None."""
-    return max((output / "checkpoints").glob("checkpoint_epoch_*.pyth"), default=None)
+    def _heed_stop(self) -> None:
+        """Stop in the middle of evaluation; what was learned is saved already, and the same command evaluates anew."""
+        if self.stop.signum:
+            raise Stopped(
+                f"stopped during evaluation; the same command goes on from {self.checkpoints.newest()}",
+                self.stop.signum,
+            )

@@ -19,7 +19,7 @@ from avsf_det.media.track import Track
 # Within this many seconds, decoding on is taken to be cheaper than a seek, which empties the decoder's pipeline.
 _NEAR = 1.0
 # A frame counts as due this many seconds before its time: Matroska rounds times to milliseconds.
-_ROUNDING = 0.0006
+ROUNDING = 0.0006
 # A header that promises this many seconds more than there are belongs to a file cut off.
 _CUT_OFF = 1.0
 # Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
@@ -101,7 +101,7 @@ class VideoReader:
         except BaseException:
             self._picture.close()
             raise
-        self.height, self.width = size or _scaled(self.info.height, self.info.width, short_side)
+        self.height, self.width = size or scaled(self.info.height, self.info.width, short_side)
         self._cursor = _Cursor(self._picture, self.info)
         self._reformatter = VideoReformatter()
         self._passes_broken: set[int | None] = set()
@@ -131,9 +131,9 @@ class VideoReader:
         with closing(Track(self.info.path, "video")) as track:
             track.broken = self._passes_broken
             for time, frame in track.decode(start):
-                if end is not None and time + _ROUNDING >= end:
+                if end is not None and time + ROUNDING >= end:
                     return
-                if time + _ROUNDING >= start or start <= 0:
+                if time + ROUNDING >= start or start <= 0:
                     yield time, self._image(frame)
 
     def frames_at(self, times: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -183,11 +183,11 @@ class _Cursor:
 
     def want(self, times: np.ndarray) -> None:
         """Let other frames than those of the (T,) ascending times that are asked for next be left out."""
-        self._picture.want(np.maximum(times + _ROUNDING, self._info.picture_start).tolist())
+        self._picture.want(np.maximum(times + ROUNDING, self._info.picture_start).tolist())
 
     def at(self, time: float) -> av.VideoFrame:
         """The frame on display at `time`, clamped to the picture."""
-        time = max(time + _ROUNDING, self._info.picture_start)
+        time = max(time + ROUNDING, self._info.picture_start)
         if self._current is None or time < self._current[0] or self._keyframe_ahead(time):
             self._seek(time)
         self._move_on(time)
@@ -274,7 +274,7 @@ def _sample_aspect(stream: av.VideoStream) -> Fraction:
     return aspect if Fraction(1, _WIDEST_SAMPLE) <= aspect <= _WIDEST_SAMPLE else Fraction(1)
 
 
-def _scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
+def scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
     """(height, width) with the shorter side made `short_side`, in proportion."""
     if short_side is None:
         return height, width

@@ -56,18 +56,19 @@ class AVSlowFast(nn.Module):
             audio: (B, 1, 1, A, M), normalised log-mel; None if no clip has sound.
             boxes: (N, 5), index of the clip, then x1 y1 x2 y2 in pixels of the clip; None for classification.
             audio_present: (B,) bool, which clips have sound; None is all of them.
-            misaligned: (B, 1, 1, A, M), negatives of synchronisation. With them, also its loss at each of the
-                backbone's junctions of synchronisation is returned, by junction.
+            misaligned: (B, 1, 1, A, M), negatives of synchronisation, zeros where a clip has none. With them, also its
+                loss at each of the backbone's junctions of synchronisation is returned, by junction: the mean over
+                this process's clips that count, 0 of none.
 
         Raises:
             ValueError: if the numbers of frames do not fit each other, or boxes are missing or not wanted.
         """
         if misaligned is None:
             return self.head(self.backbone(slow, fast, audio, audio_present), boxes)
-        features, embeddings = self.backbone.forward_sync(slow, fast, audio, misaligned, audio_present)
         if audio_present is None:
             audio_present = torch.ones(len(slow), dtype=torch.bool, device=slow.device)
         valid = valid_pairs(audio, misaligned, audio_present, self.variance_threshold, self.duplicate_threshold)
+        features, embeddings = self.backbone.forward_sync(slow, fast, audio, misaligned, audio_present, valid)
         return self.head(features, boxes), sync_losses(embeddings, valid, self.sync_loss)
 
     def scores(self, logits: Scores) -> Scores:

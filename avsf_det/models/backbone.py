@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,7 @@ from avsf_det.models.architecture import (
     check_pathways,
     check_stages,
 )
+from avsf_det.models.audio_rows import AudioRows
 from avsf_det.models.drop_pathway import AudioGate, DropPathway
 from avsf_det.models.fusion import AUDIO_FUSIONS, AudioLateral, FastLateral, FastToSlow, SyncOnly
 from avsf_det.models.non_local import NonLocal
@@ -183,6 +185,7 @@ class AVSlowFastBackbone(nn.Module):
         audio: torch.Tensor,
         misaligned: torch.Tensor,
         audio_present: torch.Tensor | None = None,
+        valid: torch.Tensor | None = None,
     ) -> tuple[Pathways, dict[str, Embeddings]]:
         """As `forward`, and by junction what synchronisation is judged by.
 
@@ -190,8 +193,9 @@ class AVSlowFastBackbone(nn.Module):
             slow, fast, audio, audio_present: as `forward`.
             misaligned: (B, 1, 1, A, M), sound that does not belong to the clips. It goes through the Audio pathway
                 beside the clips' own, but reaches neither a lateral connection nor the feature maps.
+            valid: (B,) bool, the clips whose negative is looked at; None is all of them.
         """
-        return self._run(slow, fast, audio, audio_present, misaligned)
+        return self._run(slow, fast, audio, audio_present, misaligned, valid)
 
     def _run(
         self,
@@ -200,37 +204,47 @@ class AVSlowFastBackbone(nn.Module):
         audio: torch.Tensor | None,
         audio_present: torch.Tensor | None,
         misaligned: torch.Tensor | None = None,
+        valid: torch.Tensor | None = None,
     ) -> tuple[Pathways, dict[str, Embeddings]]:
+        if self.audio and audio is None and self.training:  # it is not run, but each parameter is to get its gradient
+            audio = slow.new_zeros(len(slow), 1, 1, self.audio.alpha * slow.shape[2], math.prod(STRIDES))
+            audio_present = slow.new_zeros(len(slow), dtype=torch.bool)
         x = Pathways(slow, fast, audio if self.audio else None)
         self._check_frames(x)
         present = self._present(x, audio_present)
         lateral_keep, head_keep = self.drop_pathway(present) if self.audio else (present, present)
-        if x.audio is not None and present.rows is not None:
-            # Norms of Audio see only real sound: clips without borrow another's, and nothing of it is kept.
-            x = x._replace(audio=x.audio[_borrow(present.mask)])
-        if misaligned is not None:
-            x = x._replace(audio=torch.cat((x.audio, misaligned)))
+        rows = self._audio_rows(present, valid)
+        if x.audio is not None:
+            x = x._replace(audio=rows.take(x.audio, misaligned))
 
         embeddings, heard = {}, False
         x = self._stage("s1", x, None)
         for k, junction in enumerate(SYNC_JUNCTIONS, 1):
             fuse = getattr(self, f"s{k}_fuse", None)
             if misaligned is not None and getattr(fuse, "avs", None) is not None:
-                fused, judged = fuse.forward_sync(x, lateral_keep)
+                fused, judged = fuse.forward_sync(x, lateral_keep, rows)
                 embeddings[junction] = replace(judged, unheard=unheard(lateral_keep, heard))
                 heard |= fuse.adds_sound
             elif junction in JUNCTIONS:
-                fused = fuse(x, lateral_keep)
+                fused = fuse(x, lateral_keep, rows)
                 heard |= fuse.adds_sound
             if junction in JUNCTIONS:
                 x = self._stage(f"s{k + 1}", fused, lateral_keep)
-        return self._with_head_audio(x, head_keep), embeddings
+        return self._with_head_audio(x, head_keep, rows), embeddings
 
     def _present(self, x: Pathways, audio_present: torch.Tensor | None) -> Keep:
         """Which clips have sound."""
         if x.audio is None or audio_present is None:
             return Keep.all(x.slow, x.audio is not None)
         return Keep.known(audio_present) if self.training else Keep(audio_present)
+
+    def _audio_rows(self, present: Keep, valid: torch.Tensor | None) -> AudioRows:
+        """All sound, which masks undo; in training what clips have, and the negatives that are looked at."""
+        mask = present.mask
+        if not self.training:
+            return AudioRows(len(mask))
+        own = None if present.uniform else mask.nonzero().flatten()
+        return AudioRows(len(mask), own, None if valid is None else valid.nonzero().flatten())
 
     def _stage(self, name: str, x: Pathways, keep: Keep | None) -> Pathways:
         stage = getattr(self, name)
@@ -239,7 +253,7 @@ class AVSlowFastBackbone(nn.Module):
             return run(x)
         return checkpoint(run, x, use_reentrant=False, context_fn=lambda: frozen_statistics(stage))
 
-    def _with_head_audio(self, x: Pathways, keep: Keep) -> Pathways:
+    def _with_head_audio(self, x: Pathways, keep: Keep, rows: AudioRows) -> Pathways:
         """`x` with the audio feature map that the head gets."""
         if self.audio is None:
             return x
@@ -247,7 +261,7 @@ class AVSlowFastBackbone(nn.Module):
             nothing = x.slow.new_zeros(len(x.slow), self.channels.audio, 1, 1, 1)
             stand_in = self.gate.absent(nothing)
             return x._replace(audio=nothing if stand_in is None else nothing + stand_in)
-        return x._replace(audio=self.gate(x.audio[: len(x.slow)], keep))
+        return x._replace(audio=self.gate(rows.spread_own(x.audio), keep))
 
     def _check_frames(self, x: Pathways) -> None:
         frames = x.slow.shape[2]
@@ -260,13 +274,6 @@ class AVSlowFastBackbone(nn.Module):
                 f"got {x.audio.shape[3]} audio frames for {frames} Slow ones, "
                 f"expected {self.audio.alpha} (audio alpha) times as many"
             )
-
-
-def _borrow(mask: torch.Tensor) -> torch.Tensor:
-    """(B,) for each clip the index of the last one before it with sound, itself included, or of the first one."""
-    index = torch.arange(len(mask), device=mask.device)
-    last = torch.where(mask, index, -1).cummax(0).values
-    return torch.where(last < 0, mask.int().argmax(), last)
 
 
 def _visual_chain(

@@ -1,12 +1,14 @@
-"""From a config to a model: the one place of this package that knows config keys (listed in `defaults.py`)."""
+"""From a config to a model and its loss: the one place of this package that knows config keys (see `defaults.py`)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from avsf_det.errors import UserError
 from avsf_det.models.architecture import JUNCTIONS, SYNC_JUNCTIONS, AudioPathway, NonLocalBlocks
@@ -14,6 +16,8 @@ from avsf_det.models.avslowfast import AVSlowFast, initialise
 from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.drop_pathway import DropPathway
 from avsf_det.models.heads import ClassificationHead, RoIHead
+from avsf_det.models.losses import MultiLabelLoss, binary_cross_entropy, effective_number_weights, focal_loss
+from avsf_det.models.norms import set_norms
 from avsf_det.models.pathways import Pathways
 
 if TYPE_CHECKING:
@@ -65,6 +69,31 @@ def build_slowfast(cfg: CfgNode) -> AVSlowFast:
     return _build(cfg, audio=None, drop_pathway=None)
 
 
+def build_loss(cfg: CfgNode, class_counts: Sequence[int] | torch.Tensor | None = None) -> MultiLabelLoss:
+    """The loss that MODEL.LOSS_FUNC and MODEL.CLASS_BALANCE name: (logits (N, K), labels (N, K)) to their sum.
+
+    Args:
+        cfg: the configuration.
+        class_counts: (K,) labels of each class in the training split; looked at with CLASS_BALANCE alone.
+
+    Raises:
+        UserError: for another name or a value that cannot be.
+    """
+    model = cfg.MODEL
+    if model.LOSS_FUNC not in LOSSES:
+        raise UserError(f"MODEL.LOSS_FUNC: got {model.LOSS_FUNC!r}, expected one of {', '.join(LOSSES)}")
+    terms = LOSSES[model.LOSS_FUNC](model)
+    if model.CLASS_BALANCE == "none":
+        return MultiLabelLoss(terms)
+    if model.CLASS_BALANCE != "effective_number" or class_counts is None:
+        counted = "" if class_counts is not None else ", and class_counts"
+        raise UserError(f"MODEL.CLASS_BALANCE: got {model.CLASS_BALANCE!r}, expected none or effective_number{counted}")
+    try:
+        return MultiLabelLoss(terms, effective_number_weights(class_counts, model.CLASS_BALANCE_BETA))
+    except ValueError as error:
+        raise UserError(f"MODEL.CLASS_BALANCE_BETA: {error}; mend the config") from error
+
+
 def example_inputs(cfg: CfgNode, size: int = 0, clips: int = 1, boxes: int = 1) -> dict[str, torch.Tensor | None]:
     """What the configured model takes, as noise from torch's generator on its default device.
 
@@ -91,6 +120,13 @@ def example_inputs(cfg: CfgNode, size: int = 0, clips: int = 1, boxes: int = 1) 
 
 MODELS = {"AVSlowFast": build_avslowfast, "SlowFast": build_slowfast}
 
+LOSSES: dict[str, Callable[[CfgNode], Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = {
+    "bce": lambda model: binary_cross_entropy,
+    "bce_logit": lambda model: binary_cross_entropy,  # PySlowFast's name for it
+    "focal": lambda model: partial(focal_loss, gamma=model.FOCAL_GAMMA, alpha=model.FOCAL_ALPHA),
+}
+"""MODEL.LOSS_FUNC -> from the keys under MODEL to the loss of each box and class."""
+
 
 def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway | None) -> AVSlowFast:
     resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
@@ -114,7 +150,18 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
     head = _build_head(cfg, backbone.channels)
     model = AVSlowFast(backbone, head, slowfast.AVS_LOSS, slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH)
     initialise(model, resnet.ZERO_INIT_FINAL_BN, cfg.MODEL.FC_INIT_STD)
+    set_norms(model, cfg.MODEL.FROZEN_BN, _sync_devices(cfg))
     return model
+
+
+def _sync_devices(cfg: CfgNode) -> int | None:
+    kind, devices = cfg.BN.NORM_TYPE, cfg.BN.NUM_SYNC_DEVICES
+    if kind not in ("batchnorm", "sync_batchnorm"):
+        raise ValueError(f"BN.NORM_TYPE: got {kind!r}, expected batchnorm or sync_batchnorm")
+    processes = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    if devices < 0 or (processes > 1 and devices and processes % devices):
+        raise ValueError(f"BN.NUM_SYNC_DEVICES: got {devices}, expected 0 or a divisor of the {processes} processes")
+    return devices if kind == "sync_batchnorm" else None
 
 
 def _build_head(cfg: CfgNode, channels: Pathways) -> nn.Module:

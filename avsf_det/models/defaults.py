@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def add_model_defaults(cfg: CfgNode) -> None:
-    """Add the groups MODEL, RESNET, NONLOCAL, SLOWFAST and DETECTION to `cfg`."""
+    """Add the groups MODEL, BN, RESNET, NONLOCAL, SLOWFAST and DETECTION to `cfg`."""
     node = type(cfg)
 
     cfg.MODEL = node()
@@ -21,6 +21,18 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.MODEL.HEAD_ACT = "softmax"  # of the classification head: softmax (one class a clip) or sigmoid (several)
     cfg.MODEL.ACT_CHECKPOINT = []  # stages (s1 to s5) computed again in the backward pass to save memory
     cfg.MODEL.FC_INIT_STD = 0.01  # standard deviation of the last layer's first weights
+    cfg.MODEL.FROZEN_BN = False  # norms stay by the statistics of the weights started from; scales still learn
+    cfg.MODEL.LOSS_FUNC = "bce"  # binary cross-entropy (bce_logit is the same), or focal
+    cfg.MODEL.FOCAL_GAMMA = 2.0  # how much less the focal loss makes of what is easy
+    cfg.MODEL.FOCAL_ALPHA = 0.25  # its weight of classes that are present; absent ones have 1 - FOCAL_ALPHA
+    cfg.MODEL.CLASS_BALANCE = "none"  # or effective_number: rare classes weigh more where they are present
+    cfg.MODEL.CLASS_BALANCE_BETA = 0.999  # of the effective number: 0 weighs all classes alike, 1 by inverse frequency
+
+    cfg.BN = node()
+    cfg.BN.NORM_TYPE = "batchnorm"  # by each process's clips, or sync_batchnorm: by those of several
+    cfg.BN.NUM_SYNC_DEVICES = 0  # how many processes in a row that is; 0 is all of them
+    cfg.BN.USE_PRECISE_STATS = False  # after each epoch, make running statistics anew with the weights as they are
+    cfg.BN.NUM_BATCHES_PRECISE = 200  # from this many batches of each process
 
     cfg.RESNET = node()
     cfg.RESNET.DEPTH = 50  # of Slow and Fast: 18, 34, 50 or 101

@@ -3,8 +3,8 @@
 A fusion takes the `Pathways` and which clips keep their sound, and returns the `Pathways` with a new Slow tensor of
 `slow_channels` channels. Another fusion is one class here and one line in `AUDIO_FUSIONS`.
 
-While audiovisual synchronisation is trained, Audio holds two batches in a row: the B clips' own sound, then the
-misaligned one. Only the first ever joins the picture.
+While audiovisual synchronisation is trained, Audio holds two batches in a row: the clips' own sound, then misaligned
+sound (`AudioRows`). Only the first ever joins the picture.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from avsf_det.models.audio_rows import AudioRows
 from avsf_det.models.drop_pathway import AudioGate
 from avsf_det.models.norms import BatchNorm3d, Keep
 from avsf_det.models.pathways import Pathways, conv
@@ -85,7 +86,7 @@ class FastToSlow(nn.Module):
             return x.slow
         return torch.cat((x.slow, self.relu(self.bn_f2s(self.conv_f2s(x.fast), keep))), dim=1)
 
-    def forward(self, x: Pathways, keep: Keep | None = None) -> Pathways:
+    def forward(self, x: Pathways, keep: Keep | None = None, rows: AudioRows | None = None) -> Pathways:
         return x._replace(slow=self.concatenate(x, keep))
 
 
@@ -148,22 +149,32 @@ class AudioFusion(FastToSlow):
         """The `Pathways` with the sound in them.
 
         Args:
-            x: the `Pathways` before.
+            x: the `Pathways` before, Audio the B clips' own sound.
             keep: which clips keep their sound.
             audio: what `project_audio` gave for the B clips' own sound; None if no clip has any.
             met: what `visual` gave.
         """
         raise NotImplementedError
 
-    def forward(self, x: Pathways, keep: Keep | None = None) -> Pathways:
-        audio = None if x.audio is None else self.project_audio(x.audio[: len(x.slow)])
-        return self.join(x, keep, audio, self.visual(x, keep))
+    def forward(self, x: Pathways, keep: Keep | None = None, rows: AudioRows | None = None) -> Pathways:
+        rows = rows or AudioRows(len(x.slow))
+        audio = None if x.audio is None else self.project_audio(rows.only_own(x.audio))
+        return self._join_rows(x, keep, audio, self.visual(x, keep), rows)
 
-    def forward_sync(self, x: Pathways, keep: Keep) -> tuple[Pathways, Embeddings]:
+    def forward_sync(self, x: Pathways, keep: Keep, rows: AudioRows | None = None) -> tuple[Pathways, Embeddings]:
         """As `forward` with misaligned sound behind the clips' own; also what the synchronisation is judged by."""
-        met = self.visual(x, keep)
-        own, misaligned = self.project_audio(x.audio).chunk(2)
-        return self.join(x, keep, own, met), self.avs(met, own, misaligned)
+        rows = rows or AudioRows(len(x.slow))
+        met, audio = self.visual(x, keep), self.project_audio(x.audio)
+        judged = self.avs(met, rows.spread_own(audio), rows.spread_misaligned(audio))
+        return self._join_rows(x, keep, audio, met, rows), judged
+
+    def _join_rows(
+        self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor, rows: AudioRows
+    ) -> Pathways:
+        if audio is None:
+            return self.join(x, keep, None, met)
+        own = x._replace(audio=rows.spread_own(x.audio))
+        return self.join(own, keep, rows.spread_own(audio), met)._replace(audio=x.audio)
 
     def _add(self, visual: torch.Tensor, contribution: torch.Tensor | None, keep: Keep | None) -> torch.Tensor:
         """`visual` plus what the sound contributes, or what stands in for it."""
@@ -188,7 +199,7 @@ class SyncOnly(AudioToFastSlow):
 
     adds_sound = False
 
-    def forward(self, x: Pathways, keep: Keep | None = None) -> Pathways:
+    def forward(self, x: Pathways, keep: Keep | None = None, rows: AudioRows | None = None) -> Pathways:
         return x._replace(slow=self.concatenate(x, keep))
 
     def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
@@ -279,8 +290,7 @@ class ChannelAttention(AudioFusion):
 
     def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
         if audio is not None:
-            own = x._replace(audio=x.audio[: len(x.slow)])
-            pooled = torch.cat([one.mean(dim=(2, 3, 4)) for one in own], dim=1)
+            pooled = torch.cat([one.mean(dim=(2, 3, 4)) for one in x], dim=1)
             attention = self.excite(self.relu(self.squeeze(pooled))).sigmoid()
             audio = audio * attention.view(*attention.shape, 1, 1, 1)
         return x._replace(slow=self._add(met, audio, keep))

@@ -56,7 +56,7 @@ class Annotator:
         boxes = persons.to_pixels(width, height)
         line = max(2, round(min(height, width) / 270))
         for box, person_id in zip(boxes, persons.ids):
-            _draw_box(image, box, line, person_colour(int(person_id)))
+            draw_box(image, box, line, person_colour(int(person_id)))
         if len(persons):
             self._draw_labels(image, persons, boxes, line)
         return image
@@ -88,7 +88,7 @@ class Annotator:
         return [Label(badge, colour, rows[: level.rows], size, min(level.ems * size, width // 2)) for level in _LEVELS]
 
 
-def _draw_box(image: np.ndarray, box: np.ndarray, line: int, colour: Colour) -> None:
+def draw_box(image: np.ndarray, box: np.ndarray, line: int, colour: Colour) -> None:
     """A frame of `line` pixels inside the box's border, in place, with a thin dark edge so it shows on any ground."""
     edge = max(1, line // 3)
     x1, y1, x2, y2 = box.round().astype(int)

@@ -27,6 +27,8 @@ _PERSONS: tuple[Colour, ...] = (
 _GROUPS: tuple[Colour, ...] = ((153, 221, 255), (238, 221, 136), (255, 170, 187), (187, 204, 51))
 # ColorBrewer's "Blues", 9 classes: its second, fifth and last.
 _SCORES: tuple[Colour, ...] = ((222, 235, 247), (107, 174, 214), (8, 48, 107))
+# Dark to pale, each lighter than the one before: between DARK and white the blue and the orange of _PERSONS.
+_LEVELS: tuple[Colour, ...] = (DARK, (0, 114, 178), (230, 159, 0), (255, 250, 225))
 
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:
@@ -55,8 +57,17 @@ def group_colours(groups: Sequence[str] | None, count: int) -> list[Colour]:
 
 def score_colours(scores: np.ndarray) -> np.ndarray:
     """(..., 3) uint8 for scores within 0..1: pale blue for 0 to dark blue for 1."""
-    places = np.linspace(0, 1, len(_SCORES))
-    channels = [np.interp(scores, places, channel) for channel in zip(*_SCORES)]
+    return _scale(scores, _SCORES)
+
+
+def level_colours(levels: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 for levels within 0..1, as of a spectrogram: dark for 0 over blue and orange to pale for 1."""
+    return _scale(levels, _LEVELS)
+
+
+def _scale(values: np.ndarray, stops: Sequence[Colour]) -> np.ndarray:
+    places = np.linspace(0, 1, len(stops))
+    channels = [np.interp(values, places, channel) for channel in zip(*stops)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 

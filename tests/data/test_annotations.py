@@ -6,11 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ava_eval.label_map import LabelMap
-from avsf_det.data.annotations import AvaFolder, read_groundtruth
+from avsf_det.config import load_cfg
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.annotations import read_groundtruth as read_keyframes
 from avsf_det.errors import UserError
 
 LABELS = LabelMap(ids=(3, 7, 12), names=("stand", "talk", "clap"))
 GOOD = "v,0902,0.1,0.2,0.5,0.8,{},{}"
+
+
+def read_groundtruth(path, label_map):
+    """The persons by video and time."""
+    return {(k.video_id, k.time): k.persons for k in read_keyframes(path, label_map)}
 
 
 @pytest.fixture
@@ -161,3 +168,79 @@ def test_file_names_may_differ(tmp_path):
     (tmp_path / "labels" / "ava_val_v2.2.csv").write_text(GOOD.format(7, 1) + "\n")
     dataset = AvaFolder(tmp_path, "labels", "films", "ava.pbtxt", "ava_{split}_v2.2.csv", "none_{split}.csv")
     assert len(dataset.keyframes("val")) == 1 and dataset.exclusion_path("val") is None
+
+
+def recipe(root, *overrides):
+    return AvaFolder.from_config(load_cfg("ava/avslowfast_8x8_r50", ["DATA.ROOT", str(root), *overrides]))
+
+
+def test_ava_s_own_names_in_pyslowfast_s_layout_need_no_key_but_the_root(ava):
+    folder = recipe(ava)
+    assert (len(folder.label_map), len(folder.scored_label_map)) == (80, 60)
+    train, val = folder.keyframes("train"), folder.keyframes("val")
+    assert [(k.video_id, k.time, len(k.persons)) for k in train] == [("cut", 902, 2), ("cut", 903, 1), ("cut", 904, 1)]
+    assert np.flatnonzero(train[0].persons.actions[1]).tolist() == [11, 79]  # of whom the predicted person fits
+    assert train[0].persons.scores.tolist() == pytest.approx([1, 0.95]) and train[0].persons.ids.tolist() == [3, -1]
+    assert [(k.video_id, k.time, len(k.persons)) for k in val] == [("framed", 902, 1)]
+    assert folder.test_box_path("val") == ava / "annotations" / "ava_val_predicted_boxes.csv"
+    assert folder.videos["cut"].path.name == "cut.mkv" and folder.videos["framed"].path == ava / "frames" / "framed"
+    assert {source.start for source in folder.videos.values()} == {None}
+
+
+def test_the_ground_truth_listed_among_predicted_boxes_adds_nothing(ava):
+    """PySlowFast's recipes do, and read its person ids as scores."""
+    alone = recipe(ava, "AVA.TRAIN_PREDICT_BOX_LISTS", "[]").keyframes("train")
+    twice = recipe(ava, "AVA.TRAIN_PREDICT_BOX_LISTS", "['ava_train_v2.2.csv']").keyframes("train")
+    assert [len(k.persons) for k in twice] == [len(k.persons) for k in alone] == [1, 1, 1]
+    (ava / "annotations" / "copy.csv").write_text((ava / "annotations" / "ava_train_v2.2.csv").read_text())
+    with pytest.raises(UserError, match=r"copy.csv: no usable row.*got '?3.* for the score.*not, say, a person id"):
+        recipe(ava, "AVA.TRAIN_PREDICT_BOX_LISTS", "['copy.csv']").keyframes("train")
+
+
+def test_ground_truth_for_training_may_be_several_files(ava):
+    (ava / "annotations" / "more.csv").write_text("cut,0950,0.1,0.1,0.5,0.9,12,3\n")
+    folder = recipe(ava, "AVA.TRAIN_GT_BOX_LISTS", "['ava_train_v2.2.csv', 'more.csv']")
+    assert [k.time for k in folder.keyframes("train")] == [902, 903, 904, 950]
+    assert [k.time for k in folder.keyframes("val")] == [902]
+
+
+def test_sound_comes_from_its_own_folder_or_from_the_film(ava):
+    assert recipe(ava).videos["framed"].sound is None
+    assert recipe(ava, "AVA.SOUND_DIR", "sounds").videos["framed"].sound.path == ava / "sounds" / "framed.wav"
+    (ava / "videos" / "framed.mp4").touch()
+    assert recipe(ava).videos["framed"].sound.path == ava / "videos" / "framed.mp4"
+    assert recipe(ava, "AVA.FRAME_DIR", "").videos["framed"].path == ava / "videos" / "framed.mp4"
+
+
+def test_frame_lists_say_where_frames_are(ava):
+    (ava / "frame_lists").mkdir()
+    header = "original_vido_id video_id frame_id path labels\n"
+    (ava / "frame_lists" / "train.csv").write_text(header)
+    (ava / "frame_lists" / "val.csv").write_text(f'{header}cut 0 0 framed/framed_000001.jpg ""\n')
+    folder = recipe(ava, "AVA.FRAME_LIST_DIR", "frame_lists")
+    assert folder.videos["cut"].path == ava / "frames" / "framed"
+    assert folder.videos["cut"].sound.path == ava / "videos" / "cut.mkv" and folder.listed_frames["cut"].count == 1
+
+
+def test_frames_alone_are_a_dataset(ava):
+    (ava / "videos").rename(ava / "elsewhere")
+    assert list(recipe(ava).videos) == ["framed"]
+    with pytest.raises(UserError, match=r"folder of videos .*videos is missing, and so is its folder of frames .*none"):
+        recipe(ava, "AVA.FRAME_DIR", "none")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["AVA.VIDEO_START", "soon"], "AVA.VIDEO_START: got 'soon', expected auto or seconds"),
+        (["AVA.TEST_PREDICT_BOX_LISTS", "['a', 'b']"], "AVA.TEST_PREDICT_BOX_LISTS: got 2 files, expected one"),
+        (
+            ["AVA.LABEL_MAP_FILE", "ava_v2.2", "AVA.SCORED_LABEL_MAP_FILE", "ava_v2.2_80"],
+            "id 2 is 'crawl', and None in",
+        ),
+        (["AVA.LABEL_MAP_FILE", "none.pbtxt"], "none.pbtxt is missing; set DATA.ROOT"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_named(ava, overrides, message):
+    with pytest.raises(UserError, match=message):
+        recipe(ava, *overrides)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsf_det.config import load_cfg
-from avsf_det.data.clip import ClipSpec, misaligned_center, read_clips, read_log_mel
+from avsf_det.data.clip import ClipSpec, misaligned_center, read_clips, read_log_mel, within_video
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
+from avsf_det.media.source import VideoSource
 from avsf_det.media.track import Track
 from avsf_det.media.writer import VideoWriter
 
@@ -164,3 +165,39 @@ def test_the_sound_of_the_whole_clip_may_be_taken_instead(scenes):
     torch.testing.assert_close(got[[0, 1, 64, 127]], frames[[0, 1, 66, 131]])
     with pytest.raises(UserError, match=r"DATA\.AUDIO_SPAN: got 'all', expected window or clip"):
         read_log_mel(video, 2.0, replace(window, audio_span="all"))
+
+
+def test_a_cut_file_gives_the_clips_of_the_whole_one(scenes):
+    video, spec = scenes / "videos" / "train_0000.mp4", ClipSpec(num_frames=4, sampling_rate=8, short_side=48)
+    times = [0.0, 1.5, 2.2, 4.0]
+    cut = read_clips(VideoSource(video, 900.0), [900 + time for time in times], spec)
+    for one, other in zip(read_clips(video, times, spec), cut, strict=True):
+        np.testing.assert_array_equal(one.frames, other.frames)
+        np.testing.assert_allclose(one.log_mel, other.log_mel, atol=1e-4)
+
+
+def test_frames_in_a_folder_give_the_clips_of_the_video_they_are_of(tmp_path, counting):
+    from PIL import Image
+
+    for n in range(RATE * SECONDS):
+        Image.fromarray(np.full((32, 48, 3), 3 * n, np.uint8)).save(tmp_path / f"{n + 1:06d}.png")
+    spec = ClipSpec(num_frames=6, sampling_rate=3, target_fps=25, short_side=32)
+    folder = VideoSource(tmp_path, 900.0, fps=RATE)
+    for centre in (-0.4, 1.0, 1.52, 3.1):
+        (one,), (other,) = read_clips(counting, [centre], spec), read_clips(folder, [centre + 900], spec)
+        assert shown(one) == shown(other) and other.log_mel is None
+
+
+def test_keyframes_without_a_frame_of_the_video_are_told_apart(counting):
+    spec = ClipSpec(num_frames=4, sampling_rate=15)  # from a second before to half a second after
+    assert within_video(counting, [0.0, 3.5], spec) == ([0.0, 3.5], None)
+    within, complaint = within_video(VideoSource(counting, 900.0), [1.0, 899.0, 899.5, 903.9, 904.0], spec)
+    assert within == [899.5, 903.9]
+    assert "counting.mp4: lasts from second 900 to 903.0, and 3 keyframes are beyond, such as 1;" in complaint
+
+
+@given(st.floats(0, 30), st.floats(0, 1), st.sampled_from([0.0, 900.0]))
+def test_a_negative_of_a_cut_file_is_that_of_the_whole_one_later(center, draw, begin):
+    spec = ClipSpec(audio_frames=128)
+    whole = misaligned_center(center, 30.0, spec, 0.5, draw)
+    assert misaligned_center(center + begin, 30.0 + begin, spec, 0.5, draw, begin) == pytest.approx(whole + begin)

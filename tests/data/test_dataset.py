@@ -7,6 +7,7 @@ from avsf_det.data.clip import ClipSpec
 from avsf_det.data.dataset import ActionDataset, Run
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource
 from avsf_det.media.video import VideoReader
 
 SPEC = ClipSpec(num_frames=4, sampling_rate=4, short_side=48, audio_frames=16, num_mels=8)
@@ -58,33 +59,38 @@ def test_a_sample_knows_its_place(make, scenes):
 
 def test_cached_clips_are_those_decoded(make, tmp_path):
     cached = make(cache=tmp_path / "cache")
-    cached.prepare()
+    assert not len(cached.find_unusable().samples)
     files = sorted((tmp_path / "cache").iterdir())
     assert len(files) == len(cached)
     stamps = [file.stat().st_mtime_ns for file in files]
     for index in range(len(cached)):
         assert_same(read(cached, index)[0], read(make(), index)[0])
-    make(cache=tmp_path / "cache").prepare()
+    make(cache=tmp_path / "cache").find_unusable()
     assert [file.stat().st_mtime_ns for file in sorted((tmp_path / "cache").iterdir())] == stamps
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_video_that_cannot_be_read_is_left_out_and_named(make, scenes, tmp_path, caplog, cached):
+def test_a_video_that_cannot_be_read_is_left_out_and_named(make, scenes, tmp_path, cached):
     videos = dict(AvaFolder(scenes).videos)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     videos["train_0001"] = tmp_path / "broken.mp4"
     samples = make(videos=videos, cache=tmp_path / "cache" if cached else None)
     before = read(samples, len(samples) - 1)[0]
-    samples.prepare()
+    unusable = samples.find_unusable()
+    samples.leave_out(unusable.samples)
     assert {one.video_id for i in range(len(samples)) for one in read(samples, i)} == {"train_0000", "train_0002"}
-    assert "1 videos left out" in caplog.text and "broken.mp4: not a video" in caplog.text
+    assert list(unusable.videos) == ["train_0001"] and "broken.mp4: not a video" in unusable.videos["train_0001"]
     assert_same(read(samples, len(samples) - 1)[0], before)
 
 
-def test_no_video_that_can_be_read_is_an_error(make, scenes, tmp_path):
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    with pytest.raises(UserError, match="no video of the training split"):
-        make(videos=dict.fromkeys(AvaFolder(scenes).videos, tmp_path / "broken.mp4")).prepare()
+def test_keyframes_beyond_their_video_are_left_out_and_named(make, scenes):
+    videos = {name: VideoSource(source.path, start=-2.0) for name, source in AvaFolder(scenes).videos.items()}
+    samples = make(videos=videos)
+    unusable = samples.find_unusable()
+    assert samples.times[unusable.samples].min() > 2.0 and len(unusable.beyond) == 3
+    assert "expected a whole film, or AVA.VIDEO_START" in unusable.beyond[0]
+    samples.leave_out(unusable.samples)
+    assert len(samples) and not len(samples.find_unusable().samples)
 
 
 def test_a_clip_that_cannot_be_read_is_named_and_its_neighbours_are_read(make, monkeypatch):

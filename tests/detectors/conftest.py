@@ -4,6 +4,8 @@ import av
 import numpy as np
 import pytest
 
+from detectors.keyframes import person_keyframes
+
 SIDE = 96
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -38,6 +40,13 @@ def dataset(tmp_path, monkeypatch):
     for split in ("train", "val"):
         (root / "annotations" / f"{split}_person_boxes.csv").write_text("".join(rows))
     return root
+
+
+@pytest.fixture
+def keyframes(dataset):
+    """The four keyframes of that dataset."""
+    videos = {name: dataset / "videos" / f"{name}.mp4" for name in "ab"}
+    return person_keyframes(dataset / "annotations" / "train_person_boxes.csv", videos)
 
 
 @pytest.fixture(scope="session")

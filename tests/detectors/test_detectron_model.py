@@ -111,6 +111,50 @@ def _with_more_channels(path):
     return path
 
 
+@pytest.fixture(scope="module")
+def coco_network(tiny_config):
+    torch.manual_seed(2)
+    return build_network(load_config(tiny_config, ["MODEL.ROI_HEADS.NUM_CLASSES", "80"]), "cpu")
+
+
+def test_the_person_of_cocos_classes_is_carried_over(tmp_path, network, coco_network):
+    state = coco_network.state_dict()
+    torch.save({"model": state}, tmp_path / "weights.pth")
+    assert load_weights(network, tmp_path / "weights.pth", whole=False) == []
+    own, theirs = network.roi_heads.box_predictor, coco_network.roi_heads.box_predictor
+    assert torch.equal(own.cls_score.weight, theirs.cls_score.weight[[0, 80]])  # the last row is background
+    assert torch.equal(own.cls_score.bias, theirs.cls_score.bias[[0, 80]])
+    assert torch.equal(own.bbox_pred.weight, theirs.bbox_pred.weight[:4])
+    assert torch.equal(own.bbox_pred.bias, theirs.bbox_pred.bias[:4])
+    assert torch.equal(network.roi_heads.box_head.fc1.weight, state["roi_heads.box_head.fc1.weight"])
+
+
+def test_the_person_of_cocos_classes_is_carried_over_from_caffe2(tmp_path, network):
+    rng = np.random.default_rng(0)
+    width = network.roi_heads.box_predictor.cls_score.in_features
+    blobs = {"cls_score_w": (81, width), "cls_score_b": (81,), "bbox_pred_w": (324, width), "bbox_pred_b": (324,)}
+    blobs = {name: rng.normal(size=shape).astype(np.float32) for name, shape in blobs.items()}
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps({"blobs": blobs}))
+    lacking = load_weights(network, tmp_path / "weights.pkl", whole=False)
+    assert "roi_heads.box_head.fc1.weight" in lacking
+    own = network.roi_heads.box_predictor
+    assert torch.equal(own.cls_score.weight, torch.from_numpy(blobs["cls_score_w"][[1, 0]]))  # background is first
+    assert torch.equal(own.bbox_pred.bias, torch.from_numpy(blobs["bbox_pred_b"][4:8]))
+
+
+def test_another_number_of_classes_than_cocos_is_named(tmp_path, network, tiny_config):
+    other = build_network(load_config(tiny_config, ["MODEL.ROI_HEADS.NUM_CLASSES", "5"]), "cpu")
+    torch.save({"model": other.state_dict()}, tmp_path / "weights.pth")
+    head = {f"roi_heads.box_predictor.{n}.{leaf}" for n in ("cls_score", "bbox_pred") for leaf in ("weight", "bias")}
+    assert set(load_weights(network, tmp_path / "weights.pth", whole=False)) == head
+
+
+def test_weights_that_fit_nowhere_are_refused(tmp_path, network):
+    torch.save({"model": {"something": torch.zeros(3)}}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match="another network"):
+        load_weights(network, tmp_path / "weights.pth", whole=False)
+
+
 @pytest.mark.parametrize("config", ["person_r18_fpn_small", "person_r50_fpn", "person_x101_fpn"])
 def test_our_configs_are_known_to_detectron2(config, pytestconfig):
     cfg = load_config(pytestconfig.rootpath / "configs" / "detectors" / f"{config}.yaml")

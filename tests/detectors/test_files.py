@@ -3,6 +3,7 @@ import hashlib
 import pytest
 
 from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource
 from detectors.files import file_sha256, fingerprint, write_whole
 
 
@@ -25,6 +26,17 @@ def test_fingerprint_follows_size_start_and_end(tmp_path, size):
         path.write_bytes(content)
         prints.add(fingerprint(path))
     assert len(prints) == len(contents)
+
+
+def test_fingerprint_follows_the_clock_and_the_frames_of_a_folder(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(b"film")
+    assert fingerprint(VideoSource(tmp_path / "film.mp4")) == fingerprint(tmp_path / "film.mp4")
+    assert fingerprint(VideoSource(tmp_path / "film.mp4", 900.0)) != fingerprint(tmp_path / "film.mp4")
+    prints = {fingerprint(VideoSource(tmp_path, 900.0)), fingerprint(VideoSource(tmp_path))}
+    (tmp_path / "film.mp4").write_bytes(b"longer")
+    prints.add(fingerprint(VideoSource(tmp_path)))
+    (tmp_path / "film.mp4").rename(tmp_path / "other.mp4")
+    assert len(prints | {fingerprint(VideoSource(tmp_path)), fingerprint(VideoSource(tmp_path, fps=25.0))}) == 5
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

@@ -127,3 +127,44 @@ def test_another_label_map_is_refused_with_the_first_difference(copy, ids, names
 def test_the_order_of_a_label_map_does_not_matter(copy):
     (copy / "annotations" / "label_map.pbtxt").write_text(LabelMap(ids=(12, 3), names=("clap", "stand")).to_pbtxt())
     check_label_map(LABELS, AvaFolder(copy))
+
+
+def moved(copy, by):
+    """Let the val split's timestamps be of a clock that reads `by` where the file begins."""
+    for path in (copy / "annotations").glob("val*.csv"):
+        rows = (row.split(",", 2) for row in path.read_text().splitlines())
+        path.write_text("".join(f"{video},{float(time) + by:.6f},{rest[0]}\n" for video, time, *rest in rows if rest))
+
+
+def test_a_cut_video_gives_the_scores_of_the_whole_one(weights, copy, tmp_path):
+    settings = ["DATA.ROOT", str(copy), "OUTPUT_DIR"]
+    whole = evaluate_weights(weights, [*settings, str(tmp_path / "whole")])
+    moved(copy, 900)
+    cut = evaluate_weights(weights, [*settings, str(tmp_path / "cut"), "AVA.VIDEO_START", "900"])
+    assert cut.failed == {} and cut.evaluation.mAP == pytest.approx(whole.evaluation.mAP)
+    one, other = (np.loadtxt(r.detections, delimiter=",", usecols=range(1, 8)) for r in (whole, cut))
+    np.testing.assert_allclose(other - one, np.array([[900, 0, 0, 0, 0, 0, 0]]).repeat(len(one), 0), atol=2e-4)
+
+
+def test_keyframes_beyond_their_video_are_told_and_the_others_scored(weights, copy, tmp_path):
+    row = (copy / "annotations" / "val.csv").read_text().splitlines()[0].split(",")
+    with open(copy / "annotations" / "val.csv", "a") as file:
+        file.write(",".join([row[0], "99", *row[2:]]) + "\n")
+    result = evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path), "DATA.ROOT", str(copy)])
+    assert list(result.failed) == ["val_0000"] and "1 keyframes are beyond, such as 99" in result.failed["val_0000"]
+    assert result.detections.stat().st_size
+
+
+def test_predicted_boxes_of_the_dataset_are_scored_and_fewer_classes_count(weights, copy, tmp_path):
+    rows = (copy / "annotations" / "val_person_boxes.csv").read_text().splitlines()
+    boxes = copy / "annotations" / "val_predicted.csv"
+    boxes.write_text("".join(row.rpartition(",")[0] + (",0.9\n" if i else ",0.7\n") for i, row in enumerate(rows)))
+    folder = AvaFolder(copy)
+    few = LabelMap(folder.label_map.ids[:3], folder.label_map.names[:3])
+    (copy / "annotations" / "few.pbtxt").write_text(few.to_pbtxt())
+    settings = ["OUTPUT_DIR", str(tmp_path), "DATA.ROOT", str(copy), "AVA.SCORED_LABEL_MAP_FILE", "few.pbtxt"]
+    result = evaluate_weights(weights, [*settings, "AVA.TEST_PREDICT_BOX_LISTS", "['{split}_predicted.csv']"])
+    places = {line.rsplit(",", 2)[0] for line in result.detections.read_text().splitlines()}
+    excluded = (copy / "annotations" / "val_excluded_timestamps.csv").read_text().split()
+    assert len(places) == sum(",".join(row.split(",")[:2]) not in excluded for row in rows[1:])
+    assert list(result.evaluation.ap) == list(few.names)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from avsf_det.engine.persons import BATCH, find_persons, iou, link_persons, open_detector
 from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource
 from avsf_det.structures import Persons
 
 
@@ -95,6 +96,15 @@ def test_a_detector_is_shown_a_few_keyframes_at_once_and_with_a_cache_never_agai
     assert detector.sizes == [BATCH, 11 - BATCH]
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
+
+
+def test_the_times_of_a_cut_video_are_those_of_the_film(scenes, tmp_path):
+    video, times = scenes / "videos" / "val_0000.mp4", [0.0, 1.5, 3.0]
+    cut = VideoSource(video, 900.0)
+    found = find_persons(cut, [900 + time for time in times], Bright(), tmp_path)
+    for one, other in zip(find_persons(video, times, Bright()), found, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+    assert len(find_persons(video, [903.0], Bright(), tmp_path)) == 1 and len(list(tmp_path.iterdir())) == 2
 
 
 def test_given_boxes_need_no_picture(tmp_path):

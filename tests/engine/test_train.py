@@ -1,12 +1,18 @@
 import json
 import math
+import os
+import shutil
+import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
 from avsf_det.config import load_cfg
-from avsf_det.engine import train
-from avsf_det.engine.train import Trainer, last_checkpoint
+from avsf_det.engine import learner, train
+from avsf_det.engine.checkpoints import CheckpointFolder
+from avsf_det.engine.stop import Stopped
+from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError
 
 
@@ -46,27 +52,61 @@ def test_another_seed_gives_other_weights(make, weights):
     assert not torch.equal(one["head.projection.weight"], other["head.projection.weight"])
 
 
-@pytest.mark.parametrize("moment", ["between", "within"], ids=["between epochs", "within the second epoch"])
-def test_training_that_was_killed_goes_on_to_the_same_weights(make, weights, monkeypatch, tmp_path, moment):
-    step, saved = Trainer._step, []
+class Killed(BaseException):
+    """Nothing in the code catches it."""
 
-    def killed(self, batch):
-        if self.epoch == 1 and (moment == "between" or saved):
-            raise KeyboardInterrupt
-        saved.append(self.epoch) if self.epoch == 1 else None
-        return step(self, batch)
 
-    monkeypatch.setattr(Trainer, "_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        make("run").run()
-    monkeypatch.undo()
-    assert last_checkpoint(tmp_path / "run").name == "checkpoint_epoch_00001.pyth"
+@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("period", [0, 1], ids=["saved an epoch", "saved a step"])
+def test_training_that_was_killed_at_any_step_goes_on_to_the_same_weights(
+    make, weights, monkeypatch, tmp_path, step, period
+):
+    learn, overrides = Trainer._learn, ["TRAIN.CHECKPOINT_STEPS", str(period), "LOG_PERIOD", "1"]
+
+    def killed(self, *arguments):
+        if self.step == step:
+            raise Killed
+        return learn(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Trainer, "_learn", killed)
+        make("run", *overrides).run()
     torch.manual_seed(1234)
     torch.rand(7)
-    trainer = make("run")
-    assert trainer.epoch == 1
+    trainer = make("run", *overrides)
+    assert trainer.step == (step if period else step // 2 * 2)
     assert_same_training(trainer.run(), weights)
-    assert [record["epoch"] for record in log(tmp_path / "run")] == [1, 2]
+    records = log(tmp_path / "run")
+    assert [record["step"] for record in records if record["kind"] == "train"] == [1, 2, 3, 4]
+    assert [record["epoch"] for record in records if record["kind"] == "epoch"] == [1, 2]
+
+
+def test_what_is_logged_does_not_depend_on_a_kill(make, monkeypatch, tmp_path):
+    def numbers(folder):
+        return [{k: v for k, v in record.items() if "seconds" not in k} for record in log(tmp_path / folder)]
+
+    overrides = ["LOG_PERIOD", "3", "TRAIN.CHECKPOINT_STEPS", "1", "TRAIN.EVAL_PERIOD", "1"]
+    make("whole", *overrides).run()
+    evaluate, learn = train.evaluate_split, Trainer._learn
+
+    def killed(*arguments):
+        raise Killed
+
+    for name, moment in (("_learn", 1), ("_evaluate", 2), ("_learn", 3)):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            trainer = make("parts", *overrides)
+            patch.setattr(train, "evaluate_split", killed if name == "_evaluate" else evaluate)
+            patch.setattr(Trainer, "_learn", lambda self, *a: killed() if self.step == moment else learn(self, *a))  # noqa: B023
+            trainer.run()
+    make("parts", *overrides).run()
+    assert numbers("parts") == numbers("whole")
+
+
+def test_a_checkpoint_that_was_cut_off_is_passed_over(make, weights, tmp_path, caplog):
+    newest = make("run").run()
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert_same_training(make("run").run(), weights)
+    assert "checkpoint_epoch_00002.pyth" in caplog.text and "going on from the checkpoint before it" in caplog.text
 
 
 def test_a_finished_training_is_not_repeated(make):
@@ -75,20 +115,28 @@ def test_a_finished_training_is_not_repeated(make):
     assert make("run").run() == weights and weights.stat().st_mtime_ns == stamp
 
 
-def test_beginning_anew_gives_the_new_weights_even_beside_older_ones(make, tmp_path):
+def test_beginning_anew_sets_aside_what_was_there(make, tmp_path):
     make("run").run()
     weights = make("run", "TRAIN.AUTO_RESUME", "False", "SOLVER.MAX_EPOCH", "1").run()
     assert weights.name == "checkpoint_epoch_00001.pyth"
+    names = sorted(path.name for path in (tmp_path / "run").glob("*/*.pyth"))
+    assert names == ["checkpoint_epoch_00001.pyth", "checkpoint_epoch_00001.pyth", "checkpoint_epoch_00002.pyth"]
+    assert (tmp_path / "run/checkpoints.1").is_dir() and (tmp_path / "run/log.jsonl.1").is_file()
 
 
-def test_the_loss_falls_and_is_logged_with_the_map(make, tmp_path):
+def test_the_loss_falls_and_is_logged_with_the_map_and_the_best_is_kept(make, tmp_path):
     make("run", "SOLVER.MAX_EPOCH", "6", "TRAIN.CHECKPOINT_PERIOD", "4", "TRAIN.EVAL_PERIOD", "3").run()
     records = log(tmp_path / "run")
-    assert [record["epoch"] for record in records] == [1, 2, 3, 4, 5, 6]
-    assert records[-1]["loss"] < 0.9 * records[0]["loss"]
-    assert [record["epoch"] for record in records if "mAP" in record] == [3, 6]
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    assert [record["epoch"] for record in epochs] == [1, 2, 3, 4, 5, 6]
+    assert epochs[-1]["loss"] < 0.9 * epochs[0]["loss"]
+    assert all(record["grad_norm"] > 0 and record["compute_seconds"] > 0 for record in epochs)
+    found = {record["epoch"]: record["mAP"] for record in records if record["kind"] == "eval"}
+    assert list(found) == [3, 6]
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
-    assert names == ["checkpoint_epoch_00004.pyth", "checkpoint_epoch_00006.pyth"]
+    assert names == ["best.pyth", "checkpoint_epoch_00004.pyth", "checkpoint_epoch_00006.pyth"]
+    best = torch.load(tmp_path / "run/checkpoints/best.pyth", weights_only=True)
+    assert best["epoch"] + 1 == max(found, key=found.get)
 
 
 def test_an_audiovisual_model_starts_from_a_visual_one(make):
@@ -98,10 +146,129 @@ def test_an_audiovisual_model_starts_from_a_visual_one(make):
     assert torch.equal(model["s1.pathway0_stem.conv.weight"], state["s1.pathway0_stem.conv.weight"])
 
 
-def test_a_loss_that_is_no_number_stops_with_advice(make, monkeypatch):
-    monkeypatch.setattr(Trainer, "_step", lambda self, batch: {"loss": math.nan})
-    with pytest.raises(UserError, match=r"the loss is nan at epoch 1, batch 1; lower SOLVER.BASE_LR \(now 0.01\)"):
-        make("run").run()
+@pytest.fixture
+def poisoned(monkeypatch):
+    """From the second batch on, one module gives a number that is none."""
+
+    def poison(trainer, module, steps):
+        def hook(module, inputs, output):
+            if trainer.step in steps:
+                output = output.clone()
+                output[0] = math.nan
+            return output
+
+        trainer.model.get_submodule(module).register_forward_hook(hook)
+
+    return poison
+
+
+def test_a_nan_stops_with_the_module_the_clip_and_the_last_good_checkpoint(make, poisoned, tmp_path):
+    trainer = make("run", "TRAIN.CHECKPOINT_STEPS", "1")
+    poisoned(trainer, "backbone.s3.pathway0_res0.branch2.a", [1])
+    with pytest.raises(UserError) as error:
+        trainer.run()
+    message = str(error.value)
+    assert message.startswith("epoch 1, step 2: loss nan, ")
+    assert "module backbone.s3.pathway0_res0.branch2.a for clip train_000" in message
+    assert "checkpoint_epoch_00001_step_000001.pyth" in message and "lower SOLVER.BASE_LR (now 0.01)" in message
+    assert "\n" not in message
+    state = torch.load(CheckpointFolder(tmp_path / "run").newest(), weights_only=True)["model_state"]
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+def test_a_nan_is_skipped_if_asked(make, poisoned, tmp_path, caplog):
+    trainer = make("run", "TRAIN.ON_NAN", "skip")
+    poisoned(trainer, "backbone.s3.pathway0_res0.branch2.a", [1])
+    weights = trainer.run()
+    assert "a step is left out" in caplog.text and "s3.pathway0_res0.branch2.a" in caplog.text
+    assert [record["skipped"] for record in log(tmp_path / "run") if record["kind"] == "epoch"] == [1, 0]
+    state = torch.load(weights, weights_only=True)["model_state"]
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+def test_steps_that_are_all_skipped_stop(make, poisoned):
+    trainer = make("run", "TRAIN.ON_NAN", "skip", "SOLVER.MAX_EPOCH", "20")
+    poisoned(trainer, "backbone.s2.pathway1_res0.branch2.a", range(100))
+    with pytest.raises(UserError, match="20 steps in a row gave nothing to learn from"):
+        trainer.run()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=lambda s: s.name)
+def test_a_signal_saves_and_stops_and_the_same_command_goes_on(make, weights, monkeypatch, signum):
+    learn = Trainer._learn
+
+    def signalled(self, *arguments):
+        if self.step == 1:
+            os.kill(os.getpid(), signum)
+        return learn(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped, match=f"{signum.name} after step 2") as stopped:
+        patch.setattr(Trainer, "_learn", signalled)
+        make("run", "SOLVER.MAX_EPOCH", "2").run()
+    assert stopped.value.signum == signum
+    trainer = make("run")
+    assert trainer.step == 2
+    assert_same_training(trainer.run(), weights)
+
+
+def test_accumulation_needs_less_at_once_and_learns_the_same(make, tmp_path):
+    """With norms that are frozen, and without what is drawn at random, two halves give the gradient of the whole."""
+    overrides = ["MODEL.FROZEN_BN", "True", "MODEL.DROPOUT_RATE", "0.0", "SLOWFAST.DROPPATHWAY_RATE", "0.0"]
+    overrides += ["SOLVER.OPTIMIZING_METHOD", "sgd", "DATA.CLIPS_PER_READ", "1", "SOLVER.MAX_EPOCH", "1"]
+    whole, halves = make("whole", *overrides), make("halves", *overrides, "TRAIN.ACCUMULATION_STEPS", "2")
+    batch, *_ = whole.loader.epoch(0)
+    first, second, *_ = halves.loader.epoch(0)
+    assert len(first) + len(second) == len(batch)
+    boxes = len(batch.labels)
+    for trainer in (whole, halves):
+        trainer.model.train()
+    one = whole.learner.step([batch], boxes, 0, 0.1)
+    parts = [batch_of(batch, [0, 1]), batch_of(batch, [2, 3])]
+    two = halves.learner.step(parts, boxes, 0, 0.1)
+    assert one == pytest.approx(two, rel=1e-4)
+    for a, b in zip(whole.model.parameters(), halves.model.parameters()):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def batch_of(batch, rows):
+    """Some clips of a batch."""
+    boxes = torch.isin(batch.boxes[:, 0], torch.tensor(rows, dtype=torch.float32))
+    shifted = batch.boxes[boxes] - torch.tensor([float(rows[0]), 0, 0, 0, 0])
+    tensors = {name: getattr(batch, name)[rows] for name in ("frames", "sizes", "audio", "audio_present")}
+    return replace(batch, **tensors, boxes=shifted, labels=batch.labels[boxes], clips=[batch.clips[i] for i in rows])
+
+
+def test_clips_a_step_must_be_shared_out_evenly(make):
+    with pytest.raises(UserError, match=r"TRAIN\.BATCH_SIZE: got 4 clips a step, expected a multiple of 1 processes x"):
+        make("run", "TRAIN.ACCUMULATION_STEPS", "3")
+
+
+def test_half_precision_with_a_scale_learns_and_goes_on(make, tmp_path):
+    overrides = ["TRAIN.MIXED_PRECISION", "True", "TRAIN.MIXED_PRECISION_DTYPE", "float16"]
+    first = make("run", *overrides, "SOLVER.MAX_EPOCH", "1").run()
+    assert torch.load(first, weights_only=True)["scaler_state"]["scale"] > 1
+    second = make("run", *overrides).run()
+    assert log(tmp_path / "run")[-1]["loss"] > 0 and second.name == "checkpoint_epoch_00002.pyth"
+
+
+def test_precise_statistics_change_nothing_but_statistics(make, weights):
+    precise = make("run", "BN.USE_PRECISE_STATS", "True", "BN.NUM_BATCHES_PRECISE", "1").run()
+    one, other = (torch.load(path, weights_only=True)["model_state"] for path in (weights, precise))
+    changed = {name.rsplit(".", 1)[1] for name, tensor in one.items() if not torch.equal(tensor, other[name])}
+    assert {"running_mean", "running_var"} <= changed
+    assert not {"weight", "bias"} & changed
+
+
+def test_too_many_unreadable_videos_stop_and_few_are_named(make, scenes, tmp_path, caplog):
+    root = tmp_path / "data"
+    shutil.copytree(scenes, root)
+    victim = sorted((root / "videos").glob("*train*"))[0]
+    victim.write_bytes(b"no video")
+    with pytest.raises(UserError, match=r"1 of 3 videos cannot be read, more than TRAIN.MAX_FAILED_SHARE 0.1"):
+        make("run", "DATA.ROOT", str(root))
+    trainer = make("run", "DATA.ROOT", str(root), "TRAIN.MAX_FAILED_SHARE", "0.5", "SOLVER.MAX_EPOCH", "1")
+    trainer.run()
+    assert "1 videos left out" in caplog.text and victim.name in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -115,7 +282,7 @@ def test_a_loss_that_is_no_number_stops_with_advice(make, monkeypatch):
     ids=str,
 )
 def test_going_on_with_something_else_is_refused(make, monkeypatch, tmp_path, weights, overrides, message):
-    monkeypatch.setattr(train, "last_checkpoint", lambda output: weights)
+    shutil.copytree(weights.parent, tmp_path / "run" / "checkpoints")
     with pytest.raises(UserError, match=message) as error:
         make("run", *overrides)
     assert "\n" not in str(error.value)
@@ -129,7 +296,7 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_training(make, t
 
 def test_synchronisation_is_trained_along_with_the_actions(make, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(train, "choose_negatives", lambda sounds, easy: seen.append((len(sounds), easy)) or sounds)
+    monkeypatch.setattr(learner, "choose_negatives", lambda sounds, easy: seen.append((len(sounds), easy)) or sounds)
     flags = ["SLOWFAST.AVS_FLAG", "[False, False, True, True, True]", "DATA.MIX_NEG_EPOCH", "1"]
     trainer = make("run", *flags, "DATA.EASY_NEG_RATIO", "0.5")
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters() if ".avs." in name}
@@ -138,4 +305,5 @@ def test_synchronisation_is_trained_along_with_the_actions(make, monkeypatch, tm
     assert len(before) == 12 and all(not torch.equal(after[name], old) for name, old in before.items())
     half = len(seen) // 2
     assert all(easy == batch for batch, easy in seen[:half]) and all(easy == batch // 2 for batch, easy in seen[half:])
-    assert all(0 < record["avs_loss"] < record["loss"] for record in log(tmp_path / "run"))
+    records = [record for record in log(tmp_path / "run") if record["kind"] == "epoch"]
+    assert len(records) == 2 and all(0 < record["avs_loss"] < record["loss"] for record in records)

@@ -3,6 +3,7 @@ import re
 
 import pytest
 import torch
+from torch import nn
 from yacs.config import CfgNode
 
 from avsf_det.errors import UserError
@@ -57,8 +58,28 @@ def test_keys_reach_the_model():
 
 
 @pytest.mark.parametrize(
+    ("overrides", "frozen", "sync_devices"),
+    [
+        ([], False, None),
+        (["BN.NUM_SYNC_DEVICES", 4], False, None),
+        (["BN.NORM_TYPE", "sync_batchnorm"], False, 0),
+        (["BN.NORM_TYPE", "sync_batchnorm", "BN.NUM_SYNC_DEVICES", 4], False, 4),
+        (["MODEL.FROZEN_BN", True], True, None),
+    ],
+)
+def test_every_norm_is_of_the_kind_asked_for_and_its_state_of_no_kind(overrides, frozen, sync_devices):
+    with torch.device("meta"):
+        model, plain = build_model(config(*overrides)), build_model(config())
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert {(norm.frozen, norm.sync_devices) for norm in norms} == {(frozen, sync_devices)}
+    assert model.state_dict().keys() == plain.state_dict().keys()
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["BN.NORM_TYPE", "layernorm"], "BN.NORM_TYPE: got 'layernorm', expected batchnorm or sync_batchnorm"),
+        (["BN.NUM_SYNC_DEVICES", -1], "BN.NUM_SYNC_DEVICES: got -1, expected 0 or a divisor of the 1 processes"),
         (["MODEL.MODEL_NAME", "SlowSlow"], "got 'SlowSlow', expected one of AVSlowFast, SlowFast"),
         (["RESNET.DEPTH", 20], "depth: got 20"),
         (["SLOWFAST.ALPHA", 5], "NUM_FRAMES: got 32, expected a multiple of SLOWFAST.ALPHA 5"),

@@ -12,7 +12,7 @@ def batch(*means, channels=2):
 
 
 def keep(*flags):
-    return Keep.known(torch.tensor(flags))
+    return Keep.known(torch.tensor(flags, dtype=torch.bool))
 
 
 def trained(passes, **arguments):
@@ -83,3 +83,24 @@ def test_a_repeated_pass_leaves_statistics_as_they_are(by_sound):
         assert torch.equal(norm(batch(5.0, 5.0)), expected)
     assert all(torch.equal(buffer, before[name]) for name, buffer in norm.named_buffers())
     assert norm.momentum == 0.1
+
+
+def test_frozen_norms_train_by_the_statistics_they_have():
+    norm = trained([(batch(5.0, -3.0), keep(True, False))] * 60)
+    norm.frozen = True
+    x, mixed = batch(4.0, -2.0, 6.0), keep(True, False, True)
+    before = {name: buffer.clone() for name, buffer in norm.named_buffers()}
+    y = norm(x, mixed)
+    y.square().sum().backward()
+    assert all(torch.equal(buffer, before[name]) for name, buffer in norm.named_buffers())
+    assert norm.weight.grad.abs().min() > 0 and norm.bias.grad.abs().min() > 0
+    torch.testing.assert_close(y, norm.eval()(x, mixed))
+
+
+@pytest.mark.parametrize("by_sound", [False, True])
+def test_no_clips_change_nothing_and_give_a_gradient_of_zero(by_sound):
+    norm, nothing = BatchNorm3d(2, by_sound).train(), torch.zeros(0, 2, 3, 8, 8)
+    before = {name: buffer.clone() for name, buffer in norm.named_buffers()}
+    norm(nothing, keep()).sum().backward()
+    assert all(torch.equal(buffer, before[name]) for name, buffer in norm.named_buffers())
+    assert not norm.weight.grad.any() and not norm.bias.grad.any()

@@ -1,0 +1,145 @@
+"""The commands `avsf-det detector ...`: one short function each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avsf_det.errors import UserError
+
+if TYPE_CHECKING:
+    from avsf_det.data.annotations import AvaFolder
+
+
+def detector_train(options: argparse.Namespace) -> int:
+    """Train a Detectron2 person detector on an AVA-format dataset. Run it again after an interruption and it goes on.
+
+    With several GPUs: torchrun --nproc-per-node 8 --no-python avsf-det detector train ...
+    """
+    from avsf_det.config import find_config
+    from avsf_det.distributed import local_device, process_group, rank
+    from avsf_det.engine.person_detector import split_keyframes
+    from detectors.training import train_detector
+
+    config = options.config if Path(options.config).is_file() else str(find_config(options.config))
+    pairs = list(zip(options.overrides[::2], options.overrides[1::2]))
+    of_dataset = [word for pair in pairs if pair[0].startswith(("DATA.", "AVA.")) for word in pair]
+    of_detector = [word for pair in pairs if not pair[0].startswith(("DATA.", "AVA.")) for word in pair]
+    dataset = _dataset(options, of_dataset)
+    train, val = split_keyframes(dataset, options.split), None
+    if options.val_split:
+        val = split_keyframes(dataset, options.val_split)
+    device = local_device()
+    with process_group(device):
+        weights = train_detector(
+            config, train, options.output, of_detector, val, resume=not options.restart, device=device
+        )
+        if rank() == 0:
+            print(f"weights: {weights}")
+    return 0
+
+
+def detector_eval(options: argparse.Namespace) -> int:
+    """Measure a person detector, or a csv of boxes: COCO's AP by pycocotools, recall and precision at scores.
+
+    On a dataset; or boxes of a csv against ground truth in another, for which no video is needed.
+    """
+    from avsf_det.distributed import local_device, process_group, rank
+    from avsf_det.engine.person_detector import find_on_keyframes, measure_found, split_keyframes
+    from avsf_det.engine.persons import open_detector
+    from detectors.keyframes import person_keyframes
+
+    if options.groundtruth:
+        if Path(options.detector).suffix.lower() != ".csv":
+            raise UserError(f"--groundtruth has no videos to look at for {options.detector}; expected --dataset")
+        keyframes = person_keyframes(options.groundtruth, excluded=options.excluded)
+    else:
+        keyframes = split_keyframes(_dataset(options, options.overrides), options.split)
+    with process_group(local_device()):
+        detector = open_detector(options.detector, options.detector_weights, score_threshold=0.05)
+        found = find_on_keyframes(detector, keyframes)
+        if rank() == 0:
+            print(measure_found(found, keyframes).table())
+    return 1 if found.failed else 0
+
+
+def detector_boxes(options: argparse.Namespace) -> int:
+    """Write the persons that a detector finds on the keyframes of splits, as PySlowFast's csv of predicted boxes.
+
+    Run it again after an interruption and it goes on. The csv serves as --detector, DETECTOR.MODEL, and in PySlowFast.
+    """
+    from avsf_det.distributed import local_device, process_group, rank
+    from avsf_det.engine.person_detector import find_on_keyframes, split_keyframes, write_person_boxes
+    from avsf_det.engine.persons import open_detector
+
+    dataset, files = _dataset(options, options.overrides), {}
+    for split in options.split.split(","):
+        files.setdefault(Path(options.output.format(split=split)), []).append(split)
+    failed = False
+    with process_group(local_device()):
+        detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
+        for path, splits in files.items():
+            keyframes = [split_keyframes(dataset, split) for split in splits]
+            found = [(some, find_on_keyframes(detector, some)) for some in keyframes]
+            failed |= any(on_these.failed for _, on_these in found)
+            if rank() == 0:
+                labelled = [(dataset, split) for split in splits] if options.labels else []
+                print(f"{path}: {write_person_boxes(path, found, labelled)} boxes")
+    return int(failed)
+
+
+def add_detector_commands(
+    commands: argparse._SubParsersAction, add: Callable, add_detector: Callable, overrides: str
+) -> None:
+    """Add the commands to `avsf-det detector`.
+
+    Args:
+        commands: where.
+        add: makes a command of its name and function.
+        add_detector: adds the options that choose a detector to a command.
+        overrides: help on KEY VALUE.
+    """
+    command = add(commands, "train", detector_train)
+    command.add_argument("--config", default="detectors/person_r18_fpn_small", help="Detectron2 yaml or zoo name")
+    _add_dataset(command, "train")
+    command.add_argument("--val-split", default="", help="measured on the way and at the end (default: none)")
+    command.add_argument("--output", type=Path, default=Path("runs/detector"), help="folder (default: runs/detector)")
+    command.add_argument("--restart", action="store_true", help="begin anew instead of going on")
+    of_both = "change Detectron2's configuration; DATA.* and AVA.* keys say where the dataset's files are"
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=of_both)
+    command = add(commands, "eval", detector_eval)
+    _add_dataset(command, "val")
+    command.add_argument("--groundtruth", type=Path, help="csv of persons to measure against, instead of a dataset")
+    command.add_argument("--excluded", type=Path, help="csv of keyframes that do not count, with --groundtruth")
+    add_detector(command, "yolox")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=overrides)
+    command = add(commands, "boxes", detector_boxes)
+    _add_dataset(command, "train,val")
+    add_detector(command, "yolox")
+    command.add_argument(
+        "--score-threshold", type=float, default=0.05, help="leave out persons below this (default: 0.05)"
+    )
+    command.add_argument(
+        "--labels", action="store_true", help="give boxes at IoU 0.9 with a labelled person its labels"
+    )
+    command.add_argument("--output", required=True, help="the csv; with {split} in it, one a split")
+    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=overrides)
+
+
+def _add_dataset(command: argparse.ArgumentParser, split: str) -> None:
+    command.add_argument("--dataset", type=Path, help="dataset folder (default: DATA.ROOT)")
+    command.add_argument("--dataset-config", metavar="YAML", help="recipe whose DATA and AVA keys name its files")
+    command.add_argument("--split", default=split, help=f"(default: {split})")
+
+
+def _dataset(options: argparse.Namespace, overrides: Sequence[str]) -> AvaFolder:
+    """The dataset that a command's options describe."""
+    from avsf_det.config import load_cfg
+    from avsf_det.data.annotations import AvaFolder
+
+    cfg = load_cfg(options.dataset_config, overrides)
+    if options.dataset:
+        cfg.DATA.ROOT = str(options.dataset)
+    return AvaFolder.from_config(cfg)

@@ -1,0 +1,124 @@
+"""The checkpoints of a training run: one an epoch, one of the step last saved, and the best."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from yacs.config import CfgNode
+
+from avsf_det.engine import distributed
+from avsf_det.errors import UserError
+from avsf_det.models.checkpoint import load_checkpoint, save_checkpoint
+
+logger = logging.getLogger(__name__)
+
+NAME = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pyth")
+
+FIXED = ("SOLVER.OPTIMIZING_METHOD", "TRAIN.BATCH_SIZE", "TRAIN.ACCUMULATION_STEPS", "DATA.TRAIN_SPLIT")
+"""Keys that a run cannot change on the way."""
+
+
+class CheckpointFolder:
+    """The folder `checkpoints` of a training run.
+
+    - checkpoint_epoch_00003.pyth is of the end of the third epoch;
+    - checkpoint_epoch_00004_step_000120.pyth of the fourth epoch after its 120th step; it goes when a newer one is
+      there;
+    - best.pyth is of the epoch with the highest mAP.
+
+    Args:
+        output: the run's folder.
+        keep: how many of the epochs' checkpoints stay; 0 for all.
+    """
+
+    def __init__(self, output: Path, keep: int = 0) -> None:
+        self.folder = output / "checkpoints"
+        self.best = self.folder / "best.pyth"
+        self._keep = keep
+
+    def newest_first(self) -> list[Path]:
+        """The checkpoints of epochs and steps."""
+        return sorted((path for path in self.folder.glob("*.pyth") if NAME.fullmatch(path.name)), key=_moment)[::-1]
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint, or None."""
+        return next(iter(self.newest_first()), None)
+
+    def load_newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest checkpoint that can be read, and what is in it; None if there is none.
+
+        One that cannot be read is named in a warning. Which one it is, the main process says.
+
+        Raises:
+            UserError: if there are some and none can be read.
+        """
+        found = self._load_newest() if distributed.is_main() else None
+        path = distributed.from_main(found and found[0])
+        return found or (path and (path, load_checkpoint(path)))
+
+    def _load_newest(self) -> tuple[Path, dict[str, Any]] | None:
+        paths = self.newest_first()
+        for path in paths:
+            try:
+                return path, load_checkpoint(path)
+            except UserError as error:
+                logger.warning("%s; going on from the checkpoint before it", error)
+        if paths:
+            raise UserError(
+                f"none of the {len(paths)} checkpoints in {self.folder} can be read; begin anew with TRAIN.AUTO_RESUME "
+                "False, or choose another OUTPUT_DIR"
+            )
+        return None
+
+    def save(self, checkpoint: Mapping[str, Any], epochs: int, steps: int = 0) -> Path:
+        """Write a checkpoint and drop those it makes superfluous.
+
+        Args:
+            checkpoint: what to write.
+            epochs: how many are complete.
+            steps: how many of the next one are; 0 at the end of an epoch.
+
+        Raises:
+            UserError: if it cannot be written; those before it are still there then.
+        """
+        name = f"checkpoint_epoch_{epochs + 1:05d}_step_{steps:06d}" if steps else f"checkpoint_epoch_{epochs:05d}"
+        path = self.folder / f"{name}.pyth"
+        save_checkpoint(path, checkpoint)
+        older = [other for other in self.newest_first() if _moment(other) < _moment(path)]
+        of_epochs = [other for other in older if not _moment(other)[1]]
+        kept = of_epochs[: self._keep - (not steps)] if self._keep else of_epochs
+        for other in older:
+            if other not in kept:
+                other.unlink()
+        return path
+
+
+def check_same_course(path: Path, before: CfgNode, now: CfgNode) -> None:
+    """See that a checkpoint's position and optimiser mean the same now.
+
+    Args:
+        path: the checkpoint.
+        before: its configuration.
+        now: that of the run that is to go on from it.
+
+    Raises:
+        UserError: if a key of `FIXED` has changed.
+    """
+    for key in FIXED:
+        was, is_ = (reduce(getattr, key.split("."), cfg) for cfg in (before, now))
+        if was != is_:
+            raise UserError(
+                f"{path}: {key} was {was!r}, is now {is_!r}; choose another OUTPUT_DIR, or begin anew with "
+                "TRAIN.AUTO_RESUME False"
+            )
+
+
+def _moment(path: Path) -> tuple[int, int]:
+    """Complete epochs, and steps of the next one."""
+    epoch, step = NAME.fullmatch(path.name).groups()
+    return (int(epoch) - 1, int(step)) if step else (int(epoch), 0)

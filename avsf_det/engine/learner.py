@@ -1,0 +1,205 @@
+"""One step of learning: a model, its optimiser, mixed precision, several micro-batches and several processes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from yacs.config import CfgNode
+
+from avsf_det.data.batch import Batch
+from avsf_det.engine import distributed
+from avsf_det.engine.diagnosis import explain
+from avsf_det.engine.precise_bn import average_buffers
+from avsf_det.engine.schedule import build_optimizer
+from avsf_det.engine.sharding import shard, shard_optimizer_state, whole
+from avsf_det.errors import UserError
+from avsf_det.models.build import build_model
+from avsf_det.models.synchronisation import choose_negatives, easy_negatives
+
+Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Logits (N, K) and labels (N, K) to the sum of their losses."""
+
+
+class NotFinite(Exception):
+    """A step gave a loss or a gradient that is no number; the weights are as before it."""
+
+
+class Learner:
+    """A model that learns from batches.
+
+    The processes of a group each learn from clips of their own and then take the same step, that of the mean over all
+    boxes of all of them. Batch norms that are not synchronised see a process's own clips.
+
+    Args:
+        cfg: the configuration.
+        device: where to compute.
+        criterion: the loss.
+        load: called with the model before it is handed out to the processes, to fill it with weights.
+    """
+
+    def __init__(
+        self, cfg: CfgNode, device: torch.device, criterion: Criterion, load: Callable[[nn.Module], object]
+    ) -> None:
+        self.cfg, self.device, self._criterion, self._dtype = cfg, device, criterion, _dtype(cfg)
+        self.model = build_model(cfg).to(device, memory_format=torch.channels_last_3d)
+        load(self.model)
+        if cfg.TRAIN.COMPILE:
+            self.model.backbone.compile()
+        self._network = self._join()
+        self.optimizer = build_optimizer(self.model, cfg, cfg.TRAIN.BATCH_SIZE)
+        scaled = cfg.TRAIN.MIXED_PRECISION and self._dtype == torch.float16
+        self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+
+    def _join(self) -> nn.Module:
+        """The model as the processes share it."""
+        if self.cfg.TRAIN.SHARDED:
+            if self._dtype == torch.float16 and self.cfg.TRAIN.MIXED_PRECISION:
+                raise UserError(
+                    "TRAIN.SHARDED goes with bfloat16, not float16; set TRAIN.MIXED_PRECISION_DTYPE bfloat16"
+                )
+            if not torch.distributed.is_initialized():
+                raise UserError("TRAIN.SHARDED is for several processes; start it with torchrun, or set it to False")
+            shard(self.model, self.device)
+            return self.model
+        if distributed.world_size() == 1:
+            return self.model
+        devices = [self.device] if self.device.type == "cuda" else None
+        # strides of kernels of one pixel are ambiguous, and newer versions have another name for broadcast_buffers
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(self.model, device_ids=devices, broadcast_buffers=False)
+
+    @contextmanager
+    def _gradients_sent(self, last: bool) -> Iterator[None]:
+        """The processes' gradients are put together with the last micro-batch's."""
+        if self.cfg.TRAIN.SHARDED:
+            self.model.set_requires_gradient_sync(last)
+        with nullcontext() if last or self._network is self.model else self._network.no_sync():
+            yield
+
+    def step(self, batches: Sequence[Batch], boxes: int, epoch: int, lr: float) -> dict[str, float]:
+        """Learn from some micro-batches as from one batch.
+
+        Args:
+            batches: on the device, none of them without clips.
+            boxes: how many all processes have in this step.
+            epoch: complete epochs, for the curriculum of synchronisation's negatives.
+            lr: the learning rate.
+
+        Returns:
+            "loss", "grad_norm", and "avs_loss" where synchronisation is trained; the losses are this process's part,
+            whose mean over the processes is that of all boxes.
+
+        Raises:
+            NotFinite: if the loss, or the gradient, is not finite in any process.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        elements = max(boxes * self.cfg.MODEL.NUM_CLASSES, 1) / distributed.world_size()
+        losses = []
+        for number, batch in enumerate(batches, 1):
+            with self._gradients_sent(last=number == len(batches)):
+                action_loss, avs_loss = self.losses(batch, epoch)
+                avs_loss = self.cfg.SLOWFAST.AVS_WEIGHT * avs_loss / len(batches)
+                loss = action_loss / elements + avs_loss
+                self.scaler.scale(loss).backward()
+            losses.append(torch.stack((loss.detach(), torch.as_tensor(avs_loss, device=loss.device).detach())))
+        self.scaler.unscale_(self.optimizer)
+        norm = self._clip()
+        loss, avs_loss, norm = torch.stack((*torch.stack(losses).sum(0), norm)).tolist()
+        if distributed.add([not self._good(loss, norm)])[0]:
+            about = explain(self.model, batches, lambda batch: self.losses(batch, epoch))
+            _, about = min(distributed.gather((math.isfinite(loss), about)))  # of a process whose own loss is broken
+            raise NotFinite(f"loss {loss:g}, norm of the gradient {norm:g}: {about}")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        values = {"loss": loss, "grad_norm": norm}
+        return values | ({"avs_loss": avs_loss} if batches[0].misaligned is not None else {})
+
+    def losses(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """The sum of the actions' losses over a batch's boxes, and synchronisation's loss."""
+        data, inputs = self.cfg.DATA, (batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
+        avs_loss = 0.0
+        with torch.autocast(self.device.type, self._dtype, enabled=self.cfg.TRAIN.MIXED_PRECISION):
+            if batch.misaligned is None:
+                logits = self._network(*inputs)
+            else:
+                easy = easy_negatives(len(batch.slow), epoch, data.MIX_NEG_EPOCH, data.EASY_NEG_RATIO)
+                logits, losses = self._network(*inputs, misaligned=choose_negatives(batch.misaligned, easy))
+                avs_loss = sum(losses.values())
+        return self._criterion(logits.float(), batch.labels), avs_loss
+
+    def _clip(self) -> torch.Tensor:
+        """The gradient's norm, before it is clipped where that is asked for."""
+        parameters = list(self.model.parameters())
+        norm = whole(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+        if self.cfg.SOLVER.CLIP_GRAD_L2NORM:
+            nn.utils.clip_grads_with_norm_(parameters, self.cfg.SOLVER.CLIP_GRAD_L2NORM, norm)
+        return norm
+
+    def _good(self, loss: float, norm: float) -> bool:
+        """Whether a step can be taken, or is one whose gradient overflows while the scale of float16 is sought."""
+        seeking = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        return math.isfinite(loss) and (math.isfinite(norm) or seeking)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it; to be called by every process."""
+        with self.shared_statistics():
+            model = whole(self.model.state_dict())
+        optimizer = whole(self.optimizer.state_dict())
+        return {"model_state": model, "optimizer_state": optimizer, "scaler_state": self.scaler.state_dict()}
+
+    def load_state(self, checkpoint: dict[str, Any]) -> None:
+        """Take the optimiser's and the scaler's state from a checkpoint; the model's is loaded when it is made."""
+        self.optimizer.load_state_dict(shard_optimizer_state(self.optimizer, checkpoint["optimizer_state"]))
+        self.scaler.load_state_dict(checkpoint["scaler_state"])
+
+    def whole_model(self) -> nn.Module:
+        """The model with all of its weights in this process."""
+        if not self.cfg.TRAIN.SHARDED:
+            return self.model
+        model = build_model(self.cfg).to(self.device)
+        model.load_state_dict(whole(self.model.state_dict()))
+        return model
+
+    @contextmanager
+    def shared_statistics(self) -> Iterator[None]:
+        """While the block lasts, running statistics are the mean over the processes, which evaluation and files take.
+
+        Each process then goes on with its own, so that looking at a model does not change what becomes of it.
+        """
+        if distributed.world_size() == 1:
+            yield
+            return
+        own = self.statistics()
+        average_buffers(self.model)
+        try:
+            yield
+        finally:
+            self.load_statistics(own)
+
+    def statistics(self) -> dict[str, torch.Tensor]:
+        """The running statistics of this process."""
+        return {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+
+    def load_statistics(self, statistics: dict[str, torch.Tensor]) -> None:
+        """Take over running statistics."""
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(statistics[name])
+
+
+def _dtype(cfg: CfgNode) -> torch.dtype:
+    dtypes = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+    name = cfg.TRAIN.MIXED_PRECISION_DTYPE
+    if name not in dtypes:
+        raise UserError(f"TRAIN.MIXED_PRECISION_DTYPE: got {name!r}, expected one of {', '.join(dtypes)}")
+    return dtypes[name]

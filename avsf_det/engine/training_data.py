@@ -1,0 +1,98 @@
+"""The clips that a training run learns from, as its configuration says."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from tqdm import tqdm
+from yacs.config import CfgNode
+
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.batch import Collate
+from avsf_det.data.clip import ClipSpec
+from avsf_det.data.dataset import ActionDataset
+from avsf_det.data.loader import TrainLoader
+from avsf_det.data.transforms import TrainTransform
+from avsf_det.engine import distributed
+from avsf_det.engine.device import choose_device
+from avsf_det.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def training_loader(cfg: CfgNode, dataset: AvaFolder) -> TrainLoader:
+    """This process's share of DATA.TRAIN_SPLIT.
+
+    Raises:
+        UserError: if TRAIN.BATCH_SIZE cannot be shared out, the split cannot be used, or too many of its videos cannot
+            be read.
+    """
+    spec = ClipSpec.from_config(cfg, max(cfg.DATA.TRAIN_JITTER_SCALES))
+    clips = _clips_at_once(cfg)
+    samples = ActionDataset(
+        dataset.keyframes(cfg.DATA.TRAIN_SPLIT),
+        dataset.videos,
+        spec,
+        TrainTransform.from_config(cfg, dataset.label_map.names),
+        cfg.RNG_SEED,
+        Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
+        _misaligned_gap(cfg),
+    )
+    _leave_out_unusable(samples, cfg.TRAIN.MAX_FAILED_SHARE)
+    return TrainLoader(
+        samples,
+        Collate.from_config(cfg, spec),
+        clips,
+        cfg.RNG_SEED,
+        cfg.TRAIN.NUM_WORKERS,
+        distributed.rank(),
+        distributed.world_size(),
+        cfg.DATA.CLIPS_PER_READ,
+        pin_memory=choose_device(cfg.DEVICE).type == "cuda",
+    )
+
+
+def too_many_failed(what: str, failed: int, total: int, share: float, first: str) -> UserError:
+    """The error that ends a run in which more than a share of `what` cannot be read."""
+    return UserError(
+        f"{failed} of {total} {what} cannot be read, more than TRAIN.MAX_FAILED_SHARE {share:g}; mend them, or raise "
+        f"it; the first: {first}"
+    )
+
+
+def _clips_at_once(cfg: CfgNode) -> int:
+    """Clips of one micro-batch of one process."""
+    processes, accumulation = distributed.world_size(), cfg.TRAIN.ACCUMULATION_STEPS
+    if accumulation < 1 or cfg.TRAIN.BATCH_SIZE % (processes * accumulation) or cfg.TRAIN.BATCH_SIZE < 1:
+        raise UserError(
+            f"TRAIN.BATCH_SIZE: got {cfg.TRAIN.BATCH_SIZE} clips a step, expected a multiple of {processes} processes "
+            f"x TRAIN.ACCUMULATION_STEPS {accumulation}"
+        )
+    return cfg.TRAIN.BATCH_SIZE // (processes * accumulation)
+
+
+def _misaligned_gap(cfg: CfgNode) -> float | None:
+    """Seconds between a clip's sound and its negative's; None where synchronisation is not trained."""
+    if cfg.MODEL.MODEL_NAME != "AVSlowFast" or not any(cfg.SLOWFAST.AVS_FLAG):
+        return None
+    return cfg.DATA.AUDIO_MISALIGNED_GAP * cfg.DATA.AUDIO_STEP_SZ / 1000
+
+
+def _leave_out_unusable(samples: ActionDataset, share: float) -> None:
+    """Every process leaves out what the main one finds unusable; it is named in a warning."""
+    videos, found = len(set(samples.video_numbers.tolist())), None
+    if distributed.is_main():
+        found = samples.find_unusable(
+            lambda some, total: tqdm(some, "look at videos", total, unit="video", disable=None)
+        )
+        if found.videos:
+            logger.warning("%d videos left out: %s", len(found.videos), "; ".join(found.videos.values()))
+        if found.beyond:
+            logger.warning("keyframes left out: %s", "; ".join(found.beyond))
+    found = distributed.from_main(found)
+    if len(found.videos) > share * videos:
+        raise too_many_failed("videos", len(found.videos), videos, share, next(iter(found.videos.values())))
+    samples.leave_out(found.samples)
+    if not len(samples):
+        raise UserError(f"no keyframe of the training split lies within its video; {found.beyond[0]}")

@@ -1,0 +1,81 @@
+"""Losses of the actions. Each is a sum, which training divides by what it was summed over in all processes.
+
+AVA's classes are a long tail: of its 80, some have a hundred thousand labels and some a dozen. Two switches, off by
+default, make more of the rare ones; they can be combined. Both look at single terms, a box and a class:
+
+- focal loss (arXiv 1708.02002, equation 5) makes less of terms that are easy: (1 - p)^gamma times the loss, p being the
+  score given to the truth; present classes are weighed by alpha and absent ones by 1 - alpha;
+- class balance (arXiv 1901.05555) weighs a class that has n labels by 1 / E, E = (1 - beta^n) / (1 - beta) being their
+  effective number. That paper has one class a sample and weighs the sample; a box has several, so here a weight is on
+  the terms in which the class is present, of which there are few, and not on the many in which it is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class MultiLabelLoss(nn.Module):
+    """The sum over boxes and classes of a loss of each term.
+
+    Args:
+        terms: (logits, labels), (N, K) each and float32, to (N, K).
+        class_weights: (K,) weights of the terms in which a class is present; None is 1.
+    """
+
+    def __init__(
+        self, terms: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], class_weights: torch.Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.terms = terms
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """A scalar, float32 whatever the precision of the logits; 0 (with a gradient) of no boxes.
+
+        Args:
+            logits: (N, K).
+            labels: (N, K), 1 where a class is present and 0 where it is absent.
+        """
+        labels = labels.float()
+        terms = self.terms(logits.float(), labels)
+        if self.class_weights is not None:
+            terms = terms * (1 + labels * (self.class_weights.to(terms.device) - 1))
+        return terms.sum()
+
+
+def binary_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """(N, K) -log of the score given to the truth."""
+    return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+
+
+def focal_loss(logits: torch.Tensor, labels: torch.Tensor, gamma: float = 2.0, alpha: float = 0.25) -> torch.Tensor:
+    """(N, K) -alpha_t (1 - p_t)^gamma log p_t; gamma 2 and alpha 0.25 are the paper's best (table 1b)."""
+    truth = torch.where(labels > 0, logits, -logits)
+    weight = torch.where(labels > 0, alpha, 1 - alpha)
+    return -weight * (-truth).sigmoid() ** gamma * F.logsigmoid(truth)
+
+
+def effective_number_weights(counts: Sequence[int] | torch.Tensor, beta: float = 0.999) -> torch.Tensor:
+    """(K,) float32 weights of classes, inverse to the effective number of their labels.
+
+    They are scaled so that the mean weight of a label (not of a class) is 1, which leaves the loss at the size it has
+    without. A class that nothing shows weighs as one that has a single label.
+
+    Args:
+        counts: (K,) labels of each class.
+        beta: within 0..1: 0 weighs all classes alike, 1 by inverse frequency; 0.999 counts up to about a thousand.
+
+    Raises:
+        ValueError: if beta is not within 0..1.
+    """
+    if not 0.0 <= beta <= 1.0:
+        raise ValueError(f"beta: got {beta}, expected a number within 0..1")
+    counts = torch.as_tensor(counts, dtype=torch.float64).clamp(min=1)
+    effective = counts if beta == 1.0 else -torch.expm1(counts * torch.tensor(beta).double().log()) / (1 - beta)
+    weights = 1 / effective
+    return (weights * counts.sum() / (weights * counts).sum()).float()

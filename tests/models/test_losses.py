@@ -1,0 +1,95 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.ops import sigmoid_focal_loss
+
+from avsf_det.config import load_cfg
+from avsf_det.errors import UserError
+from avsf_det.models.build import build_loss
+from avsf_det.models.losses import effective_number_weights
+
+COUNTS = [100_000, 1_000, 10]
+
+
+def make(*overrides, counts=None):
+    return build_loss(
+        load_cfg(None, [f"MODEL.{word}" if i % 2 == 0 else word for i, word in enumerate(overrides)]), counts
+    )
+
+
+def terms(boxes=6, classes=3):
+    noise = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(boxes, classes, generator=noise)
+    return logits, (torch.rand(boxes, classes, generator=noise) > 0.6).float()
+
+
+@pytest.mark.parametrize("name", [(), ("LOSS_FUNC", "bce"), ("LOSS_FUNC", "bce_logit")])
+def test_the_default_is_the_plain_sum_over_boxes_and_classes(name):
+    logits, labels = terms()
+    p = logits.sigmoid()
+    expected = -(labels * p.log() + (1 - labels) * (1 - p).log()).sum()
+    torch.testing.assert_close(make(*name)(logits, labels), expected)
+
+
+def test_focal_loss_is_the_paper_s():
+    logits, labels = terms()
+    expected = sigmoid_focal_loss(logits, labels, alpha=0.25, gamma=2, reduction="sum")
+    torch.testing.assert_close(make("LOSS_FUNC", "focal")(logits, labels), expected)
+    half = make("LOSS_FUNC", "focal", "FOCAL_GAMMA", "0.0", "FOCAL_ALPHA", "0.5")
+    torch.testing.assert_close(half(logits, labels), make()(logits, labels) / 2)
+
+
+@pytest.mark.parametrize("overrides", [(), ("LOSS_FUNC", "focal"), ("CLASS_BALANCE", "effective_number")])
+def test_it_is_float32_and_finite_with_logits_of_half_precision_and_any_size(overrides):
+    logits = torch.tensor([[3e4, -3e4, 0.0], [-3e4, 3e4, 90.0]], dtype=torch.bfloat16, requires_grad=True)
+    loss = make(*overrides, counts=COUNTS)(logits, torch.tensor([[0, 1, 1], [0, 1, 0]]))
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss.isfinite() and loss > 0 and logits.grad.isfinite().all()
+
+
+def test_no_boxes_give_nothing_but_a_gradient():
+    logits = torch.zeros(0, 3, requires_grad=True)
+    loss = make("LOSS_FUNC", "focal", "CLASS_BALANCE", "effective_number", counts=COUNTS)(logits, torch.zeros(0, 3))
+    loss.backward()
+    assert loss.item() == 0.0 and logits.grad.shape == (0, 3)
+
+
+def test_rare_classes_weigh_more_where_they_are_present():
+    logits, balanced, plain = torch.zeros(3, 3), make("CLASS_BALANCE", "effective_number", counts=COUNTS), make()
+    absent = torch.zeros(3, 3)
+    torch.testing.assert_close(balanced(logits, absent), plain(logits, absent))
+    present = [
+        (balanced(logits[:1], row) - plain(logits[:1], row)).item() / math.log(2) + 1 for row in torch.eye(3)[:, None]
+    ]
+    assert present == pytest.approx(effective_number_weights(COUNTS).tolist())
+    assert present[0] == pytest.approx(0.99, abs=0.02) and present[2] == pytest.approx(100, rel=0.05)
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=80), st.sampled_from([0.0, 0.9, 0.999, 0.99999, 1.0]))
+def test_a_label_weighs_1_on_average_and_no_class_more_than_a_rarer_one(counts, beta):
+    weights, labels = effective_number_weights(counts, beta).double(), torch.tensor(counts).double().clamp(min=1)
+    assert ((weights * labels).sum() / labels.sum()).item() == pytest.approx(1, rel=1e-5)
+    order = labels.argsort()
+    assert (weights[order].diff() <= 1e-6 * weights[order][:-1]).all()
+
+
+def test_beta_goes_from_no_balance_to_inverse_frequency():
+    assert effective_number_weights(COUNTS, 0.0).tolist() == pytest.approx([1, 1, 1])
+    weights = effective_number_weights(COUNTS, 1.0)
+    assert (weights * torch.tensor(COUNTS)).tolist() == pytest.approx([sum(COUNTS) / 3] * 3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("LOSS_FUNC", "hinge"), "MODEL.LOSS_FUNC: got 'hinge', expected one of bce, bce_logit, focal"),
+        (("CLASS_BALANCE", "magic"), "MODEL.CLASS_BALANCE: got 'magic', expected none or effective_number"),
+        (("CLASS_BALANCE", "effective_number", "CLASS_BALANCE_BETA", "1.5"), "MODEL.CLASS_BALANCE_BETA: .* got 1.5"),
+    ],
+)
+def test_what_cannot_be_is_refused(overrides, message):
+    with pytest.raises(UserError, match=message):
+        make(*overrides, counts=COUNTS)
