@@ -49,12 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train an action model on an AVA-format dataset. Run it again after an interruption and it goes on."""
     from avsf_det.config import load_cfg
-    from avsf_det.engine.distributed import is_main, process_group
+    from avsf_det.distributed import is_main, process_group
+    from avsf_det.engine.device import choose_device
     from avsf_det.engine.stop import Stopped
     from avsf_det.engine.train import Trainer
 
     cfg = load_cfg(options.config, options.overrides)
-    with process_group(cfg.DEVICE):
+    with process_group(choose_device(cfg.DEVICE)):
         try:
             weights = Trainer(cfg).run()
         except Stopped as stopped:
@@ -68,10 +69,11 @@ def train(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluate a trained model on a split: frame mAP at IoU 0.5, AVA's official protocol."""
-    from avsf_det.engine.distributed import process_group
+    from avsf_det.distributed import process_group
+    from avsf_det.engine.device import choose_device
     from avsf_det.engine.evaluate import evaluate_weights
 
-    with process_group("auto"):
+    with process_group(choose_device("auto")):
         result = evaluate_weights(options.weights, options.overrides, not options.no_audio)
     if result is None:
         return 0

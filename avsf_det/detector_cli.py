@@ -16,27 +16,29 @@ if TYPE_CHECKING:
 def detector_train(options: argparse.Namespace) -> int:
     """Train a Detectron2 person detector on an AVA-format dataset. Run it again after an interruption and it goes on.
 
-    With several GPUs: torchrun --nproc-per-node 8 --no-python avsf-det detector train ...
+    With several GPUs: torchrun --nproc-per-node 8 -m avsf_det detector train ...
     """
     from avsf_det.config import find_config
-    from avsf_det.distributed import local_device, process_group, rank
+    from avsf_det.distributed import is_main, process_group
+    from avsf_det.engine.device import choose_device
     from avsf_det.engine.person_detector import split_keyframes
     from detectors.training import train_detector
 
     config = options.config if Path(options.config).is_file() else str(find_config(options.config))
-    pairs = list(zip(options.overrides[::2], options.overrides[1::2]))
-    of_dataset = [word for pair in pairs if pair[0].startswith(("DATA.", "AVA.")) for word in pair]
-    of_detector = [word for pair in pairs if not pair[0].startswith(("DATA.", "AVA.")) for word in pair]
+    of_dataset, of_detector = [], []
+    for start in range(0, len(options.overrides), 2):
+        pair = options.overrides[start : start + 2]
+        (of_dataset if pair[0].startswith(("DATA.", "AVA.")) else of_detector).extend(pair)
     dataset = _dataset(options, of_dataset)
     train, val = split_keyframes(dataset, options.split), None
     if options.val_split:
         val = split_keyframes(dataset, options.val_split)
-    device = local_device()
+    device = choose_device("auto")
     with process_group(device):
         weights = train_detector(
             config, train, options.output, of_detector, val, resume=not options.restart, device=device
         )
-        if rank() == 0:
+        if is_main():
             print(f"weights: {weights}")
     return 0
 
@@ -46,7 +48,8 @@ def detector_eval(options: argparse.Namespace) -> int:
 
     On a dataset; or boxes of a csv against ground truth in another, for which no video is needed.
     """
-    from avsf_det.distributed import local_device, process_group, rank
+    from avsf_det.distributed import is_main, process_group
+    from avsf_det.engine.device import choose_device
     from avsf_det.engine.person_detector import find_on_keyframes, measure_found, split_keyframes
     from avsf_det.engine.persons import open_detector
     from detectors.keyframes import person_keyframes
@@ -57,10 +60,10 @@ def detector_eval(options: argparse.Namespace) -> int:
         keyframes = person_keyframes(options.groundtruth, excluded=options.excluded)
     else:
         keyframes = split_keyframes(_dataset(options, options.overrides), options.split)
-    with process_group(local_device()):
+    with process_group(choose_device("auto")):
         detector = open_detector(options.detector, options.detector_weights, score_threshold=0.05)
         found = find_on_keyframes(detector, keyframes)
-        if rank() == 0:
+        if is_main():
             print(measure_found(found, keyframes).table())
     return 1 if found.failed else 0
 
@@ -70,7 +73,8 @@ def detector_boxes(options: argparse.Namespace) -> int:
 
     Run it again after an interruption and it goes on. The csv serves as --detector, DETECTOR.MODEL, and in PySlowFast.
     """
-    from avsf_det.distributed import local_device, process_group, rank
+    from avsf_det.distributed import is_main, process_group
+    from avsf_det.engine.device import choose_device
     from avsf_det.engine.person_detector import find_on_keyframes, split_keyframes, write_person_boxes
     from avsf_det.engine.persons import open_detector
 
@@ -78,13 +82,13 @@ def detector_boxes(options: argparse.Namespace) -> int:
     for split in options.split.split(","):
         files.setdefault(Path(options.output.format(split=split)), []).append(split)
     failed = False
-    with process_group(local_device()):
+    with process_group(choose_device("auto")):
         detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
         for path, splits in files.items():
             keyframes = [split_keyframes(dataset, split) for split in splits]
             found = [(some, find_on_keyframes(detector, some)) for some in keyframes]
             failed |= any(on_these.failed for _, on_these in found)
-            if rank() == 0:
+            if is_main():
                 labelled = [(dataset, split) for split in splits] if options.labels else []
                 print(f"{path}: {write_person_boxes(path, found, labelled)} boxes")
     return int(failed)
@@ -135,11 +139,17 @@ def _add_dataset(command: argparse.ArgumentParser, split: str) -> None:
 
 
 def _dataset(options: argparse.Namespace, overrides: Sequence[str]) -> AvaFolder:
-    """The dataset that a command's options describe."""
+    """The dataset that a command's options describe.
+
+    Raises:
+        UserError: if there is none.
+    """
     from avsf_det.config import load_cfg
     from avsf_det.data.annotations import AvaFolder
 
     cfg = load_cfg(options.dataset_config, overrides)
     if options.dataset:
         cfg.DATA.ROOT = str(options.dataset)
+    if not cfg.DATA.ROOT:
+        raise UserError("no dataset; give its folder as --dataset FOLDER or DATA.ROOT FOLDER")
     return AvaFolder.from_config(cfg)

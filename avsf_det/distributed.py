@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-TIMEOUT = timedelta(hours=1)  # for whoever waits for the others, who may be decoding
+TIMEOUT = timedelta(hours=1)  # for whoever waits for the others, who may be decoding, or computing the mAP
 
 
 @contextmanager
@@ -35,12 +35,6 @@ def process_group(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def local_device() -> torch.device:
-    """The GPU that is this process's among those of its machine; the CPU where there is none."""
-    local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-
-
 def rank() -> int:
     """This process's number."""
     return distributed.get_rank() if distributed.is_initialized() else 0
@@ -51,6 +45,11 @@ def world_size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def is_main() -> bool:
+    """Whether this is the process that writes files and talks."""
+    return rank() == 0
+
+
 def gather(value: Any) -> list[Any]:
     """The value that each process gives, in the order of their numbers."""
     if world_size() == 1:
@@ -58,3 +57,21 @@ def gather(value: Any) -> list[Any]:
     values = [None] * world_size()
     distributed.all_gather_object(values, value)
     return values
+
+
+def from_main(value: Any) -> Any:
+    """The main process's value."""
+    if world_size() == 1:
+        return value
+    values = [value]
+    distributed.broadcast_object_list(values)
+    return values[0]
+
+
+def add(values: Sequence[float]) -> list[float]:
+    """Each number summed over all processes."""
+    if world_size() == 1:
+        return list(values)
+    total = torch.tensor(values, dtype=torch.float64)
+    distributed.all_reduce(total)
+    return total.tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,15 +25,15 @@ class TrainingStream(torch.utils.data.Dataset):
 
     def __init__(self, records: Sequence[dict], mapper: Any, seed: int) -> None:
         self._records, self._mapper, self._seed = records, mapper, seed
-        self._order = lru_cache(maxsize=2)(self._permutation)
+        self._epoch, self._order = -1, np.zeros(0, np.int64)
 
     def __getitem__(self, position: int) -> dict:
         epoch, row = divmod(position, len(self._records))
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._records))
         np.random.seed([self._seed, position])
-        return self._mapper(self._records[self._order(epoch)[row]])
-
-    def _permutation(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self._records))
+        return self._mapper(self._records[self._order[row]])
 
 
 class Share:

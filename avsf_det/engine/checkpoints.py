@@ -11,7 +11,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from avsf_det.engine import distributed
+from avsf_det import distributed
 from avsf_det.errors import UserError
 from avsf_det.models.checkpoint import load_checkpoint, save_checkpoint
 

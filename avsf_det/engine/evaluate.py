@@ -14,10 +14,10 @@ from tqdm import tqdm
 from ava_eval import Evaluation
 from ava_eval import evaluate as evaluate_detections
 from ava_eval.label_map import LabelMap
+from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.clip import within_video
 from avsf_det.data.keyframes import Keyframes
-from avsf_det.engine import distributed
 from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor

@@ -1,51 +1,54 @@
-"""A batch as a picture, to see while training what a model gets and what it makes of it."""
+"""A few held-out clips with what is true and what the model says, to look at while it trains."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import torch
-from yacs.config import CfgNode
 
-from avsf_det.data.batch import Batch
-from avsf_det.data.clip import ClipSpec
-from avsf_det.visual.examples import Example, draw_examples
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.clip import read_clips
+from avsf_det.engine.predictor import Predictor
+from avsf_det.errors import UserError
+from avsf_det.files import written_whole
+
+EXAMPLES = 4
+QUALITY = 90  # of the JPEG
 
 
-def draw_batch(
-    batch: Batch, logits: torch.Tensor, cfg: CfgNode, class_names: Sequence[str], count: int = 4
-) -> np.ndarray:
-    """The first clips of a batch that have persons, as `draw_examples` shows them.
-
-    Args:
-        batch: of B clips; what its augmentation did is seen.
-        logits: (N, K), the model's.
-        cfg: the configuration that the batch was made with.
-        class_names: K names.
-        count: clips shown at most.
+def draw_example_clips(predictor: Predictor, dataset: AvaFolder, split: str, path: Path) -> np.ndarray | None:
+    """Write a picture of `EXAMPLES` keyframes, evenly spread over a split, as JPEG.
 
     Returns:
-        (H, W, 3) uint8 RGB; of a batch without persons the legend alone.
+        The picture, (H, W, 3) uint8 RGB; None if none of the clips can be read.
     """
-    spec = ClipSpec.from_config(cfg, short_side=0)
-    owners = batch.boxes[:, 0].long()
-    scores = torch.sigmoid(logits.detach().float())
+    from PIL import Image
+
+    from avsf_det.visual.examples import Example, draw_examples
+
+    keyframes = dataset.keyframes(split)
     examples = []
-    for clip in owners.unique(sorted=True).tolist()[:count]:
-        rows = owners == clip
-        height, width = batch.sizes[clip].tolist()
-        video_id, time = batch.clips[clip]
-        examples.append(
-            Example(
-                frames=batch.frames[clip, :, :height, :width].cpu().numpy(),
-                frame_times=spec.frame_times(0.0),
-                boxes=batch.boxes[rows, 1:].cpu().numpy() / np.array((width, height, width, height)),
-                labels=batch.labels[rows].cpu().numpy(),
-                scores=scores[rows].cpu().numpy(),
-                log_mel=batch.audio[clip, 0, 0].cpu().numpy() if batch.audio_present[clip] else None,
-                sound_span=spec.sound_span(0.0),
-                title=f"{video_id} at {time:g} s",
-            )
+    for index in np.unique(np.linspace(0, len(keyframes) - 1, EXAMPLES).round().astype(int)).tolist():
+        keyframe = keyframes[index]
+        try:
+            (clip,) = read_clips(dataset.videos[keyframe.video_id], [keyframe.time], predictor.spec)
+        except UserError:
+            continue  # evaluation has named it
+        (scored,) = predictor([clip], [keyframe.persons])
+        example = Example(
+            frames=clip.frames,
+            frame_times=predictor.spec.frame_times(0.0),
+            boxes=keyframe.persons.boxes,
+            labels=keyframe.persons.actions,
+            scores=scored.actions,
+            log_mel=clip.log_mel,
+            sound_span=predictor.spec.sound_span(0.0),
+            title=f"{keyframe.video_id} at {keyframe.time:g} s",
         )
-    return draw_examples(examples, class_names)
+        examples.append(example)
+    if not examples:
+        return None
+    picture = draw_examples(examples, dataset.label_map.names)
+    with written_whole(path) as unfinished:
+        Image.fromarray(picture).save(unfinished, quality=QUALITY)
+    return picture

@@ -13,12 +13,13 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
 
+from avsf_det import distributed
 from avsf_det.data.batch import Batch
-from avsf_det.engine import distributed
 from avsf_det.engine.diagnosis import explain
 from avsf_det.engine.precise_bn import average_buffers
 from avsf_det.engine.schedule import build_optimizer
 from avsf_det.engine.sharding import shard, shard_optimizer_state, whole
+from avsf_det.engine.training_data import synchronises
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.synchronisation import choose_negatives, easy_negatives
@@ -48,6 +49,7 @@ class Learner:
         self, cfg: CfgNode, device: torch.device, criterion: Criterion, load: Callable[[nn.Module], object]
     ) -> None:
         self.cfg, self.device, self._criterion, self._dtype = cfg, device, criterion, _dtype(cfg)
+        self._synchronises = synchronises(cfg)
         self.model = build_model(cfg).to(device, memory_format=torch.channels_last_3d)
         load(self.model)
         if cfg.TRAIN.COMPILE:
@@ -123,18 +125,20 @@ class Learner:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         values = {"loss": loss, "grad_norm": norm}
-        return values | ({"avs_loss": avs_loss} if batches[0].misaligned is not None else {})
+        return values | ({"avs_loss": avs_loss} if self._synchronises else {})
 
     def losses(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, torch.Tensor | float]:
         """The sum of the actions' losses over a batch's boxes, and synchronisation's loss."""
         data, inputs = self.cfg.DATA, (batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
         avs_loss = 0.0
         with torch.autocast(self.device.type, self._dtype, enabled=self.cfg.TRAIN.MIXED_PRECISION):
-            if batch.misaligned is None:
+            if not self._synchronises:
                 logits = self._network(*inputs)
             else:
-                easy = easy_negatives(len(batch.slow), epoch, data.MIX_NEG_EPOCH, data.EASY_NEG_RATIO)
-                logits, losses = self._network(*inputs, misaligned=choose_negatives(batch.misaligned, easy))
+                # in every process and step, or DDP would wait for gradients that do not come
+                sounds = torch.zeros_like(batch.audio) if batch.misaligned is None else batch.misaligned
+                easy = easy_negatives(len(batch), epoch, data.MIX_NEG_EPOCH, data.EASY_NEG_RATIO)
+                logits, losses = self._network(*inputs, misaligned=choose_negatives(sounds, easy))
                 avs_loss = sum(losses.values())
         return self._criterion(logits.float(), batch.labels), avs_loss
 

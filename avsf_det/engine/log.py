@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avsf_det.engine import distributed
+from avsf_det import distributed
 from avsf_det.files import written_whole
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class TrainingLog:
         from avsf_det.visual.curves import draw_curves
 
         if distributed.is_main():
-            draw_curves(path, [record for record in self._records if record["kind"] != "epoch"])
+            draw_curves(path, self._records)
 
     def picture(self, name: str, step: int, image: np.ndarray | None) -> None:
         """Show a picture (H, W, 3) uint8, if there is one, in TensorBoard."""

@@ -78,7 +78,8 @@ def find_on_keyframes(detector: PersonDetector, keyframes: PersonKeyframes, cach
     mine = videos[distributed.rank() :: distributed.world_size()]
     found: dict[str, tuple[list[Persons], tuple[int, int] | None]] = {}
     failed: dict[str, str] = {}
-    with tqdm(total=sum(len(rows) for _, rows in mine), desc="find persons", unit="keyframe", disable=None) as bar:
+    total, silent = sum(len(rows) for _, rows in mine), distributed.rank() > 0
+    with tqdm(total=total, desc="find persons", unit="keyframe", disable=silent or None) as bar:
         for video_id, rows in mine:
             times = keyframes.times[rows.start : rows.stop].tolist()
             if given:

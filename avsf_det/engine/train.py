@@ -18,25 +18,25 @@ from torch import nn
 from tqdm import tqdm
 from yacs.config import CfgNode
 
+from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Batch
-from avsf_det.engine import distributed
 from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.evaluate import check_label_map, evaluate_split
+from avsf_det.engine.examples import draw_example_clips
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import TrainingLog
 from avsf_det.engine.output import make_output, set_aside
-from avsf_det.engine.pictures import draw_example_clips
 from avsf_det.engine.precise_bn import update_running_statistics
 from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
 from avsf_det.engine.schedule import describe_schedule, lr_at
 from avsf_det.engine.stop import Stopped, StopSignals
-from avsf_det.engine.training_data import too_many_failed, training_loader
+from avsf_det.engine.training_data import check_failed, training_loader
 from avsf_det.errors import UserError
+from avsf_det.models.build import build_loss
 from avsf_det.models.checkpoint import load_weights, save_checkpoint
 from avsf_det.models.importers import OURS, read_weights
-from avsf_det.models.losses import build_loss
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +72,8 @@ class Trainer:
         self.saved_at = time.monotonic()
         seed_everything(cfg.RNG_SEED)
         resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
-        self.learner = Learner(
-            cfg, self.device, build_loss(cfg, self._class_counts()), lambda model: self._fill(model, resumed)
-        )
+        counts = None if cfg.MODEL.CLASS_BALANCE == "none" else self.loader.samples.class_counts()
+        self.learner = Learner(cfg, self.device, build_loss(cfg, counts), lambda model: self._fill(model, resumed))
         if resumed:
             self._go_on(*resumed)
         else:
@@ -92,12 +91,6 @@ class Trainer:
     def step(self) -> int:
         """How many batches were learned from."""
         return self.epoch * self.steps_per_epoch + self.epoch_step
-
-    def _class_counts(self) -> list[int] | None:
-        """Labels of each class, where the loss weighs classes."""
-        if self.cfg.MODEL.CLASS_BALANCE == "none":
-            return None
-        return self.loader.samples.class_counts()
 
     def _fill(self, model: nn.Module, resumed: tuple[Path, dict[str, Any]] | None) -> None:
         """Give a model its first weights."""
@@ -172,7 +165,6 @@ class Trainer:
         accumulation = self.cfg.TRAIN.ACCUMULATION_STEPS
         self.model.train()
         batches = iter(self.loader.epoch(self.epoch, self.epoch_step * accumulation))
-
         while self.epoch_step < self.steps_per_epoch:
             asked = time.monotonic()
             group = list(islice(batches, accumulation))
@@ -187,7 +179,9 @@ class Trainer:
             values |= {"data_seconds": begun - asked, "compute_seconds": time.monotonic() - begun}
             self.epoch_step += 1
             self.log.add(self.step, {**values, "clips": together["clips"], "failed": together["failed"]})
-            self._check_failed(MANY_CLIPS)
+            failed, clips = self.log.failed_of()
+            if clips >= MANY_CLIPS or self.epoch_step == self.steps_per_epoch:
+                check_failed("clips", failed, clips, self.cfg.TRAIN.MAX_FAILED_SHARE, "see the warnings above")
             if self.skipped == MANY_SKIPPED:
                 raise UserError(f"{self.skipped} steps in a row gave nothing to learn from; see the warnings above")
             bar.set_postfix(loss=f"{values.get('loss', float('nan')):.4f}", epoch=self.epoch + 1, refresh=False)
@@ -233,15 +227,7 @@ class Trainer:
         logger.warning("a step is left out: %s", why)
         return {}
 
-    def _check_failed(self, at_least: int = 1) -> None:
-        """Stop where too many of the epoch's clips cannot be read."""
-        failed, total = self.log.failed_of()
-        share = self.cfg.TRAIN.MAX_FAILED_SHARE
-        if total >= at_least and failed > share * total:
-            raise too_many_failed("clips", failed, total, share, "see the warnings above")
-
     def _end_epoch(self) -> None:
-        self._check_failed()
         if self.cfg.BN.USE_PRECISE_STATS:
             self._make_statistics_precise()
         self.epoch, self.epoch_step = self.epoch + 1, 0
@@ -252,7 +238,8 @@ class Trainer:
     def _make_statistics_precise(self) -> None:
         """Running statistics of the weights as they are now, from batches of the epoch that is over."""
         batches = islice(self.loader.epoch(self.epoch), self.cfg.BN.NUM_BATCHES_PRECISE)
-        readable = (batch.to(self.device) for batch in batches if batch.clips)
+        # a batch without clips is passed over by all processes: synchronised norms wait for each other
+        readable = (batch.to(self.device) for batch in batches if not distributed.add([not batch.clips])[0])
         update_running_statistics(self.learner.model, readable, lambda batch: self.learner.losses(batch, self.epoch))
 
     def _save(self, best: bool = False) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from tqdm import tqdm
 from yacs.config import CfgNode
 
+from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Collate
 from avsf_det.data.clip import ClipSpec
 from avsf_det.data.dataset import ActionDataset
 from avsf_det.data.loader import TrainLoader
 from avsf_det.data.transforms import TrainTransform
-from avsf_det.engine import distributed
 from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
 
@@ -53,12 +53,23 @@ def training_loader(cfg: CfgNode, dataset: AvaFolder) -> TrainLoader:
     )
 
 
-def too_many_failed(what: str, failed: int, total: int, share: float, first: str) -> UserError:
-    """The error that ends a run in which more than a share of `what` cannot be read."""
-    return UserError(
-        f"{failed} of {total} {what} cannot be read, more than TRAIN.MAX_FAILED_SHARE {share:g}; mend them, or raise "
-        f"it; the first: {first}"
-    )
+def check_failed(what: str, failed: int, total: int, share: float, first: str) -> None:
+    """Stop a run in which too much of what it needs cannot be read.
+
+    Args:
+        what: videos or clips.
+        failed, total: how many of how many.
+        share: TRAIN.MAX_FAILED_SHARE.
+        first: what is wrong with one of them.
+
+    Raises:
+        UserError: if it is more than the share.
+    """
+    if failed > share * total:
+        raise UserError(
+            f"{failed} of {total} {what} cannot be read, more than TRAIN.MAX_FAILED_SHARE {share:g}; mend them, or "
+            f"raise it; the first: {first}"
+        )
 
 
 def _clips_at_once(cfg: CfgNode) -> int:
@@ -72,11 +83,14 @@ def _clips_at_once(cfg: CfgNode) -> int:
     return cfg.TRAIN.BATCH_SIZE // (processes * accumulation)
 
 
+def synchronises(cfg: CfgNode) -> bool:
+    """Whether audiovisual synchronisation is trained along."""
+    return cfg.MODEL.MODEL_NAME == "AVSlowFast" and any(cfg.SLOWFAST.AVS_FLAG)
+
+
 def _misaligned_gap(cfg: CfgNode) -> float | None:
-    """Seconds between a clip's sound and its negative's; None where synchronisation is not trained."""
-    if cfg.MODEL.MODEL_NAME != "AVSlowFast" or not any(cfg.SLOWFAST.AVS_FLAG):
-        return None
-    return cfg.DATA.AUDIO_MISALIGNED_GAP * cfg.DATA.AUDIO_STEP_SZ / 1000
+    """Seconds between a clip's sound and its negative's; None where there is none."""
+    return cfg.DATA.AUDIO_MISALIGNED_GAP * cfg.DATA.AUDIO_STEP_SZ / 1000 if synchronises(cfg) else None
 
 
 def _leave_out_unusable(samples: ActionDataset, share: float) -> None:
@@ -91,8 +105,7 @@ def _leave_out_unusable(samples: ActionDataset, share: float) -> None:
         if found.beyond:
             logger.warning("keyframes left out: %s", "; ".join(found.beyond))
     found = distributed.from_main(found)
-    if len(found.videos) > share * videos:
-        raise too_many_failed("videos", len(found.videos), videos, share, next(iter(found.videos.values())))
+    check_failed("videos", len(found.videos), videos, share, next(iter(found.videos.values()), ""))
     samples.leave_out(found.samples)
     if not len(samples):
         raise UserError(f"no keyframe of the training split lies within its video; {found.beyond[0]}")

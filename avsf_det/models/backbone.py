@@ -240,11 +240,10 @@ class AVSlowFastBackbone(nn.Module):
 
     def _audio_rows(self, present: Keep, valid: torch.Tensor | None) -> AudioRows:
         """All sound, which masks undo; in training what clips have, and the negatives that are looked at."""
-        mask = present.mask
         if not self.training:
-            return AudioRows(len(mask))
-        own = None if present.uniform else mask.nonzero().flatten()
-        return AudioRows(len(mask), own, None if valid is None else valid.nonzero().flatten())
+            return AudioRows(len(present.mask))
+        own = None if present.uniform else present.mask.nonzero().flatten()
+        return AudioRows(len(present.mask), own, None if valid is None else valid.nonzero().flatten())
 
     def _stage(self, name: str, x: Pathways, keep: Keep | None) -> Pathways:
         stage = getattr(self, name)

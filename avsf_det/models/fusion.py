@@ -1,10 +1,8 @@
 """Lateral connections: what joins the pathways after pool1, res2, res3 and res4.
 
 A fusion takes the `Pathways` and which clips keep their sound, and returns the `Pathways` with a new Slow tensor of
-`slow_channels` channels. Another fusion is one class here and one line in `AUDIO_FUSIONS`.
-
-While audiovisual synchronisation is trained, Audio holds two batches in a row: the clips' own sound, then misaligned
-sound (`AudioRows`). Only the first ever joins the picture.
+`slow_channels` channels. Another fusion is one class here and one line in `AUDIO_FUSIONS`. Of the sound that Audio
+holds (`AudioRows`), the clips' own alone ever joins the picture.
 """
 
 from __future__ import annotations
@@ -198,9 +196,7 @@ class SyncOnly(AudioToFastSlow):
     """Audio meets the picture for synchronisation alone and adds nothing (`s5_fuse` of fanyix/SlowFast)."""
 
     adds_sound = False
-
-    def forward(self, x: Pathways, keep: Keep | None = None, rows: AudioRows | None = None) -> Pathways:
-        return x._replace(slow=self.concatenate(x, keep))
+    forward = FastToSlow.forward
 
     def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
         return x._replace(slow=met)

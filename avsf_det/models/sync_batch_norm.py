@@ -9,7 +9,6 @@ from these, without the cancellation of sums of squares.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 AXES = (0, 2, 3, 4)
+
+_groups: dict[int, tuple[ProcessGroup, ProcessGroup]] = {}
+"""Processes in a row -> all processes when the group was made, and the group."""
 
 
 def sync_group(devices: int | None) -> ProcessGroup | None:
@@ -35,17 +37,14 @@ def sync_group(devices: int | None) -> ProcessGroup | None:
     """
     if devices is None or devices == 1 or not distributed.is_available() or not distributed.is_initialized():
         return None
-    world = distributed.get_world_size()
-    return None if world == 1 else _group(devices or world, distributed.group.WORLD)
-
-
-@lru_cache(maxsize=8)
-def _group(devices: int, everyone: ProcessGroup) -> ProcessGroup:
-    if devices == everyone.size():
-        return everyone
-    if everyone.size() % devices:
-        raise ValueError(f"norms over {devices} processes: got {everyone.size()} processes, expected a multiple")
-    return distributed.new_subgroups(devices)[0]
+    everyone = distributed.group.WORLD
+    if devices in (0, everyone.size()):
+        return everyone if everyone.size() > 1 else None
+    if devices not in _groups or _groups[devices][0] is not everyone:
+        if everyone.size() % devices:
+            raise ValueError(f"norms over {devices} processes: got {everyone.size()} processes, expected a multiple")
+        _groups[devices] = everyone, distributed.new_subgroups(devices)[0]
+    return _groups[devices][1]
 
 
 def sync_batch_norm(
@@ -69,7 +68,8 @@ def sync_batch_norm(
         (B, C, T, H, W) as `x`; mean (P, C) and biased variance (P, C) of each part, and the values a channel that made
         them (P,), which have no gradient.
     """
-    return _SyncBatchNorm.apply(x, weight, bias, tuple(sizes), eps, group)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return _SyncBatchNorm.apply(x, weight.to(dtype), bias.to(dtype), tuple(sizes), eps, group)
 
 
 class _SyncBatchNorm(torch.autograd.Function):

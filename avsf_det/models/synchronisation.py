@@ -116,6 +116,8 @@ def valid_pairs(
         variance_threshold: sound of less variance is near silent (`AVS_VAR_THRESH`).
         duplicate_threshold: sounds of a higher cosine similarity are near duplicates (`AVS_DUPLICATE_THRESH`).
     """
+    if not len(present):
+        return present
     a, m = aligned.flatten(1).float(), misaligned.flatten(1).float()
     audible = (a.var(dim=1) > variance_threshold) & (m.var(dim=1) > variance_threshold)
     return present & audible & (F.cosine_similarity(a, m, dim=1) < duplicate_threshold)

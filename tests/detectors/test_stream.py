@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 
 from detectors import stream
@@ -18,6 +20,11 @@ def test_stream_depends_on_seed_and_position_alone():
     assert all(sorted(epoch) == records for epoch in epochs)
     assert epochs[0] != epochs[1]
     assert len({number for _, number in forwards}) == 21
+
+
+def test_stream_reaches_worker_processes_however_they_are_started():
+    one = TrainingStream(list(range(7)), draw, 0)
+    assert pickle.loads(pickle.dumps(one))[9] == one[9]
 
 
 def test_processes_share_each_batch(monkeypatch):

@@ -18,7 +18,7 @@ from avsf_det.engine.train import Trainer
 from tests.engine.test_train import assert_same_training, log
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-COMMAND = ["-m", "avsf_det.cli"]
+COMMAND = ["-m", "avsf_det"]
 
 
 def start(*arguments, processes=2):

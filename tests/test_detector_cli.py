@@ -1,0 +1,60 @@
+"""The commands of `avsf-det detector` and of its page; tests/engine/test_person_detector.py sees what they do."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from avsf_det.cli import _parser, main
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "detector.md"
+BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if "avsf-det" in line]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_has_commands_that_are_understood(command):
+    words = shlex.split(command)
+    options = _parser().parse_args(words[words.index("avsf-det") + 1 :])
+    assert options.run.__name__.startswith("detector_")
+
+
+def test_the_page_shows_each_command():
+    assert {shlex.split(command.split("avsf-det detector ")[1])[0] for command in COMMANDS} == {
+        "train",
+        "eval",
+        "boxes",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["eval"], "no dataset; give its folder as --dataset FOLDER"),
+        (["eval", "DATA.ROTT", "x"], "unknown config key DATA.ROTT; did you mean DATA.ROOT"),
+        (["boxes", "--output", "out.csv", "--dataset-config", "no_such"], "no config file 'no_such'"),
+        (["train", "--dataset", "nowhere"], "no dataset at 'nowhere'"),
+        (["train", "AVA.GROUNDTRUTH_FILE"], "overrides come in pairs"),
+        (["train", "AVA.GROUNDTRUTH", "x"], "did you mean AVA.GROUNDTRUTH_FILE"),
+        (["eval", "--groundtruth", "no.csv", "--detector", "boxes.csv"], "no.csv: cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words, message, capsys):
+    assert main(["detector", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and message in line
+
+
+def test_an_override_without_a_value_is_named(scenes, tmp_path, capsys):
+    pytest.importorskip("detectron2")
+    words = ["detector", "train", "--dataset", str(scenes), "--output", str(tmp_path), "SOLVER.MAX_ITER"]
+    assert main(words) == 2
+    assert "not a Detectron2 configuration" in capsys.readouterr().err
+
+
+def test_overrides_of_the_dataset_and_of_the_detector_find_their_ways(scenes, tmp_path, capsys):
+    pytest.importorskip("detectron2")
+    words = ["detector", "train", "--output", str(tmp_path), "DATA.ROOT", str(scenes), "SOLVER.MAX_ITR", "1"]
+    assert main(words) == 2
+    assert "did you mean SOLVER.MAX_ITER" in capsys.readouterr().err
