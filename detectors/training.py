@@ -76,7 +76,9 @@ def train_detector(
     persons_only(cfg)
     cfg.SEED = seed
     cfg = _scaled(cfg, distributed.world_size())
-    trainer = _Trainer(cfg, Path(output_dir), torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")), resume)
+    trainer = _Trainer(
+        cfg, Path(output_dir), torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")), resume
+    )
     rows = np.flatnonzero(train.counts) if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS else np.arange(len(train))
     return trainer.run(_records(train, rows), _records(val, np.arange(len(val))) if val is not None else None)
 
