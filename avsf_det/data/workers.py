@@ -24,6 +24,12 @@ from avsf_det.errors import UserError
 from avsf_det.media import track
 
 _ALIGNED = 64  # bytes, of tensors in shared memory
+# What an exit code is often a sign of, and what then helps.
+_SIGNS = {
+    -9: "memory may have run out: set TRAIN.NUM_WORKERS lower",
+    -11: "a decoder may have failed on the file: leave it out of the dataset",
+    1: "a program that trains begins with `if __name__ == '__main__':`",
+}
 
 
 class WorkerPool:
@@ -128,9 +134,9 @@ def _ask(process: BaseProcess, connection: Connection, argument: object, describ
         error, answer = connection.recv()
     except (EOFError, OSError):
         process.join()
+        sign = _SIGNS.get(process.exitcode, "see what it printed above")
         raise UserError(
-            f"a loading process ended (exit code {process.exitcode}) while reading {describe(argument)}; -9 is often a "
-            "lack of memory (fewer TRAIN.NUM_WORKERS need less), -11 a file that its decoder cannot bear"
+            f"a loading process ended while reading {describe(argument)} (exit code {process.exitcode}); {sign}"
         ) from None
     if error is not None:
         raise RuntimeError(f"in a loading process, reading {describe(argument)}:\n{error}")

@@ -22,6 +22,8 @@ _MARGIN = 1
 _GAP = 0.005
 # Taps of libswresample's filter at the lower of the two rates: flat to within 1 % up to 7.3 of 8 kHz.
 _FILTER_SIZE = 128
+# Separate channels of a frame from which on PyAV reads past its end.
+_MANY_CHANNELS = 8
 # Blocks kept for the next reads.
 _KEPT = 3
 
@@ -74,7 +76,7 @@ class AudioReader:
         else:
             start = index * _BLOCK - _MARGIN
             span, rate = decode_span(self._path, start, start + _BLOCK + 2 * _MARGIN)
-            resampled = _resample(span.mean(axis=1), rate, self.sample_rate)
+            resampled = _resample(sum(span.T) / np.float32(span.shape[1]), rate, self.sample_rate)
             self._blocks[index] = resampled[_MARGIN * self.sample_rate :][: _BLOCK * self.sample_rate]
             if len(self._blocks) > _KEPT:
                 self._blocks.popitem(last=False)
@@ -92,7 +94,8 @@ def decode_span(path: str | os.PathLike[str], start: int, end: int) -> tuple[np.
     """
     with closing(Track(path, "audio")) as sound:
         rate = sound.stream.codec_context.sample_rate
-        span = np.zeros(((end - start) * rate, sound.stream.codec_context.channels), dtype=np.float32)
+        channels = sound.stream.codec_context.channels
+        span = np.zeros(((end - start) * rate, channels), dtype=np.float32, order="F")  # as decoders give it
         for first, samples in _runs(sound, start - _MARGIN, end):
             first -= start * rate
             into = slice(min(max(first, 0), len(span)), max(min(first + len(samples), len(span)), 0))
@@ -127,11 +130,16 @@ def _runs(sound: Track, start: float, end: float) -> Iterator[tuple[int, np.ndar
 def _float_frames(sound: Track, start: float) -> Iterator[tuple[float, np.ndarray]]:
     """Yield (time, (S, C) float32 in -1..1) of the frames from `start` on, whatever form each of them has.
 
-    Samples become interleaved within FFmpeg: PyAV reads past the end of a frame of eight or more separate channels.
+    What is no float becomes one within FFmpeg, and what has many channels becomes interleaved there: PyAV reads past
+    the end of a frame of eight or more separate ones.
     """
     codec = sound.stream.codec_context
     form = resampler = None
+    plain = "fltp", codec.layout.name, codec.sample_rate
     for time, frame in sound.decode(start):
+        if plain == (frame.format.name, frame.layout.name, frame.sample_rate) and codec.channels < _MANY_CHANNELS:
+            yield time, frame.to_ndarray().T
+            continue
         if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change within a broadcast
             form = frame.format.name, frame.layout.name, frame.sample_rate
             resampler = av.AudioResampler("flt", codec.layout, codec.sample_rate)

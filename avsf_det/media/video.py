@@ -24,6 +24,8 @@ ROUNDING = 0.0006
 _CUT_OFF = 1.0
 # Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
 _WIDEST_SAMPLE = 4
+# What is known of the files opened so far: finding it out takes as long as decoding some thirty frames.
+_INFOS: dict[tuple[str, int, int], VideoInfo] = {}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         UserError: the file is missing, empty, cut off, not media, or has no picture that can be decoded.
     """
     with closing(Track(path, "video")) as picture:
-        return _probe(picture)
+        return _info(picture)
 
 
 class VideoReader:
@@ -97,7 +99,7 @@ class VideoReader:
         """
         self._picture = Track(path, "video")
         try:
-            self.info = _probe(self._picture)
+            self.info = _info(self._picture)
         except BaseException:
             self._picture.close()
             raise
@@ -223,6 +225,15 @@ class _Cursor:
             keyframe = index.search_timestamp(stamp)
             return keyframe >= 0 and index[keyframe].timestamp > self._picture.stamp(here + _NEAR)
         return time - here > self._patience
+
+
+def _info(picture: Track) -> VideoInfo:
+    """What the file of a track just opened holds; looked for once, as long as the file does not change."""
+    stat = os.stat(picture.path)
+    key = picture.path, stat.st_size, stat.st_mtime_ns
+    if key not in _INFOS:
+        _INFOS[key] = _probe(picture)
+    return _INFOS[key]
 
 
 def _probe(picture: Track) -> VideoInfo:

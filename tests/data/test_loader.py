@@ -50,8 +50,7 @@ def test_batches_are_the_same_whoever_reads_them_and_wherever_an_epoch_is_taken_
 
 def test_an_epoch_holds_each_clip_at_most_once_and_almost_all_of_them(make):
     clips = [clip for batch in make().epoch(0) for clip in batch.clips]
-    total = len(make()._sampler._stretch_starts)
-    assert len(clips) == len(set(clips)) == total // 3 * 3
+    assert len(clips) == len(set(clips)) == len(make().samples) // 3 * 3
 
 
 def test_ranks_share_an_epoch(make):
@@ -63,7 +62,7 @@ def test_ranks_share_an_epoch(make):
 
 def test_a_dataset_smaller_than_a_batch_is_one_smaller_batch(make):
     (batch,) = make(batch_size=1000).epoch(0)
-    assert len(batch) == len(make()._sampler._stretch_starts)
+    assert len(batch) == len(make().samples)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -86,7 +85,7 @@ def test_each_frame_of_a_run_is_decoded_once(make, scenes, monkeypatch):
     decoded = []
     decode = Track._decode_packet
     loader = make(batch_size=4)
-    samples = loader._pool._function.__self__
+    samples = loader.samples
 
     def counted(self, packet):
         frames = decode(self, packet)

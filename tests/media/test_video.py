@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from avsf_det.errors import UserError
-from avsf_det.media import VideoReader, probe
+from avsf_det.media import VideoReader, probe, track
 from avsf_det.media.track import Track
 
 TWO_SECONDS = np.arange(50) / 25
@@ -333,3 +333,21 @@ def test_a_wanted_frame_that_is_broken_gives_way_to_the_one_before(tmp_path, enc
         with VideoReader(path) as reader:
             (image,) = reader.frames_at([time])
             np.testing.assert_array_equal(image, [i for t, i in reader.frames() if t <= time + 0.0006][-1])
+
+
+def test_a_file_that_changes_is_looked_at_anew(tmp_path, encode):
+    path = encode(tmp_path / "v.mp4", TWO_SECONDS)
+    assert probe(path).duration == pytest.approx(2.0) and probe(path) is probe(path)
+    encode(path, TWO_SECONDS[:25])
+    assert probe(path).duration == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_frames_are_the_same_however_many_threads_decode(b_frames, monkeypatch, threads):
+    path, _ = b_frames
+    asked = np.arange(0.1, 4, 0.3)
+    with VideoReader(path) as reader:
+        expected = reader.frames_at(asked)
+    monkeypatch.setattr(track, "_threads", threads)
+    with VideoReader(path) as reader:
+        np.testing.assert_array_equal(reader.frames_at(asked), expected)
