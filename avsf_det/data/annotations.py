@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -210,6 +211,29 @@ class AvaFolder:
         found, added = found.with_predicted(table, self.score_threshold)
         logger.info("%s: %d predicted persons fit the ground truth", ", ".join(path.name for path in boxes), added)
         return found
+
+    def evaluation_times(self, split: str) -> dict[str, np.ndarray]:
+        """The seconds, ascending, at which each video of the split is evaluated.
+
+        They are those of `keyframes`, and where AVA.TEST_PREDICT_BOX_LISTS gives the persons, all of theirs in the same
+        videos, as in PySlowFast: whoever is found where nobody is labelled counts as a mistake.
+
+        Raises:
+            UserError: if a csv cannot be read or nothing is left.
+        """
+        times, path = self.keyframes(split).by_video(), self.test_box_path(split)
+        if path is None:
+            return times
+        _require([path], "set AVA.TEST_PREDICT_BOX_LISTS, [] to take the ground truth's boxes")
+        table = read_boxes(path, predicted=True)
+        excluded = defaultdict(list)
+        for video, time in read_timestamps(file) if (file := self.exclusion_path(split)) else ():
+            excluded[video].append(time)
+        for number, video in enumerate(table.video_names):
+            if video in times:
+                given = np.setdiff1d(table.times[table.videos == number], excluded[video])
+                times[video] = np.union1d(times[video], given)
+        return times
 
     def is_present(self, keyframes: Keyframes) -> np.ndarray:
         """(F,) bool, which keyframes' video is there."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from ava_eval import Evaluation
@@ -17,7 +18,6 @@ from ava_eval.label_map import LabelMap
 from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.clip import within_video
-from avsf_det.data.keyframes import Keyframes
 from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
@@ -53,7 +53,7 @@ def evaluate_split(
     detections: Path,
     on_chunk: Callable[[], object] = lambda: None,
 ) -> SplitResult | None:
-    """Evaluate on the labelled keyframes of a split; the processes of a group share the work.
+    """Evaluate on the keyframes of a split; the processes of a group share the work.
 
     Persons come from the detector of the predictor's configuration (DETECTOR keys) or the dataset's predicted boxes,
     those below AVA.DETECTION_SCORE_THRESH left out. Scores do not depend on how many processes there are: what goes
@@ -74,7 +74,7 @@ def evaluate_split(
     """
     cfg = predictor.cfg
     check_label_map(predictor.label_map, dataset)
-    keyframes = dataset.keyframes(split)
+    chunks = _chunks(dataset.evaluation_times(split))
     tables = {
         "ground_truth": dataset.groundtruth_path(split),
         "label_map": dataset.scored_label_map_path,
@@ -87,7 +87,6 @@ def evaluate_split(
         model = str(dataset.test_box_path(split) or dataset.groundtruth_path(split))
     detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH)
     cache = Path(cfg.DETECTOR.CACHE_DIR or default_cache())
-    chunks = _chunks(keyframes)
     own = range(distributed.rank(), len(chunks), distributed.world_size())
     scored, failed, short = {}, {}, {}
     total = sum(len(chunks[number][1]) for number in own)
@@ -118,11 +117,11 @@ def evaluate_split(
     return SplitResult(evaluate_detections(detections=detections, **tables), detections, short | failed)
 
 
-def _chunks(keyframes: Keyframes) -> list[tuple[str, list[float]]]:
+def _chunks(videos: dict[str, np.ndarray]) -> list[tuple[str, list[float]]]:
     """Up to `CHUNK` consecutive keyframes of one video each: its id, and seconds."""
     return [
         (video_id, times[start : start + CHUNK].tolist())
-        for video_id, times in keyframes.by_video().items()
+        for video_id, times in videos.items()
         for start in range(0, len(times), CHUNK)
     ]
 

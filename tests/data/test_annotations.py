@@ -1,4 +1,5 @@
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -262,3 +263,15 @@ def test_predicted_boxes_of_several_files_all_have_to_fit_the_ground_truth(ava):
     lists = "['ava_train_predicted_boxes.csv', 'more.csv']"
     keyframes = recipe(ava, "AVA.TRAIN_PREDICT_BOX_LISTS", lists).keyframes("train")
     assert [len(k.persons) for k in keyframes] == [2, 1, 2]
+
+
+def test_evaluation_is_on_all_keyframes_of_predicted_boxes_too(scenes, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(scenes, root)
+    labelled = AvaFolder(root).keyframes("val").by_video()["val_0000"].tolist()
+    rows = [f"val_0000,{time},0.1,0.1,0.5,0.9,,0.9" for time in (0.5, labelled[0], 3.5)]
+    (root / "annotations/found.csv").write_text("\n".join([*rows, "train_0000,1.5,0.1,0.1,0.5,0.9,,0.9", ""]))
+    (root / "annotations/val_excluded_timestamps.csv").write_text("val_0000,3.5\n")
+    assert AvaFolder(root).evaluation_times("val")["val_0000"].tolist() == labelled
+    times = AvaFolder(root, test_box_file="found.csv").evaluation_times("val")
+    assert list(times) == ["val_0000"] and times["val_0000"].tolist() == [0.5, *labelled]
