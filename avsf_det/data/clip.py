@@ -202,7 +202,7 @@ def misaligned_center(
     if before + after == 0.0:
         return None
     at = draw * (before + after)
-    return first + at if at < before else last - (before + after - at)
+    return first + at if at < before or after == 0.0 else last - (before + after - at)
 
 
 def _read_frames(video: VideoReader, clips: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
