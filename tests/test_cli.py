@@ -298,7 +298,7 @@ def test_a_cache_folder_that_cannot_be_written_is_named(fails, tiny, tmp_path):
 def test_a_full_disk_while_training_is_named_and_leaves_no_half_checkpoint(fails, tiny, tmp_path, full_disk):
     line = fails("train", *tiny, "OUTPUT_DIR", tmp_path / "run")
     assert "checkpoint_epoch_00001.pyth: the checkpoint cannot be written" in line
-    assert files(tmp_path) == []
+    assert not [path for path in files(tmp_path) if "checkpoint" in str(path)]
 
 
 def test_a_full_disk_while_clips_are_cached_is_named(fails, tiny, tmp_path, full_disk):

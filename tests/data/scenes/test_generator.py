@@ -67,9 +67,9 @@ def test_a_dataset_is_what_ava_is(scenes):
         keyframes = folder.keyframes(split)
         assert len({k.video_id for k in keyframes}) == videos
         assert all(k.time in (1, 2, 3) and len(k.persons) and k.persons.actions.any(axis=1).all() for k in keyframes)
-        boxes = person_keyframes(scenes, split)
+        boxes = person_keyframes(scenes / "annotations" / f"{split}_person_boxes.csv")
         assert len(boxes) >= len(keyframes)
-        given = {(k.video.stem, k.time): len(k.persons) for k in boxes}
+        given = {(k.video_id, k.time): len(k.persons) for k in boxes}
         assert all(given[k.video_id, k.time] == len(k.persons) for k in keyframes)
 
 
