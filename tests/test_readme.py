@@ -33,7 +33,11 @@ def commands():
                     words = []
                 elif words or not re.match(r"\w+=", word):
                     words.append(word)
-    return [words for words in found if words]
+    return [_without_torchrun(words) for words in found if words]
+
+
+def _without_torchrun(words):
+    return ["avsf-det", *words[words.index("avsf_det") + 1 :]] if words[0] == "torchrun" else words
 
 
 COMMANDS = commands()
@@ -58,8 +62,12 @@ def tiny_files(scenes, weights, tiny, tmp_path, monkeypatch):
         "rate": 1.0,
     }
     output = ["OUTPUT_DIR", str(tmp_path / "run")]
+    plain = (
+        "AVA.LABEL_MAP_FILE label_map.pbtxt AVA.SCORED_LABEL_MAP_FILE label_map.pbtxt AVA.GROUNDTRUTH_FILE {split}.csv"
+    )
+    plain += " AVA.TRAIN_PREDICT_BOX_LISTS [] AVA.TEST_PREDICT_BOX_LISTS [] TRAIN.ACCUMULATION_STEPS 1"
     overrides = {
-        "train": [*tiny, "SOLVER.MAX_EPOCH", "1", "TRAIN.MIXED_PRECISION", "False", *output],
+        "train": [*tiny, *plain.split(), "SOLVER.MAX_EPOCH", "1", "TRAIN.MIXED_PRECISION", "False", *output],
         "evaluate": ["DATA.ROOT", str(scenes), *output],
         "data_check": ["DATA.ROOT", str(scenes)],
         "detector_train": TINY_DETECTOR.split(),
