@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from avsf_det.data.batch import Batch
+from avsf_det.engine.sharding import whole
 
 SHOWN = 4  # clips named
 
@@ -16,38 +17,40 @@ SHOWN = 4  # clips named
 def explain(model: nn.Module, batches: Sequence[Batch], forward: Callable[[Batch], object]) -> str:
     """What is wrong with a step that gave no finite loss or gradient, in one line.
 
-    The step is computed again; what DropPathway and dropout draw is not the same.
+    The step is computed again, in every process, for they may have to wait for each other in it; what DropPathway and
+    dropout draw is not the same.
 
     Args:
         model: the model, with its gradients.
         batches: of the step.
         forward: computes the losses of one of them.
     """
-    broken = [name for name, p in model.named_parameters() if not p.isfinite().all()]
-    if broken:
-        return f"the weights {broken[0]} are no numbers already"
+    found = [f"the weights {name} are no numbers already" for name, p in model.named_parameters() if _broken(p)][:1]
     for batch in batches:
-        for name, clips in _inputs(batch):
-            return f"the input {name} of {_some(clips)}"
-        with _first_broken_output(model) as found, torch.no_grad():
+        found += [f"the input {name} of {_some(clips)}" for name, clips in _inputs(batch)]
+        with _first_broken_output(model) as outputs, torch.no_grad():
             forward(batch)
-        if found:
-            name, output = found[0]
+        for name, output in outputs:
             clips = batch.clips
             if len(output) == len(clips):
-                clips = [clip for clip, row in zip(clips, output) if not row.isfinite().all()]
-            return f"the output of module {name} for {_some(clips)}"
-    gradients = [n for n, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+                clips = [clip for clip, row in zip(clips, output) if _broken(row)]
+            found.append(f"the output of module {name} for {_some(clips)}")
+    gradients = [name for name, p in model.named_parameters() if p.grad is not None and _broken(p.grad)]
     where = f"the gradient of {gradients[0]}" if gradients else "the loss"
-    return f"{where}, of a batch with {_some([clip for batch in batches for clip in batch.clips])}"
+    found.append(f"{where}, of a batch with {_some([clip for batch in batches for clip in batch.clips])}")
+    return found[0]
+
+
+def _broken(tensor: torch.Tensor) -> bool:
+    return not whole(tensor.detach().isfinite().all())
 
 
 def _inputs(batch: Batch) -> Iterable[tuple[str, list]]:
     """The inputs that hold numbers that are none, and their clips."""
     for name in ("fast", "audio", "misaligned"):
         tensor = getattr(batch, name)
-        if tensor is not None and not tensor.isfinite().all():
-            yield name, [clip for clip, row in zip(batch.clips, tensor) if not row.isfinite().all()]
+        if tensor is not None and _broken(tensor):
+            yield name, [clip for clip, row in zip(batch.clips, tensor) if _broken(row)]
 
 
 @contextmanager
@@ -57,7 +60,7 @@ def _first_broken_output(model: nn.Module) -> Iterator[list[tuple[str, torch.Ten
 
     def look(name: str) -> Callable:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
-            if not found and isinstance(output, torch.Tensor) and not output.isfinite().all():
+            if not found and isinstance(output, torch.Tensor) and _broken(output):
                 found.append((name, output))
 
         return hook

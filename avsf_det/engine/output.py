@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from itertools import count
 from pathlib import Path
@@ -22,9 +23,9 @@ def make_output(folder: str | Path, setting: str) -> Path:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
+        probe = folder / f".writable.{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may have had the same thought
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another folder with {setting}") from None
     return folder
