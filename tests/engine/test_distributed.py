@@ -1,12 +1,12 @@
-"""What `torchrun` starts: two processes on the CPU, as a user would start them on two GPUs."""
+"""Several processes that train as one, and the real command killed: on the CPU, as a user would start them on GPUs."""
 
-import contextlib
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,43 +17,45 @@ from avsf_det.engine.evaluate import evaluate_weights
 from avsf_det.engine.train import Trainer
 from tests.engine.test_train import assert_same_training, log
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 COMMAND = ["-m", "avsf_det"]
 
 
-def start(*arguments, processes=2):
-    """`avsf-det` under torchrun."""
-    command = [*(TORCHRUN if processes == 2 else [sys.executable]), *COMMAND, *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def start(*arguments, environment=None):
+    """A Python process."""
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
     )
 
 
-def finish(process, code=0):
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == code, err
-    return out, err
+def start_two(*arguments):
+    """Two processes of `avsf-det`, as torchrun starts them."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    ranks = [{**group, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    return [start(*COMMAND, *arguments, environment=environment) for environment in ranks]
 
 
-def kill_after(process, folder, step):
-    """Kill all processes, as a machine that dies does, once a step is in the log."""
-    wait_for(process, folder, step)
-    family, parents = {process.pid}, {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-    while more := {child for child, parent in parents.items() if parent in family} - family:
-        family |= more
-    for pid in family:
-        os.kill(pid, signal.SIGKILL)
-    process.communicate()
+def finish(*processes, code=0):
+    """Wait for processes; what they said on stdout and stderr."""
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [code] * len(processes), said
+    return ["".join(text) for text in zip(*said)]
 
 
-def wait_for(process, folder, step):
+def signal_after(processes, signum, folder, step):
+    """Send a signal to all once a step is in the log."""
     while not any(record["step"] >= step for record in (log(folder) if (folder / "log.jsonl").is_file() else [])):
-        assert process.poll() is None, process.communicate()[1]
+        assert all(process.poll() is None for process in processes), [p.communicate()[1] for p in processes]
         time.sleep(0.01)
+    for process in processes:
+        process.send_signal(signum)
 
 
 @pytest.fixture(scope="module")
@@ -66,37 +68,39 @@ def arguments(tiny):
 def whole(arguments, tmp_path_factory):
     """The folder of a run of two processes that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    out, _ = finish(start("train", *arguments, "OUTPUT_DIR", folder))
+    out, _ = finish(start(*TORCHRUN, *COMMAND, "train", *arguments, "OUTPUT_DIR", folder))
     assert out.count("weights: ") == 1
     return folder
 
 
 def test_two_processes_that_were_stopped_and_killed_go_on_to_the_same_weights(arguments, whole, tmp_path):
     command = ["train", *arguments, "OUTPUT_DIR", tmp_path]
-    process = start(*command)
-    wait_for(process, tmp_path, 1)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=240)
-    assert process.returncode != 0 and err.count("stopped by SIGTERM after step") == 1, err
-    kill_after(start(*command), tmp_path, 5)
+    processes = start_two(*command)
+    signal_after(processes, signal.SIGTERM, tmp_path, 1)
+    _, err = finish(*processes, code=128 + signal.SIGTERM)
+    assert err.count("stopped by SIGTERM after step") == 1
+    processes = start_two(*command)
+    signal_after(processes, signal.SIGKILL, tmp_path, 5)
+    finish(*processes, code=-signal.SIGKILL)
     assert CheckpointFolder(tmp_path).newest().name != "checkpoint_epoch_00004.pyth"
-    finish(start(*command))
+    finish(*start_two(*command))
     assert_same_training(CheckpointFolder(tmp_path).newest(), CheckpointFolder(whole).newest())
     assert [record["step"] for record in log(tmp_path) if record["kind"] == "train"] == list(range(1, 9))
 
 
 def test_a_run_of_one_process_that_was_killed_goes_on_to_the_same_weights(arguments, tmp_path):
-    """The same with `kill -9` of the real command, and nothing simulated."""
-    process = start("train", *arguments, "OUTPUT_DIR", tmp_path / "run", processes=1)
-    kill_after(process, tmp_path / "run", 3)
-    finish(start("train", *arguments, "OUTPUT_DIR", tmp_path / "run", processes=1))
+    command = [*COMMAND, "train", *arguments, "OUTPUT_DIR", tmp_path / "run"]
+    process = start(*command)
+    signal_after([process], signal.SIGKILL, tmp_path / "run", 3)
+    finish(process, code=-signal.SIGKILL)
+    finish(start(*command))
     whole = Trainer(load_cfg(None, [*arguments, "OUTPUT_DIR", str(tmp_path / "whole")])).run()
     assert_same_training(CheckpointFolder(tmp_path / "run").newest(), whole)
 
 
 def test_two_processes_evaluate_to_the_bit_as_one(whole, tmp_path):
     weights, split = CheckpointFolder(whole).newest(), ["DATA.EVAL_SPLIT", "train"]
-    out, _ = finish(start("eval", "--weights", weights, "OUTPUT_DIR", tmp_path / "two", *split))
+    out, _ = finish(*start_two("eval", "--weights", weights, "OUTPUT_DIR", tmp_path / "two", *split))
     assert out.count("detections: ") == 1
     evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path / "one"), *split])
     for name in ("detections_train.csv", "evaluation_train.json"):
@@ -109,10 +113,10 @@ def test_the_map_in_the_log_is_that_of_the_checkpoint(whole, tmp_path):
 
 
 def test_weights_that_are_shared_out_go_on_from_weights_that_were_not(arguments, whole, tmp_path):
-    command = ["train", *arguments, "OUTPUT_DIR", tmp_path]
-    kill_after(start(*command), tmp_path, 3)
-    finish(start(*command, "TRAIN.SHARDED", "True"))
-    one, other = (torch.load(CheckpointFolder(f).newest(), weights_only=True) for f in (whole, tmp_path))
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "checkpoint_epoch_00004.pyth").unlink()
+    finish(*start_two("train", *arguments, "OUTPUT_DIR", tmp_path / "run", "TRAIN.SHARDED", "True"))
+    one, other = (torch.load(CheckpointFolder(f).newest(), weights_only=True) for f in (whole, tmp_path / "run"))
     assert one["optimizer_state"]["state"].keys() == other["optimizer_state"]["state"].keys()
     for name, tensor in one["model_state"].items():
-        torch.testing.assert_close(other["model_state"][name], tensor, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(other["model_state"][name], tensor, rtol=1e-3, atol=1e-4)
