@@ -107,6 +107,22 @@ def detect(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def draw(options: argparse.Namespace) -> int:
+    """Draw detections on a video: any AVA csv, and beside ground truth what is right, wrong and missed.
+
+    The csv may be of PySlowFast, mmaction2 or anyone else, with or without header, person ids and scores, its boxes in
+    pixels or as shares of the picture, and have other videos too.
+    """
+    from ava_eval.label_map import load_label_map
+    from avsf_det.engine.draw import DrawOptions, draw_detections
+
+    label_map = load_label_map(options.label_map)[0] if options.label_map else None
+    how = DrawOptions(label_map, options.video_id, options.start, options.threshold, options.top_k)
+    drawing = draw_detections(options.video, options.detections, options.output, how, options.groundtruth)
+    print(f"{options.video}: {drawing.summary()}")
+    return 0
+
+
 def data_scenes(options: argparse.Namespace) -> int:
     """Make a dataset of synthetic audiovisual scenes in AVA's format, as mp4 files with sound."""
     from tqdm import tqdm
@@ -245,6 +261,24 @@ def _parser() -> argparse.ArgumentParser:
     views.add_argument("--scales", nargs="+", type=int, metavar="PIXELS", help="short sides of the picture")
     views.add_argument("--flip", action=argparse.BooleanOptionalAction, help="the mirrored picture too")
     views.add_argument("--clips", type=int, metavar="N", help="clips around each keyframe")
+
+    command = _add(commands, "draw", draw)
+    command.add_argument("video", type=Path, metavar="VIDEO", help="the video that the detections are of")
+    command.add_argument("--detections", type=Path, required=True, metavar="CSV", help="boxes, actions and scores")
+    command.add_argument("--groundtruth", type=Path, metavar="CSV", help="tell right from wrong by these labels")
+    command.add_argument(
+        "--label-map", metavar="FILE_OR_NAME", help="pbtxt of the classes; or ava_v2.2, ava_v2.2_80 ..."
+    )
+    command.add_argument("--output", "-o", type=Path, required=True, metavar="MP4", help="the video to write")
+    command.add_argument("--video-id", metavar="ID", help="its name in the csv (default: the file's, without suffix)")
+    command.add_argument(
+        "--start",
+        type=float,
+        metavar="SECOND",
+        help="where the file begins on the csv's clock (default: 900 if it is as long as AVA's cut, else 0)",
+    )
+    command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
+    command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
 
     command = _add(commands, "train", train)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from avsf_det.engine.annotation import write_annotated
 from avsf_det.engine.evaluate import detection_rows, write_detections
 from avsf_det.engine.output import make_output, result_stem
 from avsf_det.engine.persons import find_persons, link_persons
@@ -16,14 +17,13 @@ from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
 from avsf_det.media.shots import find_cuts
-from avsf_det.media.video import VideoInfo, VideoReader, probe
-from avsf_det.media.writer import VideoWriter
+from avsf_det.media.video import VideoInfo, probe
 from avsf_det.structures import VIDEO_SUFFIXES, Persons
 from avsf_det.visual.draw import Annotator
 from avsf_det.visual.interpolation import interpolate
 from avsf_det.visual.thumbnail import Thumbnails
 from avsf_det.visual.timeline import draw_timeline
-from avsf_det.visual.waveform import Envelope, WaveformLane, lane_height, stack
+from avsf_det.visual.waveform import Envelope
 from detectors import PersonDetector
 
 SOUND_CHUNK = 30.0  # seconds of sound read at once for the waveform
@@ -199,16 +199,15 @@ def annotate_video(
     annotator = Annotator(label_map.names, label_map.groups, options.top_k, options.threshold)
     thumbnails = Thumbnails()
     upcoming = 0
-    with VideoReader(path) as video:
-        lane = WaveformLane(envelope, info.duration, video.width, lane_height(video.height))
-        height, width = stack(np.zeros((video.height, video.width, 3), np.uint8), lane.draw(0.0)).shape[:2]
-        with VideoWriter(target, width, height, info.fps, sound_from=path) as writer:
-            for t, image in video.frames():
-                while upcoming < len(times) and times[upcoming] <= t:
-                    thumbnails.add(image, persons[upcoming])
-                    upcoming += 1
-                    on_progress(1)
-                drawn = annotator.draw(image, interpolate(times, persons, t, cuts))
-                writer.write(stack(drawn, lane.draw(t)), t)
+
+    def draw(image: np.ndarray, t: float) -> np.ndarray:
+        nonlocal upcoming
+        while upcoming < len(times) and times[upcoming] <= t:
+            thumbnails.add(image, persons[upcoming])
+            upcoming += 1
+            on_progress(1)
+        return annotator.draw(image, interpolate(times, persons, t, cuts))
+
+    write_annotated(path, target, info, draw, envelope)
     on_progress(len(times) - upcoming)
     return thumbnails.images
