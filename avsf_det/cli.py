@@ -70,14 +70,17 @@ def train(options: argparse.Namespace) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluate a trained model on a split: frame mAP at IoU 0.5, AVA's official protocol."""
     from avsf_det.distributed import process_group
+    from avsf_det.engine.audio_effect import effect_table
     from avsf_det.engine.device import choose_device
     from avsf_det.engine.evaluate import evaluate_weights
 
     with process_group(choose_device("auto")):
-        result = evaluate_weights(options.weights, options.overrides, not options.no_audio)
+        result = evaluate_weights(options.weights, options.overrides, not options.no_audio, options.explain_audio)
     if result is None:
         return 0
     print(result.evaluation.table())
+    if result.effects:
+        print(f"\n{effect_table(result.effects)}\n")
     print(f"detections: {result.detections}")
     return 1 if result.failed else 0
 
@@ -94,7 +97,7 @@ def detect(options: argparse.Namespace) -> int:
     views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
     for key, value in views.items():
         overrides += [f"TEST.{key}", str(value)] if value is not None else []
-    predictor = Predictor.load(options.weights, overrides, not options.no_audio)
+    predictor = Predictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
     detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
     how = DetectOptions(options.rate, options.threshold, options.top_k, default_cache())
     results, failed = detect_videos(videos, options.output, predictor, detector, how)
@@ -247,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--rate", type=_positive, default=2.0, help="keyframes a second (default: 2)")
     command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
     command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
-    command.add_argument("--no-audio", action="store_true", help="do not listen")
+    _add_audio(command)
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
     command.add_argument(
         "--precision",
@@ -286,7 +289,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add(commands, "eval", evaluate)
     command.add_argument("--weights", required=True, help="checkpoint; brings config and label map")
-    command.add_argument("--no-audio", action="store_true", help="evaluate as if nothing were to be heard")
+    _add_audio(command)
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
 
     help_text = "train, measure or use a person detector"
@@ -345,6 +348,12 @@ def _add_detector(command: argparse.ArgumentParser, default: str) -> None:
         f"COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml; an .onnx of a YOLOX (default: {default})",
     )
     command.add_argument("--detector-weights", default="", metavar="FILE_OR_URL", help="for a Detectron2 .yaml")
+
+
+def _add_audio(command: argparse.ArgumentParser) -> None:
+    audio = command.add_mutually_exclusive_group()
+    audio.add_argument("--no-audio", action="store_true", help="as if nothing were to be heard")
+    audio.add_argument("--explain-audio", action="store_true", help="tell what sound adds to each score, or takes")
 
 
 def _positive(text: str) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from avsf_det.engine.annotation import write_annotated
-from avsf_det.engine.evaluate import detection_rows, write_detections
+from avsf_det.engine.evaluate import audio_path, audio_rows, detection_rows, write_detections
 from avsf_det.engine.output import make_output, result_stem
 from avsf_det.engine.persons import find_persons, link_persons
 from avsf_det.engine.predictor import Predictor
@@ -137,6 +137,8 @@ def detect_video(
         )
     csv = Path(f"{stem}.csv")
     write_detections(csv, detection_rows(path.stem, times, persons, predictor.label_map))
+    if predictor.explain_audio:
+        write_detections(audio_path(csv), audio_rows(path.stem, times, persons, predictor.label_map))
     timeline = Path(f"{stem}.png")
     names = predictor.label_map.names
     draw_timeline(
