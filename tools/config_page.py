@@ -1,6 +1,6 @@
 """Write docs/config.md, the reference of all configuration keys, from their defaults and the comments beside them.
 
-    python tools/config_page.py
+python tools/config_page.py
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def page(described: str) -> str:
     parts = [HEAD]
     for section, members in groupby(rows, key=lambda row: row[0].rpartition(".")[0].partition(".")[0]):
         parts.append(f"\n## {section or 'Of the whole run'}\n\n| key | default | meaning |\n|---|---|---|\n")
-        parts += [f"| `{key}` | `{default}` | {_cell(meaning)} |\n" for key, default, meaning in members]
+        parts += [
+            f"| `{key}` | `{default.replace('|', chr(92) + '|')}` | {_cell(meaning)} |\n"
+            for key, default, meaning in members
+        ]
     return "".join(parts)
 
 
