@@ -13,8 +13,7 @@ import numpy as np
 from ava_eval.label_map import LabelMap
 from avsf_det.data.action_rows import ActionRows, join_classes, read_action_rows
 from avsf_det.data.ava_csv import some
-from avsf_det.engine.annotation import write_annotated
-from avsf_det.engine.detect import read_envelope
+from avsf_det.engine.annotate import annotate_video, read_envelope
 from avsf_det.engine.judgement import Judgement, judge, unfound, with_verdicts
 from avsf_det.engine.persons import link_persons
 from avsf_det.errors import UserError
@@ -23,7 +22,6 @@ from avsf_det.media.source import VideoSource, start_of
 from avsf_det.media.video import VideoInfo, probe
 from avsf_det.structures import Persons
 from avsf_det.visual.draw import Annotator
-from avsf_det.visual.interpolation import interpolate
 from avsf_det.visual.palette import Colour, group_colours
 from avsf_det.visual.verdicts import COLOURS, MISSED, RIGHT, UNJUDGED, WRONG, VerdictAnnotator
 
@@ -58,7 +56,7 @@ class Drawing:
 
     Attributes:
         video: the mp4 written.
-        keyframes: with detections.
+        keyframes: of the csv, within the video.
         judgement: of the detections; None without ground truth.
     """
 
@@ -110,15 +108,9 @@ def draw_detections(
     else:
         annotator = Annotator(label_map.names, label_map.groups, options.top_k, options.threshold)
     times, everyone = _filled({time - start: shown[time] for time in shown})
-    write_annotated(
-        path,
-        target,
-        info,
-        lambda image, t: annotator.draw(image, interpolate(times, everyone, t, cuts)),
-        read_envelope(path, info),
-        _legend(label_map, judgement),
-    )
-    return Drawing(target, len(persons), judgement)
+    envelope, legend = read_envelope(path, info), _legend(label_map, judgement)
+    annotate_video(path, target, info, times, everyone, cuts, annotator, envelope, legend=legend)
+    return Drawing(target, sum(0 <= time - start <= info.duration for time in persons), judgement)
 
 
 def _read(
