@@ -269,9 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("video", type=Path, metavar="VIDEO", help="the video that the detections are of")
     command.add_argument("--detections", type=Path, required=True, metavar="CSV", help="boxes, actions and scores")
     command.add_argument("--groundtruth", type=Path, metavar="CSV", help="tell right from wrong by these labels")
-    command.add_argument(
-        "--label-map", metavar="FILE_OR_NAME", help="pbtxt of the classes; or ava_v2.2, ava_v2.2_80 ..."
-    )
+    command.add_argument("--label-map", metavar="FILE_OR_NAME", help="pbtxt of the classes, or ava_v2.2_80")
     command.add_argument("--output", "-o", type=Path, required=True, metavar="MP4", help="the video to write")
     command.add_argument("--video-id", metavar="ID", help="its name in the csv (default: the file's, without suffix)")
     command.add_argument(
