@@ -7,7 +7,7 @@ DIGEST := $(shell { cat requirements/*.txt requirements/detectron2.in tools/*.py
 READY := $(VENV)/.ready-$(DIGEST)
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --custom-compile-command 'make lock'
 
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test docs lint format lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -24,6 +24,9 @@ demo: $(READY)  ## see it work on synthetic scenes; VIDEO=path annotates a video
 test: lint  ## run the linters and all tests
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest
 
+docs: $(READY)  ## build the documentation into site/
+	@$(VENV)/bin/python -m mkdocs build --quiet --site-dir site
+
 lint: $(READY)  ## check style and format
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
@@ -37,5 +40,5 @@ lock: $(READY)  ## pin the versions anew after a change in requirements/*.in
 	@cd requirements && ../$(LOCK) runtime.in detectron2.in dev.in --output-file lock.txt
 
 clean:  ## remove the environment and what builds and tests leave behind; never your results
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .hypothesis .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

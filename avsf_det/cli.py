@@ -70,14 +70,17 @@ def train(options: argparse.Namespace) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluate a trained model on a split: frame mAP at IoU 0.5, AVA's official protocol."""
     from avsf_det.distributed import process_group
+    from avsf_det.engine.audio_effect import effect_table
     from avsf_det.engine.device import choose_device
     from avsf_det.engine.evaluate import evaluate_weights
 
     with process_group(choose_device("auto")):
-        result = evaluate_weights(options.weights, options.overrides, not options.no_audio)
+        result = evaluate_weights(options.weights, options.overrides, not options.no_audio, options.explain_audio)
     if result is None:
         return 0
     print(result.evaluation.table())
+    if result.effects:
+        print(f"\n{effect_table(result.effects)}\n")
     print(f"detections: {result.detections}")
     return 1 if result.failed else 0
 
@@ -94,7 +97,7 @@ def detect(options: argparse.Namespace) -> int:
     views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
     for key, value in views.items():
         overrides += [f"TEST.{key}", str(value)] if value is not None else []
-    predictor = Predictor.load(options.weights, overrides, not options.no_audio)
+    predictor = Predictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
     detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
     how = DetectOptions(options.rate, options.threshold, options.top_k, default_cache())
     results, failed = detect_videos(videos, options.output, predictor, detector, how)
@@ -105,6 +108,22 @@ def detect(options: argparse.Namespace) -> int:
         for reason in failed.values():
             print(f"  {reason}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def draw(options: argparse.Namespace) -> int:
+    """Draw detections on a video: any AVA csv, and beside ground truth what is right, wrong and missed.
+
+    The csv may be of PySlowFast, mmaction2 or anyone else, with or without header, person ids and scores, its boxes in
+    pixels or as shares of the picture, and have other videos too.
+    """
+    from ava_eval.label_map import load_label_map
+    from avsf_det.engine.draw import DrawOptions, draw_detections
+
+    label_map = load_label_map(options.label_map)[0] if options.label_map else None
+    how = DrawOptions(label_map, options.video_id, options.start, options.threshold, options.top_k)
+    drawing = draw_detections(options.video, options.detections, options.output, how, options.groundtruth)
+    print(f"{options.video}: {drawing.summary()}")
+    return 0
 
 
 def data_scenes(options: argparse.Namespace) -> int:
@@ -231,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--rate", type=_positive, default=2.0, help="keyframes a second (default: 2)")
     command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
     command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
-    command.add_argument("--no-audio", action="store_true", help="do not listen")
+    _add_audio(command)
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
     command.add_argument(
         "--precision",
@@ -246,13 +265,29 @@ def _parser() -> argparse.ArgumentParser:
     views.add_argument("--flip", action=argparse.BooleanOptionalAction, help="the mirrored picture too")
     views.add_argument("--clips", type=int, metavar="N", help="clips around each keyframe")
 
+    command = _add(commands, "draw", draw)
+    command.add_argument("video", type=Path, metavar="VIDEO", help="the video that the detections are of")
+    command.add_argument("--detections", type=Path, required=True, metavar="CSV", help="boxes, actions and scores")
+    command.add_argument("--groundtruth", type=Path, metavar="CSV", help="tell right from wrong by these labels")
+    command.add_argument("--label-map", metavar="FILE_OR_NAME", help="pbtxt of the classes, or ava_v2.2_80")
+    command.add_argument("--output", "-o", type=Path, required=True, metavar="MP4", help="the video to write")
+    command.add_argument("--video-id", metavar="ID", help="its name in the csv (default: the file's, without suffix)")
+    command.add_argument(
+        "--start",
+        type=float,
+        metavar="SECOND",
+        help="where the file begins on the csv's clock (default: 900 if it is as long as AVA's cut, else 0)",
+    )
+    command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
+    command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
+
     command = _add(commands, "train", train)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
 
     command = _add(commands, "eval", evaluate)
     command.add_argument("--weights", required=True, help="checkpoint; brings config and label map")
-    command.add_argument("--no-audio", action="store_true", help="evaluate as if nothing were to be heard")
+    _add_audio(command)
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
 
     help_text = "train, measure or use a person detector"
@@ -311,6 +346,12 @@ def _add_detector(command: argparse.ArgumentParser, default: str) -> None:
         f"COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml; an .onnx of a YOLOX (default: {default})",
     )
     command.add_argument("--detector-weights", default="", metavar="FILE_OR_URL", help="for a Detectron2 .yaml")
+
+
+def _add_audio(command: argparse.ArgumentParser) -> None:
+    audio = command.add_mutually_exclusive_group()
+    audio.add_argument("--no-audio", action="store_true", help="as if nothing were to be heard")
+    audio.add_argument("--explain-audio", action="store_true", help="tell what sound adds to each score, or takes")
 
 
 def _positive(text: str) -> float:

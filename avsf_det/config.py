@@ -33,9 +33,7 @@ def get_cfg() -> CfgNode:
     cfg.DATA.TRAIN_SPLIT = "train"  # what {split} becomes in AVA.* file names when training
     cfg.DATA.EVAL_SPLIT = "val"  # ... and when evaluating
     cfg.DATA.CACHE_DIR = ""  # keeps decoded training clips here, so that each is decoded once; "" decodes every time
-    cfg.DATA.CLIPS_PER_READ = (
-        4  # neighbouring clips that are read at once, then spread over as many batches; 1 for none
-    )
+    cfg.DATA.CLIPS_PER_READ = 4  # neighbouring clips read at once, then spread over as many batches; 1 for none
     cfg.DATA.NUM_FRAMES = 32  # frames of the Fast pathway's clip
     cfg.DATA.SAMPLING_RATE = 2  # every how many frames of TARGET_FPS one is taken
     cfg.DATA.TARGET_FPS = 30  # frame rate by which a clip's span in seconds is reckoned, whatever the video's own

@@ -34,6 +34,7 @@ class Persons:
         scores: (N,) float32, how sure the detector is of each person, within 0..1.
         ids: (N,) int64, person ids as AVA's csv has them; -1 is unknown.
         actions: (N, K) float32, a score per action class within 0..1; K = 0 before the action head has run.
+        silent: (N, K) float32, what `actions` would be had nothing been heard; K = 0 where that was not asked.
 
     Raises:
         ValueError: if the arrays disagree about N.
@@ -43,17 +44,20 @@ class Persons:
     scores: np.ndarray
     ids: np.ndarray = field(default=None)
     actions: np.ndarray = field(default=None)
+    silent: np.ndarray = field(default=None)
 
     def __post_init__(self) -> None:
         boxes = np.asarray(self.boxes, dtype=np.float32).reshape(-1, 4)
         n = len(boxes)
         ids = np.full(n, -1) if self.ids is None else self.ids
         actions = np.zeros((n, 0)) if self.actions is None else self.actions
+        silent = np.zeros((n, 0)) if self.silent is None else self.silent
         arrays = {
             "boxes": boxes,
             "scores": np.asarray(self.scores, dtype=np.float32).reshape(-1),
             "ids": np.asarray(ids, dtype=np.int64).reshape(-1),
             "actions": np.asarray(actions, dtype=np.float32),
+            "silent": np.asarray(silent, dtype=np.float32),
         }
         for name, array in arrays.items():
             if len(array) != n:
@@ -80,7 +84,7 @@ class Persons:
 
     def __getitem__(self, rows: np.ndarray | slice) -> Persons:
         """The chosen persons, by mask, index array or slice."""
-        return Persons(self.boxes[rows], self.scores[rows], self.ids[rows], self.actions[rows])
+        return Persons(self.boxes[rows], self.scores[rows], self.ids[rows], self.actions[rows], self.silent[rows])
 
     def replace(self, **changes: np.ndarray) -> Persons:
         """A copy with some arrays changed."""

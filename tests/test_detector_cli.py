@@ -1,31 +1,16 @@
-"""The commands of `avsf-det detector` and of its page; tests/engine/test_person_detector.py sees what they do."""
-
-import re
-import shlex
-from pathlib import Path
+"""The commands of `avsf-det detector`; tests/engine/test_person_detector.py sees what they do."""
 
 import pytest
 
-from avsf_det.cli import _parser, main
-
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "detector.md"
-BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if "avsf-det" in line]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_page_has_commands_that_are_understood(command):
-    words = shlex.split(command)
-    options = _parser().parse_args(words[words.index("avsf-det") + 1 :])
-    assert options.run.__name__.startswith("detector_")
+from avsf_det.cli import main
+from tests.pages import ROOT, commands
 
 
 def test_the_page_shows_each_command():
-    assert {shlex.split(command.split("avsf-det detector ")[1])[0] for command in COMMANDS} == {
-        "train",
-        "eval",
-        "boxes",
-    }
+    words = [
+        words[words.index("detector") + 1] for words in commands(ROOT / "docs" / "detector.md") if "detector" in words
+    ]
+    assert set(words) == {"train", "eval", "boxes"}
 
 
 @pytest.mark.parametrize(

@@ -1,50 +1,29 @@
-"""The README's commands work: `avsf-det` and `ava-eval` are run on tiny files in place of the ones that it names."""
+"""The commands of the README and of the first page work: they are run on tiny files in place of the ones named."""
 
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import pytest
 
 import ava_eval.cli
 import avsf_det.cli
+from tests.pages import ROOT, commands, of
 
-ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ROOT / "README.md", ROOT / "docs" / "index.md"
 SET_UP = (".", "source", "pip", "git", "cd", "conda", "mamba", "apt-get", "sudo", "uv")  # of the reader's own machine
 TINY_DETECTOR = "SOLVER.MAX_ITER 2 SOLVER.IMS_PER_BATCH 1 SOLVER.STEPS () DATALOADER.NUM_WORKERS 0"
 
 
-def commands():
-    """The commands of the fenced blocks of shell, as lists of words; those joined by |, && or ; apart."""
-    found = []
-    for block in re.findall(r"^```(?:sh|bash|shell|console)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL):
-        lines = re.sub(r"\\\n| [<>]+ *\S+", " ", block).splitlines()
-        if any(line.startswith("$ ") for line in lines):
-            lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-        for line in lines:
-            lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
-            lexer.whitespace_split = True
-            words = []
-            for word in [*lexer, ";"]:
-                if set(word) <= set("|&;"):
-                    found.append(words)
-                    words = []
-                elif words or not re.match(r"\w+=", word):
-                    words.append(word)
-    return [_without_torchrun(words) for words in found if words]
+def unique(lists):
+    """Each once, in the order in which they appear."""
+    return [list(words) for words in dict.fromkeys(map(tuple, lists))]
 
 
-def _without_torchrun(words):
-    return ["avsf-det", *words[words.index("avsf_det") + 1 :]] if words[0] == "torchrun" else words
-
-
-COMMANDS = commands()
-
-
-def of(*names):
-    return [words[1:] for words in COMMANDS if words[0] in names]
+COMMANDS = unique(words for page in PAGES for words in commands(page))
+AVSF_DET, AVA_EVAL, MAKE = (
+    unique(words for page in PAGES for words in of(page, name)) for name in ("avsf-det", "ava-eval", "make")
+)
 
 
 @pytest.fixture
@@ -55,6 +34,8 @@ def tiny_files(scenes, weights, tiny, tmp_path, monkeypatch):
     small = {"train": 1, "val": 1, "test": 1, "width": 64, "height": 48, "duration": 3, "workers": 1}
     options = small | {
         "videos": [str(scenes / "videos" / "test_0000.mp4")],
+        "video": scenes / "videos" / "test_0000.mp4",
+        "detections": scenes / "annotations" / "test.csv",
         "weights": str(weights),
         "dataset": scenes,
         "detector": str(scenes / "annotations" / "test_person_boxes.csv"),
@@ -76,8 +57,8 @@ def tiny_files(scenes, weights, tiny, tmp_path, monkeypatch):
 
 
 def test_the_readme_has_the_commands_everyone_needs():
-    assert ["demo"] in of("make") and ["test"] in of("make")
-    assert any(word.startswith("VIDEO=") for words in of("make") for word in words)
+    assert ["demo"] in MAKE and ["test"] in MAKE
+    assert any(word.startswith("VIDEO=") for words in MAKE for word in words)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -86,10 +67,10 @@ def test_every_command_is_of_a_kind_that_is_tried_here(words):
     if words[0].startswith("python"):
         assert words[1:3] == ["-m", "ava_eval"] or (ROOT / words[1]).is_file(), f"{words[1]} is not there"
     else:
-        assert words[0] in known, f"README.md: {' '.join(words)}: tell tests/test_readme.py how to try {words[0]}"
+        assert words[0] in known, f"{' '.join(words)}: tell tests/test_readme.py how to try {words[0]}"
 
 
-@pytest.mark.parametrize("words", of("make"), ids=" ".join)
+@pytest.mark.parametrize("words", MAKE, ids=" ".join)
 def test_make_knows_its_targets(words):
     done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -97,12 +78,12 @@ def test_make_knows_its_targets(words):
         assert re.search(r"bin/avsf-det demo\b", done.stdout)
 
 
-@pytest.mark.parametrize("words", of("avsf-det"), ids=" ".join)
+@pytest.mark.parametrize("words", AVSF_DET, ids=" ".join)
 def test_avsf_det_does_what_the_readme_says(words, tiny_files, capsys):
     try:
         options = avsf_det.cli._parser().parse_args(words)
     except SystemExit as end:
-        assert not end.code, f"README.md: avsf-det {' '.join(words)}: {capsys.readouterr().err}"
+        assert not end.code, f"avsf-det {' '.join(words)}: {capsys.readouterr().err}"
         return
     name = options.run.__name__
     if name == "demo":  # run by tests/engine/test_demo.py
@@ -110,6 +91,8 @@ def test_avsf_det_does_what_the_readme_says(words, tiny_files, capsys):
     if name.startswith("detector"):
         pytest.importorskip("detectron2")
     stand_ins, overrides = tiny_files
+    if getattr(options, "groundtruth", None):
+        options.groundtruth = stand_ins["detections"]
     for option, value in stand_ins.items():
         if hasattr(options, option):
             setattr(options, option, value)
@@ -118,7 +101,7 @@ def test_avsf_det_does_what_the_readme_says(words, tiny_files, capsys):
     assert not options.run(options)
 
 
-@pytest.mark.parametrize("words", of("ava-eval"), ids=" ".join)
+@pytest.mark.parametrize("words", AVA_EVAL, ids=" ".join)
 def test_ava_eval_does_what_the_readme_says(words, scenes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = scenes / "annotations"
@@ -130,11 +113,6 @@ def test_ava_eval_does_what_the_readme_says(words, scenes, tmp_path, monkeypatch
     words = [str(stand_ins.get(option, word)) for option, word in zip(["", *words], words)]
     words = ["scored.csv" if word in ("a.csv", "b.csv") else word for word in words]
     assert ava_eval.cli.main(words) == 0
-
-
-@pytest.mark.parametrize("target", sorted({t for t in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in t}))
-def test_links_lead_somewhere(target):
-    assert (ROOT / target).exists(), f"README.md links to {target}, which is not there"
 
 
 def test_the_examples_of_the_help_parse(capsys):

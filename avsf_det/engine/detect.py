@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from avsf_det.engine.evaluate import detection_rows, write_detections
+from avsf_det.engine.annotate import annotate_video, read_envelope
+from avsf_det.engine.evaluate import audio_path, audio_rows, detection_rows, write_detections
 from avsf_det.engine.output import make_output, result_stem
 from avsf_det.engine.persons import find_persons, link_persons
 from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
-from avsf_det.media.audio import AudioReader
 from avsf_det.media.shots import find_cuts
-from avsf_det.media.video import VideoInfo, VideoReader, probe
-from avsf_det.media.writer import VideoWriter
-from avsf_det.structures import VIDEO_SUFFIXES, Persons
+from avsf_det.media.video import VideoInfo, probe
+from avsf_det.structures import VIDEO_SUFFIXES
 from avsf_det.visual.draw import Annotator
-from avsf_det.visual.interpolation import interpolate
-from avsf_det.visual.thumbnail import Thumbnails
 from avsf_det.visual.timeline import draw_timeline
-from avsf_det.visual.waveform import Envelope, WaveformLane, lane_height, stack
 from detectors import PersonDetector
-
-SOUND_CHUNK = 30.0  # seconds of sound read at once for the waveform
 
 
 @dataclass(frozen=True)
@@ -132,11 +125,15 @@ def detect_video(
         cuts = find_cuts(path)
         persons = predictor.score_video(path, times, link_persons(persons, times, cuts), bar.update)
         envelope = read_envelope(path, info)
+        label_map = predictor.label_map
+        annotator = Annotator(label_map.names, label_map.groups, options.top_k, options.threshold)
         thumbnails = annotate_video(
-            path, Path(f"{stem}.mp4"), info, times, persons, cuts, predictor, envelope, options, bar.update
+            path, Path(f"{stem}.mp4"), info, times, persons, cuts, annotator, envelope, bar.update
         )
     csv = Path(f"{stem}.csv")
     write_detections(csv, detection_rows(path.stem, times, persons, predictor.label_map))
+    if predictor.explain_audio:
+        write_detections(audio_path(csv), audio_rows(path.stem, times, persons, predictor.label_map))
     timeline = Path(f"{stem}.png")
     names = predictor.label_map.names
     draw_timeline(
@@ -165,50 +162,3 @@ def keyframe_times(info: VideoInfo, rate: float) -> list[float]:
     """Seconds 0, 1/rate, 2/rate ... at which the picture is there; at least one."""
     times = [i / rate for i in range(int(info.duration * rate) + 1)]
     return [t for t in times if info.picture_start <= t < info.duration] or [info.picture_start]
-
-
-def read_envelope(path: Path, info: VideoInfo) -> Envelope | None:
-    """The outline of a file's sound from second 0 until the end of its picture; None without a sound track."""
-    with AudioReader(path) as audio:
-        if not audio.has_audio:
-            return None
-        envelope = Envelope(audio.sample_rate)
-        for start in np.arange(0, info.duration, SOUND_CHUNK):
-            envelope.add(audio.read(float(start), min(float(start) + SOUND_CHUNK, info.duration)))
-    return envelope
-
-
-def annotate_video(
-    path: Path,
-    target: Path,
-    info: VideoInfo,
-    times: Sequence[float],
-    persons: Sequence[Persons],
-    cuts: Sequence[float],
-    predictor: Predictor,
-    envelope: Envelope | None,
-    options: DetectOptions,
-    on_progress: Callable[[int], object] = lambda keyframes: None,
-) -> dict[int, np.ndarray]:
-    """Write a copy of a video with the persons drawn on it, the waveform below and the original sound.
-
-    Returns:
-        Person id -> picture of the person's face and shoulders, as large as it was seen.
-    """
-    label_map = predictor.label_map
-    annotator = Annotator(label_map.names, label_map.groups, options.top_k, options.threshold)
-    thumbnails = Thumbnails()
-    upcoming = 0
-    with VideoReader(path) as video:
-        lane = WaveformLane(envelope, info.duration, video.width, lane_height(video.height))
-        height, width = stack(np.zeros((video.height, video.width, 3), np.uint8), lane.draw(0.0)).shape[:2]
-        with VideoWriter(target, width, height, info.fps, sound_from=path) as writer:
-            for t, image in video.frames():
-                while upcoming < len(times) and times[upcoming] <= t:
-                    thumbnails.add(image, persons[upcoming])
-                    upcoming += 1
-                    on_progress(1)
-                drawn = annotator.draw(image, interpolate(times, persons, t, cuts))
-                writer.write(stack(drawn, lane.draw(t)), t)
-    on_progress(len(times) - upcoming)
-    return thumbnails.images

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ava_eval.label_map import LabelMap
 from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.clip import within_video
+from avsf_det.engine.audio_effect import AudioEffect, audio_effects, effect_json
 from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
@@ -39,11 +40,13 @@ class SplitResult:
         evaluation: frame mAP and all that belongs to it.
         detections: the csv of scored boxes.
         failed: videos that could not be read, in part or at all, and why.
+        effects: what sound does to each class, by name; empty where that was not asked.
     """
 
     evaluation: Evaluation
     detections: Path
     failed: dict[str, str]
+    effects: dict[str, AudioEffect] = field(default_factory=dict)
 
 
 def evaluate_split(
@@ -112,9 +115,15 @@ def evaluate_split(
         logger.warning("%d videos left out: %s", len(failed), "; ".join(failed.values()))
     if short:
         logger.warning("keyframes left out: %s", "; ".join(short.values()))
-    good = (chunk for _, chunk in sorted(scored.items()) if chunk[0] not in failed)
+    good = [chunk for _, chunk in sorted(scored.items()) if chunk[0] not in failed]
     write_detections(detections, (row for chunk in good for row in detection_rows(*chunk, predictor.label_map)))
-    return SplitResult(evaluate_detections(detections=detections, **tables), detections, short | failed)
+    evaluation, effects = evaluate_detections(detections=detections, **tables), {}
+    if predictor.explain_audio:
+        rows = (row for chunk in good for row in audio_rows(*chunk, predictor.label_map))
+        write_detections(audio_path(detections), rows)
+        silent = [found.silent.ravel() for _, _, persons in good for found in persons]
+        effects = audio_effects(evaluation, np.concatenate([np.zeros(0), *silent]), tables["excluded"])
+    return SplitResult(evaluation, detections, short | failed, effects)
 
 
 def _chunks(videos: dict[str, np.ndarray]) -> list[tuple[str, list[float]]]:
@@ -126,13 +135,16 @@ def _chunks(videos: dict[str, np.ndarray]) -> list[tuple[str, list[float]]]:
     ]
 
 
-def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> SplitResult | None:
+def evaluate_weights(
+    weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True, explain_audio: bool = False
+) -> SplitResult | None:
     """Evaluate a checkpoint on DATA.EVAL_SPLIT of DATA.ROOT; the result is also written to OUTPUT_DIR.
 
     Args:
         weights: the checkpoint, whose configuration is taken.
         overrides: KEY VALUE KEY VALUE ... that change it.
         use_audio: False evaluates as if nothing were to be heard.
+        explain_audio: also evaluate the same boxes scored without sound, and compare.
 
     Returns:
         The result; None in all but the main process of a group.
@@ -140,7 +152,7 @@ def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_aud
     Raises:
         UserError: for anything wrong with the checkpoint, the overrides or the dataset.
     """
-    predictor = Predictor.load(weights, overrides=overrides, use_audio=use_audio)
+    predictor = Predictor.load(weights, overrides=overrides, use_audio=use_audio, explain_audio=explain_audio)
     cfg = predictor.cfg
     split = cfg.DATA.EVAL_SPLIT
     name = split if use_audio else f"{split}_silent"
@@ -148,6 +160,8 @@ def evaluate_weights(weights: str | Path, overrides: Sequence[str] = (), use_aud
     result = evaluate_split(predictor, AvaFolder.from_config(cfg), split, output / f"detections_{name}.csv")
     if result:
         write_whole(output / f"evaluation_{name}.json", result.evaluation.to_json().encode())
+        if explain_audio:
+            write_whole(output / f"audio_effect_{name}.json", effect_json(result.effects).encode())
     return result
 
 
@@ -186,6 +200,20 @@ def detection_rows(
         for action_id, score in zip(label_map.ids, actions)
         if score >= threshold
     ]
+
+
+def audio_rows(
+    video_id: str, times: Sequence[float], persons: Sequence[Persons], label_map: LabelMap
+) -> Iterator[tuple]:
+    """All of `detection_rows` with two more columns: the score without sound, and how much sound added to it."""
+    silent = (score for found in persons for score in found.silent.ravel().tolist())
+    for row, other in zip(detection_rows(video_id, times, persons, label_map), silent, strict=True):
+        yield (*row, repr(other), repr(float(row[-1]) - other))
+
+
+def audio_path(detections: Path) -> Path:
+    """Where `audio_rows` go, beside a csv of detections."""
+    return detections.with_name(f"{detections.stem}_audio.csv")
 
 
 def write_detections(path: Path, rows: Iterable[tuple]) -> None:

@@ -45,13 +45,23 @@ class Predictor:
         cfg: the configuration that the model was trained with.
         label_map: its K classes.
         use_audio: False scores as if no file had a sound track.
+        explain_audio: score each clip that has sound a second time without it, into `Persons.silent`.
 
     Raises:
-        UserError: if a TEST key has a value that there is not.
+        UserError: if a TEST key has a value that there is not, or the model does not listen and should explain.
     """
 
-    def __init__(self, model: nn.Module, cfg: CfgNode, label_map: LabelMap, use_audio: bool = True) -> None:
-        self.cfg, self.label_map, self.use_audio = cfg, label_map, use_audio
+    def __init__(
+        self,
+        model: nn.Module,
+        cfg: CfgNode,
+        label_map: LabelMap,
+        use_audio: bool = True,
+        explain_audio: bool = False,
+    ) -> None:
+        self.cfg, self.label_map, self.use_audio, self.explain_audio = cfg, label_map, use_audio, explain_audio
+        if explain_audio and model.backbone.audio is None:
+            raise UserError(f"MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME} does not listen; leave --explain-audio out")
         self.device = choose_device(cfg.DEVICE)
         _check_test_keys(cfg.TEST)
         self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
@@ -65,13 +75,19 @@ class Predictor:
             logger.info("%d views a keyframe: %d scales x %d flips x %d clips", np.prod(factors), *factors)
 
     @classmethod
-    def load(cls, weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> Predictor:
+    def load(
+        cls,
+        weights: str | Path,
+        overrides: Sequence[str] = (),
+        use_audio: bool = True,
+        explain_audio: bool = False,
+    ) -> Predictor:
         """The predictor of a checkpoint, which brings its own configuration and label map.
 
         Args:
             weights: the checkpoint.
             overrides: KEY VALUE KEY VALUE ... that change its configuration.
-            use_audio: as above.
+            use_audio, explain_audio: as above.
 
         Raises:
             UserError: if the file is missing, is no checkpoint, or lacks either.
@@ -87,11 +103,30 @@ class Predictor:
                 f"{weights}: its label map has {len(label_map)} classes and its model {cfg.MODEL.NUM_CLASSES}; "
                 "expected a checkpoint written by `avsf-det train`"
             )
-        return cls(model, cfg, label_map, use_audio)
+        return cls(model, cfg, label_map, use_audio, explain_audio)
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:
-        """The persons of each clip, with `actions` (N, K) filled in: the mean over scales and flips."""
+        """The persons of each clip, with `actions` (N, K) filled in: the mean over scales and flips.
+
+        So is `silent` where the predictor explains what sound does; a clip without sound is not computed twice.
+        """
+        if not self.use_audio:
+            clips = [replace(clip, log_mel=None) for clip in clips]
+        scored = [found.replace(actions=actions) for found, actions in zip(persons, self._mean_scores(clips, persons))]
+        if not self.explain_audio:
+            return scored
+        scored = [found.replace(silent=found.actions) for found in scored]
+        heard = [i for i, clip in enumerate(clips) if clip.log_mel is not None]
+        silenced = [replace(clips[i], log_mel=None) for i in heard]
+        for i, silent in zip(heard, self._mean_scores(silenced, [persons[i] for i in heard])):
+            scored[i] = scored[i].replace(silent=silent)
+        return scored
+
+    def _mean_scores(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[np.ndarray]:
+        """(N, K) probabilities of the persons of each clip."""
+        if not clips:
+            return []
         views = []
         for scale in self._scales:
             samples = [self._sample(clip, found, scale) for clip, found in zip(clips, persons)]
@@ -99,12 +134,12 @@ class Predictor:
             if self.cfg.TEST.FLIP:
                 views.append(self._scores([_mirrored(sample) for sample in samples])[:, self._mirrored_classes])
         scores = torch.split(torch.stack(views).mean(dim=0).cpu(), [len(found) for found in persons])
-        return [found.replace(actions=actions.numpy()) for found, actions in zip(persons, scores)]
+        return [one.numpy() for one in scores]
 
     def _sample(self, clip: Clip, persons: Persons, scale: int) -> Sample:
         return Sample(
             frames=resize(torch.from_numpy(clip.frames), scale),
-            log_mel=torch.from_numpy(clip.log_mel) if self.use_audio and clip.log_mel is not None else None,
+            log_mel=None if clip.log_mel is None else torch.from_numpy(clip.log_mel),
             boxes=torch.from_numpy(persons.boxes),
             labels=torch.zeros(len(persons), len(self.label_map)),
         )
@@ -131,7 +166,7 @@ class Predictor:
             persons: found at each time.
             on_progress: called with the number of keyframes done since the last call.
         """
-        scored = [found.replace(actions=np.zeros((len(found), len(self.label_map)))) for found in persons]
+        scored = [_unscored(found, len(self.label_map), self.explain_audio) for found in persons]
         busy = [i for i, found in enumerate(persons) if len(found)]
         views = sorted((times[i] + shift, i) for i in busy for shift in self._shifts)
         clips = read_clips(path, [center for center, _ in views], self.spec)
@@ -139,9 +174,10 @@ class Predictor:
         for group in _groups(zip((i for _, i in views), clips), self.cfg.TEST.BATCH_SIZE):
             rows, done = [i for i, _ in group], 0
             for i, found in zip(rows, self([clip for _, clip in group], [persons[i] for i in rows])):
-                unfinished[i].append(found.actions)
+                unfinished[i].append((found.actions, found.silent))
                 if len(unfinished[i]) == len(self._shifts):
-                    scored[i] = found.replace(actions=np.mean(unfinished.pop(i), axis=0))
+                    actions, silent = (np.mean(scores, axis=0) for scores in zip(*unfinished.pop(i)))
+                    scored[i] = found.replace(actions=actions, silent=silent)
                     done += 1
             on_progress(done)
         on_progress(len(persons) - len(busy))
@@ -157,6 +193,12 @@ def view_shifts(count: int, spec: ClipSpec) -> list[float]:
     """
     span = spec.num_frames * spec.sampling_rate / spec.target_fps
     return [span * (2 * i + 1 - count) / (2 * count) for i in range(count)]
+
+
+def _unscored(persons: Persons, classes: int, explained: bool) -> Persons:
+    """Persons with score 0 throughout."""
+    zeros = np.zeros((len(persons), classes))
+    return persons.replace(actions=zeros, silent=zeros if explained else None)
 
 
 def _mirrored(sample: Sample) -> Sample:

@@ -55,11 +55,14 @@ class Annotator:
         persons = persons[np.argsort(persons.ids, kind="stable")]  # who is painted over whom stays the same
         boxes = persons.to_pixels(width, height)
         line = max(2, round(min(height, width) / 270))
-        for box, person_id in zip(boxes, persons.ids):
-            draw_box(image, box, line, person_colour(int(person_id)))
+        for person, box in enumerate(boxes):
+            self._draw_box(image, box, line, persons, person)
         if len(persons):
             self._draw_labels(image, persons, boxes, line)
         return image
+
+    def _draw_box(self, image: np.ndarray, box: np.ndarray, line: int, persons: Persons, person: int) -> None:
+        draw_box(image, box, line, person_colour(int(persons.ids[person])))
 
     def _draw_labels(self, image: np.ndarray, persons: Persons, boxes: np.ndarray, gap: int) -> None:
         height, width = image.shape[:2]
@@ -80,12 +83,16 @@ class Annotator:
 
     def _labels(self, persons: Persons, person: int, size: int, width: int) -> list[Label]:
         """One person's label at every level of detail."""
-        person_id, scores = int(persons.ids[person]), persons.actions[person]
-        best = [c for c in np.argsort(-scores, kind="stable")[: self.top_k] if scores[c] >= self.threshold]
-        rows = tuple(Row(self.names[c], round(float(scores[c]), 2), self.colours[c]) for c in best)
+        person_id = int(persons.ids[person])
+        rows = self._rows(persons.actions[person])
         badge = str(person_id) if person_id >= 0 else ""
         colour = person_colour(person_id)
         return [Label(badge, colour, rows[: level.rows], size, min(level.ems * size, width // 2)) for level in _LEVELS]
+
+    def _rows(self, scores: np.ndarray) -> tuple[Row, ...]:
+        """What is said of someone with those (K,) scores, best first."""
+        best = [c for c in np.argsort(-scores, kind="stable")[: self.top_k] if scores[c] >= self.threshold]
+        return tuple(Row(self.names[c], round(float(scores[c]), 2), self.colours[c]) for c in best)
 
 
 def draw_box(image: np.ndarray, box: np.ndarray, line: int, colour: Colour) -> None:

@@ -17,10 +17,10 @@ _SCORE_WIDEST = "0.00"
 
 @dataclass(frozen=True)
 class Row:
-    """One action: its name, its score within 0..1, the colour of its group."""
+    """One action: its name, its score within 0..1 or None, the colour of its group."""
 
     name: str
-    score: float
+    score: float | None
     colour: Colour
 
 
@@ -67,8 +67,9 @@ class Label:
         """Pixels of the whole label."""
         if not self.rows:
             return self.badge_width
-        names = max(text_width(name, self.size) for name in self.names)
-        return self.badge_width + names + text_width(_SCORE_WIDEST, self.size) + 4 * self.padding
+        names = max(text_width(name, self.size) for name in self.names) + 2 * self.padding
+        scored = any(row.score is not None for row in self.rows)
+        return self.badge_width + names + scored * (text_width(_SCORE_WIDEST, self.size) + 2 * self.padding)
 
     @property
     def height(self) -> int:
@@ -92,6 +93,8 @@ def label_picture(label: Label) -> np.ndarray:
     bar = max(2, label.size // 8)
     for number, (row, name) in enumerate(zip(label.rows, label.names)):
         write(left, number, name, WHITE, "lm")
+        if row.score is None:
+            continue
         write(right, number, f"{row.score:.2f}", row.colour, "rm")
         bottom = (number + 1) * label.row_height
         filled = left + round((right - left) * row.score)

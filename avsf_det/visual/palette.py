@@ -23,6 +23,10 @@ _PERSONS: tuple[Colour, ...] = (
     (204, 121, 167),
     (0, 114, 178),
 )
+# Of the same: its bluish green, a little lighter for text on dark ground; its vermilion, likewise; its yellow.
+RIGHT: Colour = (51, 187, 148)
+WRONG: Colour = (230, 110, 30)
+MISSED: Colour = (240, 228, 66)
 # Paul Tol's "light" scheme ("Colour Schemes", SRON/EPS/TN/09-002, 2021): fit for small areas on a dark ground.
 _GROUPS: tuple[Colour, ...] = ((153, 221, 255), (238, 221, 136), (255, 170, 187), (187, 204, 51))
 # ColorBrewer's "Blues", 9 classes: its second, fifth and last.

@@ -26,6 +26,8 @@ _TITLE, _TEXT, _SMALL = 26, 15, 13  # font sizes
 _HEADER, _FOOTER, _SOUND = 100, 76, 96
 _ROW, _PRESENCE, _GAP, _THUMBNAIL = 22, 8, 12, 64
 
+_ADDED, _TOOK = (140, 200, 30), (204, 60, 130)  # seen on white as on the darkest score
+_LEAST = 0.05  # of a score; what sound changes by less is not marked
 _SOFT, _FAINT, _WAVE = (105, 110, 118), (228, 231, 235), (70, 130, 180)
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)  # seconds apart
 
@@ -39,6 +41,7 @@ class _Band:
     left_out: int  # actions that passed the threshold but found no room
     present: np.ndarray  # (columns,) bool
     scores: np.ndarray  # (R, columns)
+    added: np.ndarray  # (R, columns), what sound added to the scores; 0 where that is not known
 
     @property
     def height(self) -> int:
@@ -58,6 +61,9 @@ def draw_timeline(
     threshold: float = 0.3,
 ) -> None:
     """Write the timeline of one video as a PNG.
+
+    Where persons have scores without sound (`Persons.silent`), a bar over each score says how much sound added to it,
+    or took from it.
 
     Rows are the actions that reach the threshold at some time, coloured by their score at every time. Persons without
     an id share one band. Of more than 30 persons those seen longest are shown, of many actions those with the highest
@@ -84,6 +90,8 @@ def draw_timeline(
     draw = ImageDraw.Draw(page)
     facts = (clock(duration, 1), _count(len(bands) + absent, "person"), _count(len(times), "keyframe"))
     _draw_header(page, title, " · ".join(facts))
+    if any(persons.silent.size for persons in persons_per_time):
+        _draw_key(draw)
     _draw_axis(draw, duration, _HEADER, _HEADER + body + _SOUND)
 
     top = _HEADER
@@ -120,15 +128,18 @@ def _bands(
         room = rows_each if len(reached) <= rows_each else rows_each - 1  # a row says how many are left out
         chosen = np.array(reached[:room], dtype=int)
         present, scores = np.zeros(_COLUMNS, dtype=bool), np.zeros((len(chosen), _COLUMNS), dtype=np.float32)
-        bands[person_id] = _Band(person_id, chosen, len(reached) - len(chosen), present, scores)
+        bands[person_id] = _Band(person_id, chosen, len(reached) - len(chosen), present, scores, np.zeros_like(scores))
 
     for (start, end), persons in zip(_spans(times, duration), persons_per_time):
-        for person_id, actions in zip(persons.ids.tolist(), _padded(persons.actions, classes)):
+        with_sound = _padded(persons.actions, classes)
+        without = persons.silent if persons.silent.size else with_sound
+        for person_id, actions, added in zip(persons.ids.tolist(), with_sound, with_sound - without):
             if person_id in bands:
                 band = bands[person_id]
                 band.present[start:end] = True
-                here = band.scores[:, start:end]
-                np.maximum(here, actions[band.classes, None], out=here)
+                best = actions[band.classes, None] >= band.scores[:, start:end]
+                for row, column in ((band.scores, actions), (band.added, added)):
+                    np.copyto(row[:, start:end], column[band.classes, None], where=best)
     return list(bands.values()), len(seen) - len(kept)
 
 
@@ -152,7 +163,7 @@ def _spans(times: Sequence[float], duration: float) -> list[tuple[int, int]]:
 
 def _draw_header(page: Image.Image, title: str, facts: str) -> None:
     draw = ImageDraw.Draw(page)
-    title = shorten(title, _TITLE, _AXIS_RIGHT - 300 - _MARGIN)
+    title = shorten(title, _TITLE, _AXIS_RIGHT - 560 - _MARGIN)
     draw.text((_MARGIN, 44), title, fill=BLACK, font=font(_TITLE), anchor="ls")
     draw.text((_MARGIN, 72), facts, fill=_SOFT, font=font(_TEXT), anchor="ls")
     ramp = np.broadcast_to(score_colours(np.linspace(0, 1, 160)), (14, 160, 3))
@@ -189,10 +200,34 @@ def _draw_band(page: Image.Image, band: _Band, top: int, names: Sequence[str], t
         words = shorten(names[action], _TEXT, names_width)
         draw.text((_AXIS_LEFT - 10, y + _ROW // 2), words, fill=BLACK, font=font(_TEXT), anchor="rm")
         _paste_strip(page, np.where(band.present[:, None], score_colours(scores), WHITE), y, _ROW - 2)
+        _draw_added(page, band.added[row], y)
     if band.left_out:
         y = top + _PRESENCE + len(band.classes) * _ROW + _ROW // 2
         words = f"and {_count(band.left_out, 'more action')}"
         draw.text((_AXIS_LEFT - 10, y), words, fill=_SOFT, font=font(_SMALL), anchor="rm")
+
+
+def _draw_added(page: Image.Image, added: np.ndarray, top: int) -> None:
+    """What sound added to a row's scores: a bar from its lower edge up, or took: from its upper edge down."""
+    height = np.round(np.abs(added) * (_ROW - 2)).astype(int)
+    height[np.abs(added) < _LEAST] = 0
+    from_edge = np.arange(_ROW - 2)[:, None]
+    bars = np.where(added >= 0, from_edge[::-1] < height, from_edge < height)
+    colours = np.where(added[:, None] >= 0, _ADDED, _TOOK).astype(np.uint8)
+    strip = np.broadcast_to(colours, (_ROW - 2, len(added), 3))
+    page.paste(
+        Image.fromarray(np.ascontiguousarray(strip)), (_AXIS_LEFT, top), Image.fromarray(bars.astype(np.uint8) * 255)
+    )
+
+
+def _draw_key(draw: ImageDraw.ImageDraw) -> None:
+    """What the bars mean, left of the scale of scores."""
+    right = _AXIS_RIGHT - 240
+    for words, colour in (("sound took", _TOOK), ("sound added", _ADDED)):
+        left = right - text_width(words, _SMALL) - 22
+        draw.rectangle((left, 32, left + 14, 45), fill=colour)
+        draw.text((left + 22, 39), words, fill=_SOFT, font=font(_SMALL), anchor="lm")
+        right = left - 24
 
 
 def _draw_badge(draw: ImageDraw.ImageDraw, badge: str, left: int, top: int, colour: Colour) -> None:

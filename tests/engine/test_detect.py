@@ -154,3 +154,13 @@ def test_keyframes_are_where_the_picture_is(duration, share, rate):
 def test_keyframes_of_a_plain_video():
     assert keyframe_times(INFO, 1.0) == [0.0, 1.0, 2.0, 3.0]
     assert keyframe_times(INFO, 0.1) == [0.0]
+
+
+def test_what_sound_does_is_in_a_csv_of_its_own(detected, video, weights, boxes, tmp_path):
+    explaining = Predictor.load(weights, explain_audio=True)
+    detect_videos([video], tmp_path, explaining, boxes, OPTIONS)
+    plain = (tmp_path / "test_0000.csv").read_text()
+    assert plain == (detected[0] / "test_0000.csv").read_text()
+    rows = [line.split(",") for line in (tmp_path / "test_0000_audio.csv").read_text().splitlines()]
+    assert [",".join(row[:8]) for row in rows] == plain.splitlines()
+    assert {len(row) for row in rows} == {10} and any(abs(float(row[9])) > 0 for row in rows)

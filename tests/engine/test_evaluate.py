@@ -168,3 +168,24 @@ def test_predicted_boxes_of_the_dataset_are_scored_and_fewer_classes_count(weigh
     excluded = (copy / "annotations" / "val_excluded_timestamps.csv").read_text().split()
     assert len(places) == sum(",".join(row.split(",")[:2]) not in excluded for row in rows[1:])
     assert list(result.evaluation.ap) == list(few.names)
+
+
+def test_what_sound_does_is_the_difference_to_an_evaluation_without_it(weights, tmp_path):
+    settings = ["OUTPUT_DIR", str(tmp_path)]
+    result = evaluate_weights(weights, settings, explain_audio=True)
+    deaf = evaluate_weights(weights, settings, use_audio=False)
+    assert {name: effect.ap for name, effect in result.effects.items()} == pytest.approx(
+        result.evaluation.ap, nan_ok=True
+    )
+    assert {name: effect.silent_ap for name, effect in result.effects.items()} == pytest.approx(
+        deaf.evaluation.ap, nan_ok=True
+    )
+    rows = [line.split(",") for line in (tmp_path / "detections_val_audio.csv").read_text().splitlines()]
+    plain = result.detections.read_text().splitlines()
+    assert [",".join(row[:-2]) for row in rows] == plain
+    silent = [line.rsplit(",", 1)[1] for line in deaf.detections.read_text().splitlines()]
+    np.testing.assert_allclose([float(row[-2]) for row in rows], [float(score) for score in silent], atol=1e-5)
+    for row in rows:
+        assert float(row[-3]) - float(row[-2]) == pytest.approx(float(row[-1]))
+    written = json.loads((tmp_path / "audio_effect_val.json").read_text())
+    assert written["mean of the classes"]["ap"] == pytest.approx(result.evaluation.mAP)

@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from ava_eval.label_map import parse_label_map
+from ava_eval.label_map import LabelMap, parse_label_map
+from avsf_det.config import load_cfg
 from avsf_det.data.clip import Clip, read_clips
 from avsf_det.data.mirror import mirrored_boxes
 from avsf_det.data.transforms import resize
 from avsf_det.engine.predictor import Predictor, view_shifts
 from avsf_det.errors import UserError
 from avsf_det.media.track import Track
+from avsf_det.models.build import build_model
 from avsf_det.structures import Persons
 
 TWO = Persons([[0.1, 0.1, 0.5, 0.9], [0.4, 0.2, 0.9, 1.0]], [0.9, 0.8], [4, 7])
@@ -250,3 +252,37 @@ def test_in_bfloat16_scores_hardly_change(predictor, weights, video):
     assert 0 < difference.max() <= 0.01
     with pytest.raises(UserError, match=r"TEST\.PRECISION: got 'half', expected one of float32, bfloat16"):
         Predictor.load(weights, ["TEST.PRECISION", "half"])
+
+
+def test_what_sound_does_is_the_difference_to_the_same_clip_without_it(weights, predictor, video, monkeypatch):
+    explaining, deaf = Predictor.load(weights, explain_audio=True), Predictor.load(weights, use_audio=False)
+    (clip,) = read_clips(video, [2.0], predictor.spec)
+    mute = type(clip)(clip.frames, None)
+    computed = []
+    monkeypatch.setattr(
+        explaining.model,
+        "forward",
+        lambda slow, *rest, forward=explaining.model.forward: computed.append(len(slow)) or forward(slow, *rest),
+    )
+    heard, unheard = explaining([clip, mute], [TWO, ONE])
+    assert computed == [2, 1]  # the clip without sound is not computed again
+    np.testing.assert_allclose(heard.actions, predictor([clip], [TWO])[0].actions, atol=1e-5)
+    np.testing.assert_allclose(heard.silent, deaf([clip], [TWO])[0].actions, atol=1e-5)
+    np.testing.assert_array_equal(unheard.silent, unheard.actions)
+    assert not np.array_equal(heard.silent, heard.actions)
+
+
+def test_a_video_is_explained_as_its_clips_are_and_nobody_has_no_scores(weights, video):
+    explaining = Predictor.load(weights, ["TEST.NUM_ENSEMBLE_VIEWS", "2"], explain_audio=True)
+    deaf = Predictor.load(weights, ["TEST.NUM_ENSEMBLE_VIEWS", "2"], use_audio=False)
+    persons = [TWO, Persons.none(), ONE]
+    scored, silent = (p.score_video(video, [1.0, 2.0, 3.0], persons) for p in (explaining, deaf))
+    for found, other in zip(scored, silent):
+        np.testing.assert_allclose(found.silent, other.actions, atol=1e-5)
+
+
+def test_a_model_that_does_not_listen_has_nothing_to_explain(tiny):
+    cfg = load_cfg(None, [*tiny, "MODEL.MODEL_NAME", "SlowFast"])
+    label_map = LabelMap.from_dict({1: "clap"})
+    with pytest.raises(UserError, match="SlowFast does not listen"):
+        Predictor(build_model(cfg), cfg, label_map, explain_audio=True)

@@ -41,3 +41,9 @@ def test_the_id_stands_on_the_persons_colour():
 def test_no_id_and_no_action_leaves_a_bare_strip():
     picture = label_picture(label(badge=""))
     assert np.unique(picture.reshape(-1, 4), axis=0).tolist() == [[*RED, 255]]
+
+
+def test_a_row_without_a_score_has_neither_number_nor_bar():
+    some = label(Row("walk", None, BLUE))
+    assert some.width < label(Row("walk", 0.0, BLUE)).width
+    assert not (label_picture(some)[..., :3] == BLUE).all(axis=2).any()

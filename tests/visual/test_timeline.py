@@ -144,3 +144,16 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         draw_timeline(target, [], [], NAMES, 1.0)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("page.png", b"old")]
+
+
+def test_what_sound_added_or_took_is_marked(tmp_path, monkeypatch):
+    def marked(silent, name):
+        person = keyframe([1], [row(0)]).replace(silent=None if silent is None else [row(0, silent)])
+        page = drawn(tmp_path / f"{name}.png", [1.0], [person])[timeline._HEADER :]
+        return [(page == colour).all(axis=2).sum() for colour in (timeline._ADDED, timeline._TOOK)]
+
+    said = texts(monkeypatch)
+    assert marked(None, "unknown") == [0, 0] and "sound added" not in said
+    added, took = marked(0.4, "added"), marked(1.0, "took")
+    assert added[0] > 4 * took[1] > 0 == added[1] == took[0]
+    assert marked(0.89, "little") == [0, 0] and {"sound added", "sound took"} <= set(said)
