@@ -22,6 +22,7 @@ examples:
   avsf-det eval --weights model.pyth DATA.ROOT my_data
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
 """
+OUTPUTS = ("mp4", "csv", "jsonl", "timeline", "page")
 OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` lists all keys"
 
 
@@ -83,11 +84,15 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def detect(options: argparse.Namespace) -> int:
-    """Annotate videos: for each an mp4 with its sound, an AVA csv and a picture of its timeline."""
+    """Annotate videos: for each an mp4 with its sound, an AVA csv, JSON lines, a timeline and a page to play it.
+
+    Run it again after an interruption and it goes on; videos that are done, and have not changed since, are passed over.
+    """
     from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos
     from avsf_det.engine.evaluate import default_cache
     from avsf_det.engine.persons import open_detector
     from avsf_det.engine.predictor import Predictor
+    from avsf_det.engine.thresholds import read_thresholds
 
     videos = find_videos(options.videos)
     overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
@@ -96,7 +101,11 @@ def detect(options: argparse.Namespace) -> int:
         overrides += [f"TEST.{key}", str(value)] if value is not None else []
     predictor = Predictor.load(options.weights, overrides, not options.no_audio)
     detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
-    how = DetectOptions(options.rate, options.threshold, options.top_k, default_cache())
+    threshold = options.threshold
+    if options.thresholds:
+        threshold = read_thresholds(options.thresholds, predictor.label_map.names, threshold)
+    shown = {"threshold": threshold, "top_k": options.top_k, "smooth": options.smooth, "outputs": options.outputs}
+    how = DetectOptions(options.rate, cache=default_cache(), **shown)
     results, failed = detect_videos(videos, options.output, predictor, detector, how)
     for path, result in results.items():
         print(f"{path}: {result.summary()}")
@@ -230,6 +239,27 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
     command.add_argument("--rate", type=_positive, default=2.0, help="keyframes a second (default: 2)")
     command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
+    command.add_argument(
+        "--thresholds",
+        type=Path,
+        metavar="JSON",
+        help="each class from a score of its own: those of best F1 in an evaluation_*.json of `avsf-det eval`, or "
+        "{class: score}; --threshold is for classes without one",
+    )
+    command.add_argument(
+        "--smooth",
+        type=_positive,
+        default=0.0,
+        metavar="SECONDS",
+        help="average each person's scores over time, weighted by a Gaussian of this standard deviation",
+    )
+    command.add_argument(
+        "--outputs",
+        type=_outputs,
+        default=OUTPUTS,
+        metavar="LIST",
+        help=f"what to write, with commas between (default: {','.join(OUTPUTS)})",
+    )
     command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
     command.add_argument("--no-audio", action="store_true", help="do not listen")
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
@@ -311,6 +341,14 @@ def _add_detector(command: argparse.ArgumentParser, default: str) -> None:
         f"COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml; an .onnx of a YOLOX (default: {default})",
     )
     command.add_argument("--detector-weights", default="", metavar="FILE_OR_URL", help="for a Detectron2 .yaml")
+
+
+def _outputs(text: str) -> tuple[str, ...]:
+    chosen = text.split(",")
+    wrong = [name for name in chosen if name not in OUTPUTS]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"got {wrong[0]!r}, expected some of {','.join(OUTPUTS)}")
+    return tuple(name for name in OUTPUTS if name in chosen)
 
 
 def _positive(text: str) -> float:

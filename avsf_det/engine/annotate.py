@@ -1,0 +1,73 @@
+"""A video drawn: a copy with persons, actions and waveform in the picture, and what a timeline of it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from avsf_det.media.audio import AudioReader
+from avsf_det.media.video import VideoInfo, VideoReader
+from avsf_det.media.writer import VideoWriter
+from avsf_det.structures import Persons
+from avsf_det.visual.draw import Annotator
+from avsf_det.visual.interpolation import interpolate
+from avsf_det.visual.thumbnail import Thumbnails
+from avsf_det.visual.waveform import Envelope, WaveformLane, lane_height, stack
+
+SOUND_CHUNK = 30.0  # seconds of sound read at once for the waveform
+
+
+def read_envelope(path: Path, info: VideoInfo) -> Envelope | None:
+    """The outline of a file's sound from second 0 until the end of its picture; None without a sound track."""
+    with AudioReader(path) as audio:
+        if not audio.has_audio:
+            return None
+        envelope = Envelope(audio.sample_rate)
+        for start in np.arange(0, info.duration, SOUND_CHUNK):
+            envelope.add(audio.read(float(start), min(float(start) + SOUND_CHUNK, info.duration)))
+    return envelope
+
+
+def annotate_video(
+    path: Path,
+    target: Path,
+    info: VideoInfo,
+    times: Sequence[float],
+    persons: Sequence[Persons],
+    cuts: Sequence[float],
+    annotator: Annotator,
+    envelope: Envelope | None,
+    on_progress: Callable[[int], object] = lambda keyframes: None,
+) -> dict[int, np.ndarray]:
+    """Write a copy of a video with the persons drawn on it, the waveform below and the original sound.
+
+    Returns:
+        Person id -> picture of the person's face and shoulders, as large as it was seen.
+    """
+    thumbnails = Thumbnails()
+    upcoming = 0
+    with VideoReader(path) as video:
+        lane = WaveformLane(envelope, info.duration, video.width, lane_height(video.height))
+        height, width = stack(np.zeros((video.height, video.width, 3), np.uint8), lane.draw(0.0)).shape[:2]
+        with VideoWriter(target, width, height, info.fps, sound_from=path) as writer:
+            for t, image in video.frames():
+                while upcoming < len(times) and times[upcoming] <= t:
+                    thumbnails.add(image, persons[upcoming])
+                    upcoming += 1
+                    on_progress(1)
+                drawn = annotator.draw(image, interpolate(times, persons, t, cuts))
+                writer.write(stack(drawn, lane.draw(t)), t)
+    on_progress(len(times) - upcoming)
+    return thumbnails.images
+
+
+def cut_thumbnails(path: Path, times: Sequence[float], persons: Sequence[Persons]) -> dict[int, np.ndarray]:
+    """As `annotate_video` returns them, without a copy of the video being made."""
+    thumbnails = Thumbnails()
+    with VideoReader(path) as video:
+        for time, found in zip(times, persons):
+            if len(found):
+                thumbnails.add(video.frames_at([time])[0], found)
+    return thumbnails.images
