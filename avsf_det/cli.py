@@ -86,15 +86,21 @@ def evaluate(options: argparse.Namespace) -> int:
 def detect(options: argparse.Namespace) -> int:
     """Annotate videos: for each an mp4 with its sound, an AVA csv, JSON lines, a timeline and a page to play it.
 
-    Run it again after an interruption and it goes on; videos that are done, and have not changed since, are passed over.
+    Run it again after an interruption and it goes on; videos that are done, and did not change since, are passed over.
+    A stream is an address (http, https, rtsp), a camera such as /dev/video0, or with --follow a file that still grows;
+    it goes on until it ends or Ctrl-C. Its rows are written as they are found, the other outputs at the end.
     """
     from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos
     from avsf_det.engine.evaluate import default_cache
     from avsf_det.engine.persons import open_detector
     from avsf_det.engine.predictor import Predictor
     from avsf_det.engine.thresholds import read_thresholds
+    from avsf_det.media.stream import is_stream
 
-    videos = find_videos(options.videos)
+    streams = [address for address in options.videos if options.follow or is_stream(address)]
+    if streams and len(options.videos) > 1:
+        raise UserError(f"{streams[0]} is a stream, which goes on; give it alone, the others to a command of their own")
+    videos = [] if streams else find_videos(options.videos)
     overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
     views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
     for key, value in views.items():
@@ -106,6 +112,8 @@ def detect(options: argparse.Namespace) -> int:
         threshold = read_thresholds(options.thresholds, predictor.label_map.names, threshold)
     shown = {"threshold": threshold, "top_k": options.top_k, "smooth": options.smooth, "outputs": options.outputs}
     how = DetectOptions(options.rate, cache=default_cache(), **shown)
+    if streams:
+        return _detect_stream(streams[0], options, predictor, detector, how)
     results, failed = detect_videos(videos, options.output, predictor, detector, how)
     for path, result in results.items():
         print(f"{path}: {result.summary()}")
@@ -114,6 +122,17 @@ def detect(options: argparse.Namespace) -> int:
         for reason in failed.values():
             print(f"  {reason}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _detect_stream(address: str, options: argparse.Namespace, predictor: object, detector: object, how: object) -> int:
+    from avsf_det.engine.live import detect_stream
+    from avsf_det.media.stream import without_password
+
+    result = detect_stream(address, options.output, predictor, detector, how, options.latency, options.silence)
+    print(f"{without_password(address)}: {result.summary()}")
+    if result.failed:
+        print(result.failed, file=sys.stderr)
+    return 1 if result.failed else 0
 
 
 def data_scenes(options: argparse.Namespace) -> int:
@@ -232,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--video", type=Path, help="annotate this file with what was trained")
 
     command = _add(commands, "detect", detect)
-    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")
+    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, folders of them, or one stream")
     command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
     command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
     _add_detector(command, "yolox")
@@ -268,6 +287,22 @@ def _parser() -> argparse.ArgumentParser:
         choices=("float32", "bfloat16"),
         default="float32",
         help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
+    )
+    live = command.add_argument_group("streams")
+    live.add_argument("--follow", action="store_true", help="read on as the file grows")
+    live.add_argument(
+        "--latency",
+        type=_positive,
+        default=5.0,
+        metavar="SECONDS",
+        help="for which a clip may wait; older ones are left out, and counted (default: 5)",
+    )
+    live.add_argument(
+        "--silence",
+        type=_positive,
+        default=10.0,
+        metavar="SECONDS",
+        help="without anything new, after which the stream has ended (default: 10)",
     )
     views = command.add_argument_group(
         "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."
