@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from avsf_det import __version__
+from avsf_det.detect_cli import add_detect_command
 from avsf_det.detector_cli import add_detector_commands
 from avsf_det.errors import UserError
 
@@ -22,7 +23,6 @@ examples:
   avsf-det eval --weights model.pyth DATA.ROOT my_data
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
 """
-OUTPUTS = ("mp4", "csv", "jsonl", "timeline", "page")
 OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` lists all keys"
 
 
@@ -80,58 +80,6 @@ def evaluate(options: argparse.Namespace) -> int:
         return 0
     print(result.evaluation.table())
     print(f"detections: {result.detections}")
-    return 1 if result.failed else 0
-
-
-def detect(options: argparse.Namespace) -> int:
-    """Annotate videos: for each an mp4 with its sound, an AVA csv, JSON lines, a timeline and a page to play it.
-
-    Run it again after an interruption and it goes on; videos that are done, and did not change since, are passed over.
-    A stream is an address (http, https, rtsp), a camera such as /dev/video0, or with --follow a file that still grows;
-    it goes on until it ends or Ctrl-C. Its rows are written as they are found, the other outputs at the end.
-    """
-    from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos
-    from avsf_det.engine.evaluate import default_cache
-    from avsf_det.engine.persons import open_detector
-    from avsf_det.engine.predictor import Predictor
-    from avsf_det.engine.thresholds import read_thresholds
-    from avsf_det.media.stream import is_stream
-
-    streams = [address for address in options.videos if options.follow or is_stream(address)]
-    if streams and len(options.videos) > 1:
-        raise UserError(f"{streams[0]} is a stream, which goes on; give it alone, the others to a command of their own")
-    videos = [] if streams else find_videos(options.videos)
-    overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
-    views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
-    for key, value in views.items():
-        overrides += [f"TEST.{key}", str(value)] if value is not None else []
-    predictor = Predictor.load(options.weights, overrides, not options.no_audio)
-    detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
-    threshold = options.threshold
-    if options.thresholds:
-        threshold = read_thresholds(options.thresholds, predictor.label_map.names, threshold)
-    shown = {"threshold": threshold, "top_k": options.top_k, "smooth": options.smooth, "outputs": options.outputs}
-    how = DetectOptions(options.rate, cache=default_cache(), **shown)
-    if streams:
-        return _detect_stream(streams[0], options, predictor, detector, how)
-    results, failed = detect_videos(videos, options.output, predictor, detector, how)
-    for path, result in results.items():
-        print(f"{path}: {result.summary()}")
-    if failed:
-        print(f"{len(failed)} of {len(videos)} left out:", file=sys.stderr)
-        for reason in failed.values():
-            print(f"  {reason}", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _detect_stream(address: str, options: argparse.Namespace, predictor: object, detector: object, how: object) -> int:
-    from avsf_det.engine.live import detect_stream
-    from avsf_det.media.stream import without_password
-
-    result = detect_stream(address, options.output, predictor, detector, how, options.latency, options.silence)
-    print(f"{without_password(address)}: {result.summary()}")
-    if result.failed:
-        print(result.failed, file=sys.stderr)
     return 1 if result.failed else 0
 
 
@@ -250,66 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, default=Path("demo"), help="folder for everything made (default: demo)")
     command.add_argument("--video", type=Path, help="annotate this file with what was trained")
 
-    command = _add(commands, "detect", detect)
-    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, folders of them, or one stream")
-    command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
-    command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
-    _add_detector(command, "yolox")
-    command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
-    command.add_argument("--rate", type=_positive, default=2.0, help="keyframes a second (default: 2)")
-    command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
-    command.add_argument(
-        "--thresholds",
-        type=Path,
-        metavar="JSON",
-        help="each class from a score of its own: those of best F1 in an evaluation_*.json of `avsf-det eval`, or "
-        "{class: score}; --threshold is for classes without one",
-    )
-    command.add_argument(
-        "--smooth",
-        type=_positive,
-        default=0.0,
-        metavar="SECONDS",
-        help="average each person's scores over time, weighted by a Gaussian of this standard deviation",
-    )
-    command.add_argument(
-        "--outputs",
-        type=_outputs,
-        default=OUTPUTS,
-        metavar="LIST",
-        help=f"what to write, with commas between (default: {','.join(OUTPUTS)})",
-    )
-    command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
-    command.add_argument("--no-audio", action="store_true", help="do not listen")
-    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
-    command.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
-    )
-    live = command.add_argument_group("streams")
-    live.add_argument("--follow", action="store_true", help="read on as the file grows")
-    live.add_argument(
-        "--latency",
-        type=_positive,
-        default=5.0,
-        metavar="SECONDS",
-        help="for which a clip may wait; older ones are left out, and counted (default: 5)",
-    )
-    live.add_argument(
-        "--silence",
-        type=_positive,
-        default=10.0,
-        metavar="SECONDS",
-        help="without anything new, after which the stream has ended (default: 10)",
-    )
-    views = command.add_argument_group(
-        "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."
-    )
-    views.add_argument("--scales", nargs="+", type=int, metavar="PIXELS", help="short sides of the picture")
-    views.add_argument("--flip", action=argparse.BooleanOptionalAction, help="the mirrored picture too")
-    views.add_argument("--clips", type=int, metavar="N", help="clips around each keyframe")
+    add_detect_command(commands, _add, _add_detector)
 
     command = _add(commands, "train", train)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")
@@ -376,21 +265,6 @@ def _add_detector(command: argparse.ArgumentParser, default: str) -> None:
         f"COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml; an .onnx of a YOLOX (default: {default})",
     )
     command.add_argument("--detector-weights", default="", metavar="FILE_OR_URL", help="for a Detectron2 .yaml")
-
-
-def _outputs(text: str) -> tuple[str, ...]:
-    chosen = text.split(",")
-    wrong = [name for name in chosen if name not in OUTPUTS]
-    if wrong:
-        raise argparse.ArgumentTypeError(f"got {wrong[0]!r}, expected some of {','.join(OUTPUTS)}")
-    return tuple(name for name in OUTPUTS if name in chosen)
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from detectors.files import write_whole
 
 FOLDER = ".avsf-det"
 """Within the output folder; it may be deleted at any time, and then all is computed again."""
+_COLUMNS = tuple(field.name for field in fields(Persons))
 
 
 class Kept:
@@ -41,7 +43,7 @@ class Kept:
         try:
             with np.load(self._chunk_path(number), allow_pickle=False) as file:
                 ends = file["ends"][:-1]
-                columns = [np.split(file[name], ends) for name in ("boxes", "scores", "ids", "actions")]
+                columns = [np.split(file[name], ends) for name in _COLUMNS]
             return [Persons(*arrays) for arrays in zip(*columns, strict=True)]
         except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile):
             return None
@@ -53,10 +55,7 @@ class Kept:
             UserError: if they cannot be written.
         """
         content = io.BytesIO()
-        columns = {
-            name: np.concatenate([getattr(found, name) for found in persons])
-            for name in ("boxes", "scores", "ids", "actions")
-        }
+        columns = {name: np.concatenate([getattr(found, name) for found in persons]) for name in _COLUMNS}
         np.savez(content, ends=np.cumsum([len(found) for found in persons]), **columns)
         write_whole(self._chunk_path(number), content.getvalue())
 

@@ -52,8 +52,10 @@ def stream_name(address: str) -> str:
 
 
 def without_password(address: str) -> str:
-    """The address as messages show it."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address)
+    """The address as people are shown it: without user, password, and what follows a question mark."""
+    if _scheme(address) not in _PROTOCOLS:
+        return address
+    return re.sub(r"(?<=://)[^/?#]*@", "", address).partition("?")[0]
 
 
 def _scheme(address: str) -> str:

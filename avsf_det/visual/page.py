@@ -30,19 +30,22 @@ _RAMP = 21  # steps of the scores' colours
 
 _STYLE = """
 * { box-sizing: border-box }
-body { font: 14px/1.45 system-ui, -apple-system, "Segoe UI", sans-serif; color: #22282d; margin: 0; background: #f4f6f7 }
+body { font: 14px/1.45 system-ui, -apple-system, "Segoe UI", sans-serif; color: #22282d; margin: 0 }
+body { background: #f4f6f7 }
 main { max-width: 1320px; margin: 0 auto; padding: 18px 24px 40px; background: #fff; min-height: 100vh }
 h1 { font-size: 21px; margin: 0; overflow-wrap: anywhere }
 .facts { color: #5b656d; margin: 2px 0 14px }
-#note:not(:empty) { background: #fff4e0; border-left: 4px solid #d9822b; padding: 7px 12px; margin: 0 0 12px; overflow-wrap: anywhere }
+#note { overflow-wrap: anywhere }
+#note:not(:empty) { background: #fff4e0; border-left: 4px solid #d9822b; padding: 7px 12px; margin: 0 0 12px }
 .top { display: grid; grid-template-columns: minmax(0, 1fr) 290px; gap: 20px; align-items: start }
 #stage { position: relative; background: #121218; border-radius: 6px; overflow: hidden }
-#video { display: block; width: 100%; height: auto; max-height: 70vh }
+#video { display: block; width: 100%; height: auto; max-height: 58vh }
 #stage:fullscreen #video { height: 100vh; max-height: none }
 #overlay { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none }
 .bar { display: flex; justify-content: space-between; align-items: center; margin: 6px 0 0; color: #5b656d }
 #time { font-variant-numeric: tabular-nums }
-button { font: inherit; font-size: 12px; border: 1px solid #cfd5da; background: #fff; border-radius: 4px; padding: 1px 9px; cursor: pointer }
+button { font: inherit; font-size: 12px; border: 1px solid #cfd5da; background: #fff; border-radius: 4px }
+button { padding: 1px 9px; cursor: pointer }
 button:hover { background: #eef1f3 }
 fieldset { border: 0; padding: 0; margin: 0 0 16px; min-width: 0 }
 legend { font-weight: 600; padding: 0; margin: 0 0 4px }
@@ -75,13 +78,15 @@ _BODY = """<main>
 <fieldset><legend>score from <span id="value"></span></legend>
 <input id="threshold" type="range" min="{least}" max="1" step="0.01" aria-label="score from which an action is shown">
 <label hidden><input id="own" type="checkbox"> each class from its own score</label></fieldset>
-<fieldset><legend>actions <button id="classes-all" type="button">all</button><button id="classes-none" type="button">none</button></legend>
+<fieldset><legend>actions <button id="classes-all" type="button">all</button>
+<button id="classes-none" type="button">none</button></legend>
 <div id="classes" class="list"></div></fieldset>
-<fieldset><legend>persons <button id="persons-all" type="button">all</button><button id="persons-none" type="button">none</button></legend>
+<fieldset><legend>persons <button id="persons-all" type="button">all</button>
+<button id="persons-none" type="button">none</button></legend>
 <div id="persons" class="list"></div></fieldset>
 </div>
 </div>
-<div id="timeline" tabindex="0" aria-label="timeline; a click shows that moment, arrow keys go from keyframe to keyframe">
+<div id="timeline" tabindex="0" aria-label="timeline: a click shows a moment, arrow keys go by keyframes">
 <canvas id="lanes"></canvas><div id="head"></div></div>
 <p id="others"></p>
 </main>
@@ -148,7 +153,8 @@ def player_page(
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{_STYLE}</style></head>\n<body>{body}"
-        f'<script type="application/json" id="data">{_inert(data)}</script>\n<script>{SCRIPT}</script>\n</body></html>\n'
+        f'<script type="application/json" id="data">{_inert(data)}</script>\n'
+        f"<script>{SCRIPT}</script>\n</body></html>\n"
     )
     return page.encode("utf-8", "replace").decode("utf-8")  # a file's name may hold bytes that are no text
 

@@ -7,7 +7,8 @@ const $ = id => document.getElementById(id);
 const video = $('video'), overlay = $('overlay'), lanes = $('lanes');
 const hidden = {classes: new Set(), persons: new Set()};
 const order = new Map(data.persons.map((person, i) => [person.id, i]));
-const LABELS = 190, ROW = 16, STRIP = 6, GAP = 9, WAVE = 64, AXIS = 22, MOST_PERSONS = 40, MOST_ROWS = 6;
+const LABELS = 190, RIGHT = 20, ROW = 16, STRIP = 6, GAP = 9, WAVE = 64, AXIS = 22;
+const MOST_PERSONS = 40, MOST_ROWS = 6;
 let own = data.thresholds !== null, threshold = data.threshold, drawn = false, source = 0;
 
 const reached = (c, score) => score >= (own ? data.thresholds[c] : threshold);
@@ -140,7 +141,8 @@ function drawLanes() {
   const [people, others] = bands(), width = lanes.parentElement.clientWidth;
   const body = people.reduce((sum, band) => sum + band.height, 0) || 30, height = 8 + body + WAVE + AXIS;
   lanes.style.height = height + 'px';
-  const pen = sharp(lanes, width, height), across = width - LABELS - 12, x = t => LABELS + t / data.duration * across;
+  const pen = sharp(lanes, width, height), across = width - LABELS - RIGHT;
+  const x = t => LABELS + t / data.duration * across;
   const steps = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
   const most = Math.max(2, across / 80), step = steps.find(s => data.duration / s <= most) || 14400;
   pen.textBaseline = 'middle'; pen.font = '12px system-ui, sans-serif';
@@ -156,8 +158,8 @@ function drawLanes() {
   };
   people.forEach(band => {
     const one = person(band.id), strip = (cells, y, high) => cells.forEach(([i, colour]) => {
-      const [from, to] = spans[i].map(x);
-      pen.fillStyle = colour; pen.fillRect(from, y, Math.max(1, to - from + .5), high);
+      const [from, to] = spans[i].map(t => Math.round(x(t)));
+      pen.fillStyle = colour; pen.fillRect(from, y, Math.max(1, to - from), high);
     });
     pen.fillStyle = one.colour; pen.fillRect(0, top, 34, ROW);
     pen.fillStyle = one.ink; pen.textAlign = 'center';
@@ -166,7 +168,8 @@ function drawLanes() {
     band.rows.forEach(([c, {cells}], n) => {
       const y = top + STRIP + n * ROW;
       name(data.classes[c], y + ROW / 2, '#22282d');
-      strip(cells.map(([i, score]) => [i, data.ramp[Math.round(score * (data.ramp.length - 1))]]), y, ROW - 2);
+      const tint = score => data.ramp[Math.round(score * (data.ramp.length - 1))];
+      strip(cells.map(([i, score]) => [i, tint(score)]), y, ROW - 2);
     });
     if (band.more) name('and ' + band.more + ' more', top + STRIP + (band.rows.length + .5) * ROW, '#5b656d');
     top += band.height;
@@ -184,7 +187,8 @@ function drawLanes() {
       pen.fillRect(LABELS + i * each, y, Math.max(1, each), Math.max(1, (high - low) * WAVE * .45));
     }
   }
-  $('others').textContent = others > 0 ? others + ' more persons, seen for a shorter time, are not in the timeline.' : '';
+  const left = ' more persons, seen for a shorter time, are not in the timeline.';
+  $('others').textContent = others > 0 ? others + left : '';
   moveHead();
 }
 
@@ -195,7 +199,7 @@ function cut(pen, text, width) {
 }
 
 function moveHead() {
-  const across = lanes.parentElement.clientWidth - LABELS - 12;
+  const across = lanes.parentElement.clientWidth - LABELS - RIGHT;
   const left = LABELS + Math.min(video.currentTime, data.duration) / data.duration * across;
   $('head').style.transform = 'translateX(' + left + 'px)';
   $('time').textContent = clock(video.currentTime) + ' / ' + clock(data.duration);
@@ -209,7 +213,7 @@ function next() {
 function all() { drawOverlay(); drawLanes(); }
 
 function seek(event) {
-  const box = lanes.getBoundingClientRect(), across = box.width - LABELS - 12;
+  const box = lanes.getBoundingClientRect(), across = box.width - LABELS - RIGHT;
   const t = (event.clientX - box.left - LABELS) / across * data.duration;
   video.currentTime = Math.max(0, Math.min(t, data.duration - 0.001));
 }

@@ -20,6 +20,11 @@ OPTIONS = DetectOptions(rate=1.0)
 INFO = VideoInfo("v", 4.0, 0.0, Fraction(25), 64, 48, 0, "h264", False, 0.0, 0.0, 0, 0)
 
 
+def shown(folder):
+    """The names of the files that a user sees."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
 @pytest.fixture(scope="module")
 def predictor(weights):
     return Predictor.load(weights)
@@ -44,21 +49,21 @@ def detected(video, predictor, boxes, tmp_path_factory):
     return output, results[video]
 
 
-def test_an_mp4_a_csv_and_a_picture_and_nothing_else_come_out(detected):
+def test_what_is_asked_for_and_nothing_else_comes_out(detected):
     output, result = detected
-    assert sorted(path.name for path in output.iterdir()) == ["test_0000.csv", "test_0000.mp4", "test_0000.png"]
+    assert shown(output) == [f"test_0000.{suffix}" for suffix in ("csv", "html", "jsonl", "mp4", "png")]
     assert result.keyframes == 4 and result.busy_keyframes >= 2 and result.persons >= 2
     assert f"{result.persons} persons" in result.summary()
-    with Image.open(result.timeline) as page:
+    with Image.open(result.files["timeline"]) as page:
         assert page.width > 500
 
 
 def test_the_video_is_as_long_as_the_input_and_has_boxes_and_a_lane_with_sound_added(detected, video):
     _, result = detected
-    before, after = probe(video), probe(result.video)
+    before, after = probe(video), probe(result.files["mp4"])
     assert after.duration == pytest.approx(before.duration, abs=float(1 / before.fps))
     assert after.width == before.width and after.height >= before.height + 36 and after.has_audio == before.has_audio
-    with VideoReader(video) as one, VideoReader(result.video) as other:
+    with VideoReader(video) as one, VideoReader(result.files["mp4"]) as other:
         times = np.arange(1, 4, 0.5)
         difference = np.abs(other.frames_at(times)[:, : before.height].astype(int) - one.frames_at(times))
         assert len(list(one.frames())) == len(list(other.frames()))
@@ -67,7 +72,7 @@ def test_the_video_is_as_long_as_the_input_and_has_boxes_and_a_lane_with_sound_a
 
 def test_the_sound_is_still_in_sync(detected, video):
     _, result = detected
-    one, other = (AudioReader(path).read(0, 4) for path in (video, result.video))
+    one, other = (AudioReader(path).read(0, 4) for path in (video, result.files["mp4"]))
     correlation = np.fft.irfft(np.fft.rfft(one, 2 * len(one)).conj() * np.fft.rfft(other, 2 * len(one)))
     lag = int(correlation.argmax())
     assert min(lag, len(correlation) - lag) <= 16  # of 16000 a second
@@ -76,7 +81,7 @@ def test_the_sound_is_still_in_sync(detected, video):
 
 def test_the_csv_has_avas_rows_for_every_person_and_action(detected, predictor):
     _, result = detected
-    with open(result.csv, newline="") as file:
+    with open(result.files["csv"], newline="") as file:
         rows = list(csv.reader(file))
     assert {len(row) for row in rows} == {8} and {row[0] for row in rows} == {"test_0000"}
     assert {row[1] for row in rows} <= {"0000", "0001", "0002", "0003"}
@@ -88,8 +93,8 @@ def test_the_csv_has_avas_rows_for_every_person_and_action(detected, predictor):
 def test_the_same_input_gives_the_same_output(detected, video, predictor, boxes, tmp_path):
     _, result = detected
     again = detect_videos([video], tmp_path, predictor, boxes, OPTIONS)[0][video]
-    assert again.csv.read_bytes() == result.csv.read_bytes()
-    assert again.timeline.read_bytes() == result.timeline.read_bytes()
+    assert again.files["csv"].read_bytes() == result.files["csv"].read_bytes()
+    assert again.files["timeline"].read_bytes() == result.files["timeline"].read_bytes()
 
 
 def test_nobody_found_is_said_and_everything_is_written_all_the_same(predictor, boxes, tmp_path, caplog):
@@ -99,8 +104,8 @@ def test_nobody_found_is_said_and_everything_is_written_all_the_same(predictor, 
     results, failed = detect_videos([tmp_path / "empty.mp4"], tmp_path / "out", predictor, boxes, OPTIONS)
     (result,) = results.values()
     assert not failed and result.summary().startswith("no person found in 2 keyframes")
-    assert result.csv.read_text() == "" and result.timeline.is_file()
-    assert probe(result.video).duration == pytest.approx(1.5, abs=0.1)
+    assert result.files["csv"].read_text() == "" and result.files["timeline"].is_file()
+    assert probe(result.files["mp4"]).duration == pytest.approx(1.5, abs=0.1)
     assert "no boxes for video 'empty'" in caplog.text
 
 
@@ -110,9 +115,9 @@ def test_inputs_of_one_name_and_inputs_in_the_output_folder_are_all_kept(video, 
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(video.read_bytes())
     results, failed = detect_videos(paths, tmp_path, predictor, boxes, OPTIONS)
-    assert not failed and len({result.video for result in results.values()}) == 3
+    assert not failed and len({result.files["mp4"] for result in results.values()}) == 3
     assert all(path.read_bytes() == video.read_bytes() for path in paths)
-    assert all(result.video.with_suffix(".csv").is_file() for result in results.values())
+    assert all(result.files["mp4"].with_suffix(".csv").is_file() for result in results.values())
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
@@ -128,7 +133,7 @@ def test_an_interruption_leaves_no_part_of_a_file(video, predictor, boxes, tmp_p
     monkeypatch.setattr(VideoWriter, "write", interrupted)
     with pytest.raises(error):
         detect_videos([video], tmp_path, predictor, boxes, OPTIONS)
-    assert list(tmp_path.iterdir()) == []
+    assert shown(tmp_path) == []
 
 
 def test_a_folder_means_its_videos_and_a_file_itself(tmp_path):
