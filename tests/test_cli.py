@@ -354,9 +354,7 @@ def test_bad_videos_among_good_ones_get_a_line_each_and_the_others_are_done(dete
     for name in ("cut.mp4", "text.mp4", "notes.txt"):
         assert "not a video" in reasons[name]
     assert "Traceback" not in complaint
-    assert {path.name for path in files(tmp_path / "out")} == {
-        f"{n}_good.{s}" for n in "az" for s in SUFFIXES
-    }
+    assert {path.name for path in files(tmp_path / "out")} == {f"{n}_good.{s}" for n in "az" for s in SUFFIXES}
 
 
 def write_sound(path):

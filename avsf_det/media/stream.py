@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Iterator
@@ -145,11 +146,15 @@ class Stream:
             with suppress(av.error.InvalidDataError):
                 frames = packet.decode()
                 if packet.stream is self._video:
-                    yield from _pictures(frames)
+                    yield from self._pictures(frames)
                 else:
                     yield from (Sound(*piece) for frame in frames for piece in resample(frame))
         with suppress(av.error.InvalidDataError):
-            yield from _pictures(self._video.codec_context.decode(None))  # those that were still being decoded
+            yield from self._pictures(self._video.codec_context.decode(None))  # those that were still being decoded
+
+    def _pictures(self, frames: list[av.VideoFrame]) -> Iterator[Picture]:
+        unit = self._video.time_base  # a frame drained at the end does not know it
+        return (Picture(float(f.pts * unit), f) for f in frames if f.pts is not None and not f.is_corrupt)
 
     def _packets(self) -> Iterator[av.Packet]:
         try:
@@ -162,7 +167,9 @@ class Stream:
         except av.error.ExitError:
             self.ended = f"nothing new came for {self._silence:g} s"
         except av.error.FFmpegError as error:
-            self.ended = f"it broke off ({error.strerror})"
+            # a server that tells no length ends with what looks like an error
+            ended = error.errno == errno.EIO and self.name.startswith("http") and not self.can_wait
+            self.ended = "it ended" if ended else f"it broke off ({error.strerror})"
 
     def _place(self, packet: av.Packet) -> bool:
         """Put a packet on the clock; False for what comes before the first picture that can be decoded."""
@@ -183,10 +190,6 @@ class Stream:
         packet.dts = None if packet.dts is None else packet.dts + ticks
         packet.pts = packet.dts if packet.pts is None else packet.pts + ticks
         return packet.pts >= 0
-
-
-def _pictures(frames: list[av.VideoFrame]) -> Iterator[Picture]:
-    return (Picture(frame.time, frame) for frame in frames if frame.pts is not None and not frame.is_corrupt)
 
 
 def _open(address: str, name: str, silence: float) -> av.container.InputContainer:

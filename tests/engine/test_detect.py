@@ -1,4 +1,5 @@
 import csv
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -159,3 +160,115 @@ def test_keyframes_are_where_the_picture_is(duration, share, rate):
 def test_keyframes_of_a_plain_video():
     assert keyframe_times(INFO, 1.0) == [0.0, 1.0, 2.0, 3.0]
     assert keyframe_times(INFO, 0.1) == [0.0]
+
+
+class Killed(BaseException):
+    """As if the process had been killed there."""
+
+
+@pytest.fixture
+def counted(predictor, monkeypatch):
+    """The keyframes scored so far, in chunks of one; scoring is killed at the one that `counted.kill_at` tells."""
+
+    class Counted(list):
+        kill_at = None
+
+    scored, score = Counted(), predictor.score_video
+
+    def score_video(path, times, *rest):
+        if times[0] == scored.kill_at:
+            raise Killed
+        scored.extend(times)
+        return score(path, times, *rest)
+
+    monkeypatch.setattr(predictor, "score_video", score_video)
+    monkeypatch.setattr("avsf_det.engine.detect.CHUNK", 1)
+    return scored
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in shown(folder)}
+
+
+def test_what_was_killed_goes_on_and_gives_the_same(video, predictor, boxes, tmp_path, counted):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    detect_videos([video], whole, predictor, boxes, OPTIONS)
+    assert counted == [0.0, 1.0, 2.0, 3.0]
+    counted.clear()
+    counted.kill_at = 2.0
+    with pytest.raises(Killed):
+        detect_videos([video], killed, predictor, boxes, OPTIONS)
+    assert shown(killed) == [] and counted == [0.0, 1.0]
+    counted.kill_at = None
+    detect_videos([video], killed, predictor, boxes, OPTIONS)
+    assert counted == [0.0, 1.0, 2.0, 3.0]
+    assert contents(killed) == contents(whole)
+
+
+def test_finished_videos_are_passed_over_until_something_changes(video, predictor, boxes, tmp_path, counted):
+    path, out = tmp_path / "film.mp4", tmp_path / "out"
+    path.write_bytes(video.read_bytes())
+    rows = (f"film,{t},0.1,0.1,0.5,0.9,,1.0\n" for t in range(4))
+    (tmp_path / "boxes.csv").write_text("".join(rows))
+
+    def detect(**changes):
+        detector = open_detector(str(tmp_path / "boxes.csv"))
+        results, failed = detect_videos([path], out, predictor, detector, replace(OPTIONS, **changes))
+        assert not failed
+        return results[path]
+
+    first, dates = detect(), {name: (out / name).stat().st_mtime_ns for name in shown(out)}
+    again = detect()
+    assert again.reused and replace(again, reused=False) == first and "(there already)" in again.summary()
+    assert len(counted) == 4 and dates == {name: (out / name).stat().st_mtime_ns for name in shown(out)}
+    assert not detect(threshold=0.9).reused and len(counted) == 4  # drawn anew, not scored anew
+    (out / "film.csv").unlink()
+    assert not detect(threshold=0.9).reused and (out / "film.csv").is_file() and len(counted) == 4
+    with open(tmp_path / "boxes.csv", "a") as file:
+        file.write("film,2,0.5,0.1,0.9,0.9,,1.0\n")
+    assert detect().persons == 2 and len(counted) == 8
+    path.write_bytes((video.parent / "val_0000.mp4").read_bytes())
+    assert not detect().reused and len(counted) == 12
+
+
+def test_only_what_is_asked_for_is_written(video, predictor, boxes, tmp_path):
+    for outputs, suffixes in ((("jsonl",), ["jsonl"]), (("csv", "timeline"), ["csv", "png"]), (("page",), ["html"])):
+        out = tmp_path / suffixes[0]
+        results, _ = detect_videos([video], out, predictor, boxes, replace(OPTIONS, outputs=outputs))
+        assert shown(out) == [f"test_0000.{suffix}" for suffix in suffixes]
+        assert results[video].summary().endswith(f"-> {out / 'test_0000'}.{suffixes[0]}")
+
+
+def test_json_lines_say_what_the_csv_says(detected, predictor):
+    _, result = detected
+    lines = [json.loads(line) for line in result.files["jsonl"].read_text().splitlines()]
+    assert [line["time"] for line in lines] == [0.0, 1.0, 2.0, 3.0] and {line["video"] for line in lines} == {
+        "test_0000"
+    }
+    told = [score for line in lines for one in line["persons"] for score in one["scores"].values()]
+    boxes = [side for line in lines for one in line["persons"] for side in one["box"]]
+    with open(result.files["csv"], newline="") as file:
+        rows = list(csv.reader(file))
+    np.testing.assert_allclose(told, [float(row[7]) for row in rows], atol=1e-6)
+    np.testing.assert_allclose(boxes, [float(v) for r in rows[:: len(predictor.label_map)] for v in r[2:6]], atol=2e-6)
+    assert list(lines[1]["persons"][0]["scores"]) == list(predictor.label_map.names)
+    assert result.persons == len({one["id"] for line in lines for one in line["persons"]})
+
+
+def test_smoothing_brings_neighbouring_scores_together(video, predictor, boxes, detected, tmp_path):
+    def roughness(path):
+        tracks = {}
+        for line in map(json.loads, path.read_text().splitlines()):
+            for one in line["persons"]:
+                tracks.setdefault(one["id"], []).append(list(one["scores"].values()))
+        return sum(np.abs(np.diff(track, axis=0)).sum() for track in tracks.values())
+
+    how = replace(OPTIONS, smooth=1.0, outputs=("jsonl",))
+    results, _ = detect_videos([video], tmp_path, predictor, boxes, how)
+    before, after = roughness(detected[1].files["jsonl"]), roughness(results[video].files["jsonl"])
+    assert after < 0.8 * before
+
+
+def test_a_timeline_without_an_mp4_has_the_same_portraits(video, predictor, boxes, detected, tmp_path):
+    results, _ = detect_videos([video], tmp_path, predictor, boxes, replace(OPTIONS, outputs=("timeline",)))
+    assert results[video].files["timeline"].read_bytes() == detected[1].files["timeline"].read_bytes()
