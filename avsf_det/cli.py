@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from avsf_det import __version__
+from avsf_det.detect_cli import add_detect_command
 from avsf_det.detector_cli import add_detector_commands
 from avsf_det.errors import UserError
 
@@ -83,31 +84,6 @@ def evaluate(options: argparse.Namespace) -> int:
         print(f"\n{effect_table(result.effects)}\n")
     print(f"detections: {result.detections}")
     return 1 if result.failed else 0
-
-
-def detect(options: argparse.Namespace) -> int:
-    """Annotate videos: for each an mp4 with its sound, an AVA csv and a picture of its timeline."""
-    from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos
-    from avsf_det.engine.evaluate import default_cache
-    from avsf_det.engine.persons import open_detector
-    from avsf_det.engine.predictor import Predictor
-
-    videos = find_videos(options.videos)
-    overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
-    views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
-    for key, value in views.items():
-        overrides += [f"TEST.{key}", str(value)] if value is not None else []
-    predictor = Predictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
-    detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
-    how = DetectOptions(options.rate, options.threshold, options.top_k, default_cache())
-    results, failed = detect_videos(videos, options.output, predictor, detector, how)
-    for path, result in results.items():
-        print(f"{path}: {result.summary()}")
-    if failed:
-        print(f"{len(failed)} of {len(videos)} left out:", file=sys.stderr)
-        for reason in failed.values():
-            print(f"  {reason}", file=sys.stderr)
-    return 1 if failed else 0
 
 
 def draw(options: argparse.Namespace) -> int:
@@ -241,29 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, default=Path("demo"), help="folder for everything made (default: demo)")
     command.add_argument("--video", type=Path, help="annotate this file with what was trained")
 
-    command = _add(commands, "detect", detect)
-    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")
-    command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
-    command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
-    _add_detector(command, "yolox")
-    command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
-    command.add_argument("--rate", type=_positive, default=2.0, help="keyframes a second (default: 2)")
-    command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
-    command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
-    _add_audio(command)
-    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
-    command.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
-    )
-    views = command.add_argument_group(
-        "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."
-    )
-    views.add_argument("--scales", nargs="+", type=int, metavar="PIXELS", help="short sides of the picture")
-    views.add_argument("--flip", action=argparse.BooleanOptionalAction, help="the mirrored picture too")
-    views.add_argument("--clips", type=int, metavar="N", help="clips around each keyframe")
+    add_detect_command(commands, _add, _add_detector, _add_audio)
 
     command = _add(commands, "draw", draw)
     command.add_argument("video", type=Path, metavar="VIDEO", help="the video that the detections are of")
@@ -352,13 +306,6 @@ def _add_audio(command: argparse.ArgumentParser) -> None:
     audio = command.add_mutually_exclusive_group()
     audio.add_argument("--no-audio", action="store_true", help="as if nothing were to be heard")
     audio.add_argument("--explain-audio", action="store_true", help="tell what sound adds to each score, or takes")
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value
 
 
 if __name__ == "__main__":

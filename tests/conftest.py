@@ -1,5 +1,9 @@
 """A dataset of tiny scenes and a model trained on it for a few steps, made once for all tests."""
 
+import http.server
+import threading
+import time
+
 import pytest
 
 TINY = {
@@ -59,3 +63,54 @@ def weights(tiny, tmp_path_factory):
     from avsf_det.engine.train import Trainer
 
     return Trainer(load_cfg(overrides=[*tiny, "OUTPUT_DIR", str(tmp_path_factory.mktemp("run"))])).run()
+
+
+@pytest.fixture(scope="session")
+def live_file(scenes, tmp_path_factory):
+    """A scene as Matroska, which can be read from the front while it is still being written."""
+    import av
+
+    path = tmp_path_factory.mktemp("live") / "test_0000.mkv"
+    with av.open(str(scenes / "videos" / "test_0000.mp4")) as source, av.open(str(path), "w") as copy:
+        tracks = {track.index: copy.add_stream_from_template(track) for track in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = tracks[packet.stream.index]
+                copy.mux(packet)
+    return path
+
+
+@pytest.fixture
+def serve():
+    """A function that serves a file on this machine, spread over some seconds, and returns its address."""
+    servers = []
+
+    def start(path, seconds):
+        data, steps = path.read_bytes(), max(1, round(seconds / 0.02))
+        size = -(-len(data) // steps)
+
+        class Slowly(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Connection", "close")  # and no length: it may go on for ever
+                self.end_headers()
+                try:
+                    for begin in range(0, len(data), size):
+                        self.wfile.write(data[begin : begin + size])
+                        time.sleep(seconds / steps)
+                except ConnectionError:
+                    pass
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slowly)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/{path.name}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

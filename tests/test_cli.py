@@ -75,8 +75,12 @@ def full_disk():
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+SUFFIXES = ("csv", "html", "jsonl", "mp4", "png")  # of the results of `detect`
+
+
 def files(folder):
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """All but what `detect` keeps to go on from."""
+    return [path for path in folder.rglob("*") if path.is_file() and ".avsf-det" not in path.parts]
 
 
 # What it should do
@@ -233,7 +237,7 @@ def test_no_clip_at_all_is_refused(fails, detect, video):
 def test_no_person_is_no_error(detect, scenes, tmp_path, capsys):
     assert main(detect(scenes / "videos" / "val_0000.mp4")) == 0
     assert "val_0000.mp4: no person found in 4 keyframes -> " in capsys.readouterr().out
-    assert {path.name for path in files(tmp_path)} == {"val_0000.mp4", "val_0000.csv", "val_0000.png"}
+    assert {path.name for path in files(tmp_path)} == {f"val_0000.{suffix}" for suffix in SUFFIXES}
 
 
 @pytest.mark.parametrize(
@@ -350,9 +354,7 @@ def test_bad_videos_among_good_ones_get_a_line_each_and_the_others_are_done(dete
     for name in ("cut.mp4", "text.mp4", "notes.txt"):
         assert "not a video" in reasons[name]
     assert "Traceback" not in complaint
-    assert {path.name for path in files(tmp_path / "out")} == {
-        f"{n}_good.{s}" for n in "az" for s in ("mp4", "csv", "png")
-    }
+    assert {path.name for path in files(tmp_path / "out")} == {f"{n}_good.{s}" for n in "az" for s in SUFFIXES}
 
 
 def write_sound(path):
@@ -415,7 +417,7 @@ def test_ctrl_c_while_detecting_leaves_what_was_finished_and_nothing_half_writte
         detect(video, tmp_path / "long.mp4"), lambda: [p for p in out.glob("*") if "long" in p.name], tmp_path
     )
     assert status == 130 and complaint.splitlines()[-1] == "interrupted; what was finished is kept"
-    assert sorted(path.name for path in files(out)) == ["test_0000.csv", "test_0000.mp4", "test_0000.png"]
+    assert sorted(path.name for path in files(out)) == [f"test_0000.{suffix}" for suffix in SUFFIXES]
 
 
 def test_ctrl_c_while_scenes_are_made_leaves_whole_videos(tmp_path):

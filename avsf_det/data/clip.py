@@ -169,9 +169,12 @@ def read_log_mel(path: str | Path | VideoSource, center: float, spec: ClipSpec) 
 
 def _read_sound(audio: AudioReader, center: float, spec: ClipSpec) -> torch.Tensor | None:
     """(A, M): the log-mel of the clip at `center`; None without a sound track."""
-    if not audio.has_audio:
-        return None
-    frames = spec.log_mel()(torch.from_numpy(audio.read(*spec.sound_span(center))))
+    return log_mel_of(audio.read(*spec.sound_span(center)), spec) if audio.has_audio else None
+
+
+def log_mel_of(samples: np.ndarray, spec: ClipSpec) -> torch.Tensor:
+    """(A, M) float32: the log-mel of the (S,) samples of a clip's `sound_span`."""
+    frames = spec.log_mel()(torch.from_numpy(samples))
     if len(frames) == spec.audio_frames:
         return frames
     return frames[torch.linspace(0, len(frames) - 1, spec.audio_frames).long()]

@@ -137,7 +137,7 @@ class Demo:
         stem = result_stem(video, self.output, {video.resolve()})
         result = detect_video(video, stem, predictor, detector, DetectOptions(cache=default_cache()))
         print(result.summary())
-        for path in (result.video, result.csv, result.timeline, _picture(result.video)):
+        for path in (*result.files.values(), _picture(result.files["mp4"])):
             print(f"  {path}")
 
 

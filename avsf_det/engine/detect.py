@@ -1,24 +1,26 @@
-"""Detection on videos: each becomes an annotated mp4 with its sound, an AVA csv and a picture of its timeline."""
+"""Detection on videos: each becomes an annotated mp4, an AVA csv, JSON lines, a timeline and a page to play it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import chain, takewhile
 from pathlib import Path
 
 from tqdm import tqdm
 
-from avsf_det.engine.annotate import annotate_video, read_envelope
-from avsf_det.engine.evaluate import audio_path, audio_rows, detection_rows, write_detections
+from avsf_det import __version__
+from avsf_det.engine.evaluate import CHUNK
 from avsf_det.engine.output import make_output, result_stem
-from avsf_det.engine.persons import find_persons, link_persons
+from avsf_det.engine.persons import find_persons, link_persons, smooth_actions
 from avsf_det.engine.predictor import Predictor
+from avsf_det.engine.results import SUFFIXES, Detections, write_results
+from avsf_det.engine.resume import Kept
 from avsf_det.errors import UserError
 from avsf_det.media.shots import find_cuts
+from avsf_det.media.source import as_source
 from avsf_det.media.video import VideoInfo, probe
-from avsf_det.structures import VIDEO_SUFFIXES
-from avsf_det.visual.draw import Annotator
-from avsf_det.visual.timeline import draw_timeline
+from avsf_det.structures import VIDEO_SUFFIXES, Persons
 from detectors import PersonDetector
 
 
@@ -28,15 +30,20 @@ class DetectOptions:
 
     Attributes:
         rate: keyframes a second.
-        threshold: score from which an action is shown in the video and the timeline; the csv has all of them.
+        threshold: score from which an action is shown, one for all classes or K; csv and JSON lines have all scores.
         top_k: actions shown for a person at most.
         cache: folder that remembers found persons, or None.
+        smooth: standard deviation in seconds of the Gaussian that a person's scores are averaged with over time; 0
+            leaves them as they are.
+        outputs: what to write, of `avsf_det.engine.results.SUFFIXES`.
     """
 
     rate: float = 2.0
-    threshold: float = 0.3
+    threshold: float | tuple[float, ...] = 0.3
     top_k: int = 3
     cache: Path | None = None
+    smooth: float = 0.0
+    outputs: tuple[str, ...] = tuple(SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -44,27 +51,28 @@ class VideoResult:
     """What came out of one video.
 
     Attributes:
-        video, csv, timeline: the files written.
+        files: written, by output.
         keyframes: moments looked at.
         busy_keyframes: those with at least one person.
         persons: different person ids.
         missing: seconds that the video promises and does not have.
+        reused: whether all was there from an earlier run, and nothing had to be done.
     """
 
-    video: Path
-    csv: Path
-    timeline: Path
+    files: dict[str, Path]
     keyframes: int
     busy_keyframes: int
     persons: int
     missing: float
+    reused: bool = False
 
     def summary(self) -> str:
         """One line."""
+        where = f"-> {next(iter(self.files.values()))}" + (" (there already)" if self.reused else "")
         if not self.persons:
-            return f"no person found in {self.keyframes} keyframes -> {self.video}"
+            return f"no person found in {self.keyframes} keyframes {where}"
         people = "1 person" if self.persons == 1 else f"{self.persons} persons"
-        return f"{people}, in {self.busy_keyframes} of {self.keyframes} keyframes -> {self.video}"
+        return f"{people}, in {self.busy_keyframes} of {self.keyframes} keyframes {where}"
 
 
 def find_videos(inputs: Sequence[str | Path]) -> list[Path]:
@@ -113,49 +121,66 @@ def detect_videos(
 def detect_video(
     path: Path, stem: Path, predictor: Predictor, detector: PersonDetector, options: DetectOptions, title: str = ""
 ) -> VideoResult:
-    """Detect on one video and write `stem`.mp4, .csv and .png.
+    """Detect on one video and write `stem`.mp4 and so on.
+
+    Scores are kept in chunks of keyframes beside the results (`avsf_det.engine.resume`): after an interruption it goes
+    on from there, and gives the same. Where video, model, boxes and options are those of a run that was finished, and
+    its files are as it left them, nothing is done.
 
     Raises:
         UserError: if the video cannot be read or the files not be written.
     """
     info = probe(path)
-    times = keyframe_times(info, options.rate)
-    with tqdm(total=3 * len(times), desc=f"{title} {path.name}".strip(), unit="keyframe", disable=None) as bar:
-        persons = find_persons(path, times, detector, options.cache, bar.update)
-        cuts = find_cuts(path)
-        persons = predictor.score_video(path, times, link_persons(persons, times, cuts), bar.update)
-        envelope = read_envelope(path, info)
-        label_map = predictor.label_map
-        annotator = Annotator(label_map.names, label_map.groups, options.top_k, options.threshold)
-        thumbnails = annotate_video(
-            path, Path(f"{stem}.mp4"), info, times, persons, cuts, annotator, envelope, bar.update
-        )
-    csv = Path(f"{stem}.csv")
-    write_detections(csv, detection_rows(path.stem, times, persons, predictor.label_map))
-    if predictor.explain_audio:
-        write_detections(audio_path(csv), audio_rows(path.stem, times, persons, predictor.label_map))
-    timeline = Path(f"{stem}.png")
-    names = predictor.label_map.names
-    draw_timeline(
-        timeline,
-        times,
-        persons,
-        names,
-        info.duration,
-        envelope,
-        thumbnails,
-        title=path.name,
-        threshold=options.threshold,
-    )
-    return VideoResult(
-        Path(f"{stem}.mp4"),
-        csv,
-        timeline,
+    inputs = __version__, as_source(path).identity(), predictor.identity, detector.identity, options.rate
+    kept, how = Kept(stem, repr(inputs)), repr(options)
+    if note := kept.finished(how):
+        files = {name: Path(f"{stem}{suffix}") for name, suffix in SUFFIXES.items() if name in options.outputs}
+        return VideoResult(files, **note, reused=True)
+    times, name = keyframe_times(info, options.rate), f"{title} {path.name}".strip()
+    cuts = kept.cuts()
+    if cuts is None:
+        with tqdm(total=round(info.duration), desc=f"{name}: shots", unit="s", disable=None) as bar:
+            kept.keep_cuts(cuts := find_cuts(path, bar.update))
+    persons = link_persons(_score(path, times, predictor, detector, options.cache, kept, name), times, cuts)
+    if options.smooth:
+        persons = smooth_actions(persons, times, options.smooth)
+    found = Detections(path, info, times, persons, cuts, path.name)
+    shown = options.outputs, options.threshold, options.top_k
+    drawn = len(times) if "mp4" in options.outputs else 0
+    with tqdm(total=drawn, desc=f"{name}: results", unit="keyframe", disable=None) as bar:
+        files = write_results(stem, found, predictor.label_map, *shown, bar.update)
+    result = VideoResult(
+        files,
         keyframes=len(times),
         busy_keyframes=sum(len(found) > 0 for found in persons),
         persons=len({int(i) for found in persons for i in found.ids}),
         missing=info.missing,
     )
+    told = {name: value for name, value in asdict(result).items() if name not in ("files", "reused")}
+    kept.keep_finished(how, files, told)
+    return result
+
+
+def _score(
+    path: Path,
+    times: Sequence[float],
+    predictor: Predictor,
+    detector: PersonDetector,
+    cache: Path | None,
+    kept: Kept,
+    name: str,
+) -> list[Persons]:
+    """The persons of all keyframes with action scores; chunks that are kept are not computed again."""
+    chunks = [times[start : start + CHUNK] for start in range(0, len(times), CHUNK)]
+    known = list(takewhile(bool, map(kept.chunk, range(len(chunks)))))
+    scored = list(chain.from_iterable(known))
+    with tqdm(total=len(times), initial=len(scored), desc=f"{name}: actions", unit="keyframe", disable=None) as bar:
+        for number in range(len(known), len(chunks)):
+            persons = find_persons(path, chunks[number], detector, cache)
+            persons = predictor.score_video(path, chunks[number], persons, bar.update)
+            kept.keep_chunk(number, persons)
+            scored += persons
+    return scored
 
 
 def keyframe_times(info: VideoInfo, rate: float) -> list[float]:

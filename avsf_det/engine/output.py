@@ -43,6 +43,12 @@ def result_stem(video: Path, output: Path, taken: Collection[Path]) -> Path:
     return next(output / name for name in names if (output / f"{name}.mp4").resolve() not in taken)
 
 
+def new_stem(name: str, output: Path) -> Path:
+    """A path without suffix in `output` of which no file is there yet: the name, numbered if need be."""
+    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+    return next(output / new for new in names if not any(output.glob(f"{new}.*")))
+
+
 def set_aside(*paths: Path) -> None:
     """Rename files and folders that are there, with a number behind their name, so that new ones can take it."""
     for path in paths:

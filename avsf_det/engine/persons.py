@@ -19,6 +19,7 @@ MIN_IOU = 0.2  # of a person's boxes at two keyframes
 # buffered IoU (arXiv 2211.14317). With these, people who walk past keep their ids at two keyframes a second.
 BUFFERS = (0.0, 0.3, 0.5)
 MEMORY = 2.0  # seconds for which a person who is out of sight is remembered
+REACH = 3.0  # standard deviations of a Gaussian beyond which nothing counts
 
 
 def open_detector(model: str, weights: str = "", score_threshold: float | None = None) -> PersonDetector:
@@ -78,25 +79,79 @@ def find_persons(
 
 
 def link_persons(persons: Sequence[Persons], times: Sequence[float], cuts: Sequence[float] = ()) -> list[Persons]:
-    """Give persons ids that last: each is paired by overlap with someone seen lately, best pairs first.
+    """Give persons ids that last; see `PersonLinker`.
 
     Args:
         persons: of each keyframe; persons that have ids keep theirs.
         times: seconds of the keyframes, ascending.
         cuts: seconds at which new shots begin; nobody is taken for someone of another shot.
     """
-    linked, boxes, ids, seen, unused = [], np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0), 0
-    for found, time in zip(persons, times):
-        shot = max((cut for cut in cuts if cut <= time), default=0.0)
-        recent = seen >= max(shot, time - MEMORY)
-        unused = max((unused, *(found.ids + 1)))
-        found = found.replace(ids=_matched_ids(boxes[recent], ids[recent], seen[recent], found, unused))
-        unused = max((unused, *(found.ids + 1)))
-        linked.append(found)
-        absent = recent & ~np.isin(ids, found.ids)
-        boxes, ids = np.concatenate((boxes[absent], found.boxes)), np.concatenate((ids[absent], found.ids))
-        seen = np.append(seen[absent], np.full(len(found), time))
-    return linked
+    linker = PersonLinker()
+    shots = (max((cut for cut in cuts if cut <= time), default=0.0) for time in times)
+    return [linker.link(found, time, shot) for found, time, shot in zip(persons, times, shots)]
+
+
+class PersonLinker:
+    """Pairs each person by overlap with someone seen lately, best pairs first; keyframes come one after the other."""
+
+    def __init__(self) -> None:
+        self._boxes, self._ids, self._seen = np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0)
+        self._unused = 0
+
+    def link(self, found: Persons, time: float, shot: float = 0.0) -> Persons:
+        """The persons of the next keyframe with ids; those that have one keep it.
+
+        Args:
+            found: the persons.
+            time: seconds, later than at the call before.
+            shot: second at which the shot begins; nobody is taken for someone seen before it.
+        """
+        recent = self._seen >= max(shot, time - MEMORY)
+        known = self._boxes[recent], self._ids[recent], self._seen[recent]
+        self._unused = max((self._unused, *(found.ids + 1)))
+        found = found.replace(ids=_matched_ids(*known, found, self._unused))
+        self._unused = max((self._unused, *(found.ids + 1)))
+        absent = recent & ~np.isin(self._ids, found.ids)
+        self._boxes = np.concatenate((self._boxes[absent], found.boxes))
+        self._ids = np.concatenate((self._ids[absent], found.ids))
+        self._seen = np.append(self._seen[absent], np.full(len(found), time))
+        return found
+
+
+def smooth_actions(persons: Sequence[Persons], times: Sequence[float], sigma: float) -> list[Persons]:
+    """The persons with scores averaged over the keyframes at which each is seen, weighted by a Gaussian of time.
+
+    A mean of scores within 0..1 is within 0..1. Persons without an id keep their scores.
+
+    Args:
+        persons: of each keyframe.
+        times: seconds of the keyframes, ascending.
+        sigma: the Gaussian's standard deviation in seconds; keyframes beyond `REACH` of them do not count.
+    """
+    smooth = [np.hstack((found.actions, found.silent)) for found in persons]
+    scored = [scores.copy() for scores in smooth]
+    for places in _tracks(persons).values():
+        seconds = np.array([times[keyframe] for keyframe, _ in places])
+        scores = np.stack([scored[keyframe][row] for keyframe, row in places])
+        starts = np.searchsorted(seconds, seconds - REACH * sigma - 1e-6)
+        ends = np.searchsorted(seconds, seconds + REACH * sigma + 1e-6, side="right")
+        for (keyframe, row), time, start, end in zip(places, seconds, starts, ends):
+            weights = np.exp(-np.square((seconds[start:end] - time) / sigma) / 2)
+            smooth[keyframe][row] = weights @ scores[start:end] / weights.sum()
+    return [
+        found.replace(actions=scores[:, : found.actions.shape[1]], silent=scores[:, found.actions.shape[1] :])
+        for found, scores in zip(persons, smooth)
+    ]
+
+
+def _tracks(persons: Sequence[Persons]) -> dict[int, list[tuple[int, int]]]:
+    """{person id: keyframe and row of each of the person's boxes, by time}."""
+    tracks: dict[int, list[tuple[int, int]]] = {}
+    for keyframe, found in enumerate(persons):
+        for row, person_id in enumerate(found.ids.tolist()):
+            if person_id >= 0:
+                tracks.setdefault(person_id, []).append((keyframe, row))
+    return tracks
 
 
 def _matched_ids(known: np.ndarray, known_ids: np.ndarray, seen: np.ndarray, found: Persons, unused: int) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,7 @@ class Predictor:
             raise UserError(f"MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME} does not listen; leave --explain-audio out")
         self.device = choose_device(cfg.DEVICE)
         _check_test_keys(cfg.TEST)
+        self._trained = model
         self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
         self._scales = cfg.TEST.SCALES or [cfg.DATA.TEST_CROP_SIZE]
         self.spec = ClipSpec.from_config(cfg, max(self._scales))
@@ -104,6 +107,16 @@ class Predictor:
                 "expected a checkpoint written by `avsf-det train`"
             )
         return cls(model, cfg, label_map, use_audio, explain_audio)
+
+    @cached_property
+    def identity(self) -> str:
+        """A hash that changes whenever scores could: weights, configuration, classes, device, whether it listens."""
+        words = self.cfg.dump(), self.label_map.to_pbtxt(), self.device.type, self.use_audio, self.explain_audio
+        digest = hashlib.sha256(repr(words).encode())
+        for name, tensor in self._trained.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:

@@ -19,9 +19,9 @@ _BLOCK = 8
 # up to nine frames of 26 ms), and so does the resampling filter at both ends of a block.
 _MARGIN = 1
 # A step in the time stamps of more than this many seconds is a gap in the sound, not rounding.
-_GAP = 0.005
+GAP = 0.005
 # Taps of libswresample's filter at the lower of the two rates: flat to within 1 % up to 7.3 of 8 kHz.
-_FILTER_SIZE = 128
+FILTER_SIZE = 128
 # Separate channels of a frame from which on PyAV reads past its end.
 _MANY_CHANNELS = 8
 # Blocks kept for the next reads.
@@ -115,7 +115,7 @@ def _runs(sound: Track, start: float, end: float) -> Iterator[tuple[int, np.ndar
         if time >= end:
             break
         late = time * rate - first - length
-        if run and abs(late - drift / len(run)) > _GAP * rate:
+        if run and abs(late - drift / len(run)) > GAP * rate:
             yield round(first + drift / len(run)), np.concatenate(run)
             run, length, drift = [], 0, 0
         if not run:
@@ -153,6 +153,6 @@ def _resample(mono: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
         return mono
     frame = av.AudioFrame.from_ndarray(mono[None], format="flt", layout="mono")
     frame.sample_rate = rate
-    resampler = av.AudioResampler("flt", "mono", new_rate, options={"filter_size": _FILTER_SIZE})
+    resampler = av.AudioResampler("flt", "mono", new_rate, options={"filter_size": FILTER_SIZE})
     pieces = [piece.to_ndarray()[0] for source in (frame, None) for piece in resampler.resample(source)]
     return np.concatenate(pieces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,11 +15,17 @@ _RATIO = 4.0  # a cut stands out from the differences around it, which a moving 
 _AROUND = 4  # frames before and after that it is compared with
 
 
-def find_cuts(path: str | os.PathLike[str]) -> list[float]:
+def find_cuts(
+    path: str | os.PathLike[str], on_progress: Callable[[float], object] = lambda seconds: None
+) -> list[float]:
     """The times at which a new shot begins, in seconds on the clock, ascending; the first shot is not listed.
 
     Hard cuts and those blended over a frame or two are found; a flash of one frame is none; dissolves and fades are
     passed over.
+
+    Args:
+        path: the video.
+        on_progress: called with the seconds looked at since the last call.
 
     Raises:
         UserError: if the file cannot be read.
@@ -27,6 +34,7 @@ def find_cuts(path: str | os.PathLike[str]) -> list[float]:
     with VideoReader(path, size=_SIZE) as video:
         last = last_but_one = None
         for time, image in video.frames():
+            on_progress(time - times[-1] if times else time)
             image = image.astype(np.int16)
             times.append(time)
             to_last.append(_difference(image, last))

@@ -166,10 +166,7 @@ class VideoReader:
         return images
 
     def _image(self, frame: av.VideoFrame) -> np.ndarray:
-        turned = self.info.rotation in (90, 270)
-        width, height = (self.height, self.width) if turned else (self.width, self.height)
-        rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(np.rot90(rgb, self.info.rotation // 90))
+        return upright(self._reformatter, frame, self.height, self.width, self.info.rotation)
 
 
 class _Cursor:
@@ -247,7 +244,7 @@ def _probe(picture: Track) -> VideoInfo:
     fps = stream.average_rate or stream.guessed_rate or Fraction(25)
     counted = stream.frames  # by the header; `end` may open the file anew, and then this stream tells no more
     rotation = round(frame.rotation / 90) % 4 * 90
-    width, height = round(frame.width * _sample_aspect(stream)), frame.height
+    width, height = round(frame.width * sample_aspect(stream)), frame.height
     if rotation in (90, 270):
         width, height = height, width
     delay = start if picture.by_decoding_time else 0.0
@@ -279,7 +276,7 @@ def _probe(picture: Track) -> VideoInfo:
         )
 
 
-def _sample_aspect(stream: av.VideoStream) -> Fraction:
+def sample_aspect(stream: av.VideoStream) -> Fraction:
     """Width of a sample over its height."""
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
     return aspect if Fraction(1, _WIDEST_SAMPLE) <= aspect <= _WIDEST_SAMPLE else Fraction(1)
@@ -291,3 +288,10 @@ def scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
         return height, width
     scale = short_side / min(height, width)
     return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+def upright(reformatter: VideoReformatter, frame: av.VideoFrame, height: int, width: int, rotation: int) -> np.ndarray:
+    """(height, width, 3) uint8 RGB of a frame that was stored turned counterclockwise by `rotation` degrees."""
+    size = (height, width) if rotation in (90, 270) else (width, height)
+    rgb = reformatter.reformat(frame, *size, "rgb24", threads=1).to_ndarray()
+    return np.ascontiguousarray(np.rot90(rgb, rotation // 90))

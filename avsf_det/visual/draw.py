@@ -33,16 +33,20 @@ class Annotator:
         class_names: K names, in the order of `Persons.actions`.
         groups: K names of groups (AVA: pose, object, person), each of which gets a colour; None is one group.
         top_k: actions shown for a person at most.
-        threshold: the score from which an action is shown.
+        threshold: the score from which an action is shown; one for all, or K.
     """
 
     def __init__(
-        self, class_names: Sequence[str], groups: Sequence[str] | None = None, top_k: int = 3, threshold: float = 0.3
+        self,
+        class_names: Sequence[str],
+        groups: Sequence[str] | None = None,
+        top_k: int = 3,
+        threshold: float | Sequence[float] = 0.3,
     ) -> None:
         self.names = short_names(class_names)
         self.colours = group_colours(groups, len(self.names))
         self.top_k = top_k
-        self.threshold = threshold
+        self.thresholds = np.broadcast_to(threshold, len(self.names))
         self._choices: dict[int, int] = {}
 
     def draw(self, image: np.ndarray, persons: Persons) -> np.ndarray:
@@ -91,7 +95,8 @@ class Annotator:
 
     def _rows(self, scores: np.ndarray) -> tuple[Row, ...]:
         """What is said of someone with those (K,) scores, best first."""
-        best = [c for c in np.argsort(-scores, kind="stable")[: self.top_k] if scores[c] >= self.threshold]
+        reached = scores >= self.thresholds[: len(scores)]
+        best = [c for c in np.argsort(-scores, kind="stable") if reached[c]][: self.top_k]
         return tuple(Row(self.names[c], round(float(scores[c]), 2), self.colours[c]) for c in best)
 
 

@@ -58,7 +58,7 @@ def draw_timeline(
     envelope: Envelope | None = None,
     thumbnails: Mapping[int, np.ndarray] | None = None,
     title: str = "",
-    threshold: float = 0.3,
+    threshold: float | Sequence[float] = 0.3,
 ) -> None:
     """Write the timeline of one video as a PNG.
 
@@ -78,12 +78,12 @@ def draw_timeline(
         envelope: the sound's; None where there is no sound track.
         thumbnails: person id -> (h, w, 3) uint8 RGB square.
         title: the file's name.
-        threshold: the score from which an action gets a row.
+        threshold: the score from which an action gets a row; one for all, or K.
 
     Raises:
         UserError: if the file cannot be written.
     """
-    bands, absent = _bands(times, persons_per_time, len(class_names), duration, threshold)
+    bands, absent = _bands(times, persons_per_time, duration, np.broadcast_to(threshold, len(class_names)))
     names = short_names(class_names)
     body = sum(band.height + _GAP for band in bands) or _THUMBNAIL
     page = Image.new("RGB", (_WIDTH, _HEADER + body + _SOUND + _FOOTER), WHITE)
@@ -109,9 +109,10 @@ def draw_timeline(
 
 
 def _bands(
-    times: Sequence[float], persons_per_time: Sequence[Persons], classes: int, duration: float, threshold: float
+    times: Sequence[float], persons_per_time: Sequence[Persons], duration: float, thresholds: np.ndarray
 ) -> tuple[list[_Band], int]:
-    """The bands to paint, by first appearance, and how many persons are left out."""
+    """The bands to paint, by first appearance, and how many persons are left out; an action has a threshold each."""
+    classes = len(thresholds)
     sums: dict[int, np.ndarray] = {}
     highest: dict[int, np.ndarray] = {}
     seen: dict[int, int] = {}
@@ -124,7 +125,7 @@ def _bands(
     rows_each = min(MAX_ROWS_EACH, MAX_ROWS // max(1, len(kept)))
     bands = {}
     for person_id in (person_id for person_id in seen if person_id in kept):
-        reached = [c for c in np.argsort(-sums[person_id], kind="stable") if highest[person_id][c] >= threshold]
+        reached = [c for c in np.argsort(-sums[person_id], kind="stable") if highest[person_id][c] >= thresholds[c]]
         room = rows_each if len(reached) <= rows_each else rows_each - 1  # a row says how many are left out
         chosen = np.array(reached[:room], dtype=int)
         present, scores = np.zeros(_COLUMNS, dtype=bool), np.zeros((len(chosen), _COLUMNS), dtype=np.float32)

@@ -33,6 +33,7 @@ class VerdictAnnotator(Annotator):
     def __init__(self, class_names: Sequence[str], top_k: int = 3, threshold: float = 0.3) -> None:
         super().__init__(class_names, None, top_k, threshold)
         self._count = len(self.names)
+        self.thresholds = np.tile(self.thresholds, len(MARKS))
         self.colours = [colour for colour in COLOURS for _ in self.names]
         self.names = [f"{mark}{name}" for mark in MARKS for name in self.names]
 

@@ -1,4 +1,5 @@
 import csv
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -18,6 +19,11 @@ from avsf_det.media.writer import VideoWriter
 
 OPTIONS = DetectOptions(rate=1.0)
 INFO = VideoInfo("v", 4.0, 0.0, Fraction(25), 64, 48, 0, "h264", False, 0.0, 0.0, 0, 0)
+
+
+def shown(folder):
+    """The names of the files that a user sees."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +50,21 @@ def detected(video, predictor, boxes, tmp_path_factory):
     return output, results[video]
 
 
-def test_an_mp4_a_csv_and_a_picture_and_nothing_else_come_out(detected):
+def test_what_is_asked_for_and_nothing_else_comes_out(detected):
     output, result = detected
-    assert sorted(path.name for path in output.iterdir()) == ["test_0000.csv", "test_0000.mp4", "test_0000.png"]
+    assert shown(output) == [f"test_0000.{suffix}" for suffix in ("csv", "html", "jsonl", "mp4", "png")]
     assert result.keyframes == 4 and result.busy_keyframes >= 2 and result.persons >= 2
     assert f"{result.persons} persons" in result.summary()
-    with Image.open(result.timeline) as page:
+    with Image.open(result.files["timeline"]) as page:
         assert page.width > 500
 
 
 def test_the_video_is_as_long_as_the_input_and_has_boxes_and_a_lane_with_sound_added(detected, video):
     _, result = detected
-    before, after = probe(video), probe(result.video)
+    before, after = probe(video), probe(result.files["mp4"])
     assert after.duration == pytest.approx(before.duration, abs=float(1 / before.fps))
     assert after.width == before.width and after.height >= before.height + 36 and after.has_audio == before.has_audio
-    with VideoReader(video) as one, VideoReader(result.video) as other:
+    with VideoReader(video) as one, VideoReader(result.files["mp4"]) as other:
         times = np.arange(1, 4, 0.5)
         difference = np.abs(other.frames_at(times)[:, : before.height].astype(int) - one.frames_at(times))
         assert len(list(one.frames())) == len(list(other.frames()))
@@ -67,7 +73,7 @@ def test_the_video_is_as_long_as_the_input_and_has_boxes_and_a_lane_with_sound_a
 
 def test_the_sound_is_still_in_sync(detected, video):
     _, result = detected
-    one, other = (AudioReader(path).read(0, 4) for path in (video, result.video))
+    one, other = (AudioReader(path).read(0, 4) for path in (video, result.files["mp4"]))
     correlation = np.fft.irfft(np.fft.rfft(one, 2 * len(one)).conj() * np.fft.rfft(other, 2 * len(one)))
     lag = int(correlation.argmax())
     assert min(lag, len(correlation) - lag) <= 16  # of 16000 a second
@@ -76,7 +82,7 @@ def test_the_sound_is_still_in_sync(detected, video):
 
 def test_the_csv_has_avas_rows_for_every_person_and_action(detected, predictor):
     _, result = detected
-    with open(result.csv, newline="") as file:
+    with open(result.files["csv"], newline="") as file:
         rows = list(csv.reader(file))
     assert {len(row) for row in rows} == {8} and {row[0] for row in rows} == {"test_0000"}
     assert {row[1] for row in rows} <= {"0000", "0001", "0002", "0003"}
@@ -88,8 +94,8 @@ def test_the_csv_has_avas_rows_for_every_person_and_action(detected, predictor):
 def test_the_same_input_gives_the_same_output(detected, video, predictor, boxes, tmp_path):
     _, result = detected
     again = detect_videos([video], tmp_path, predictor, boxes, OPTIONS)[0][video]
-    assert again.csv.read_bytes() == result.csv.read_bytes()
-    assert again.timeline.read_bytes() == result.timeline.read_bytes()
+    assert again.files["csv"].read_bytes() == result.files["csv"].read_bytes()
+    assert again.files["timeline"].read_bytes() == result.files["timeline"].read_bytes()
 
 
 def test_nobody_found_is_said_and_everything_is_written_all_the_same(predictor, boxes, tmp_path, caplog):
@@ -99,8 +105,8 @@ def test_nobody_found_is_said_and_everything_is_written_all_the_same(predictor, 
     results, failed = detect_videos([tmp_path / "empty.mp4"], tmp_path / "out", predictor, boxes, OPTIONS)
     (result,) = results.values()
     assert not failed and result.summary().startswith("no person found in 2 keyframes")
-    assert result.csv.read_text() == "" and result.timeline.is_file()
-    assert probe(result.video).duration == pytest.approx(1.5, abs=0.1)
+    assert result.files["csv"].read_text() == "" and result.files["timeline"].is_file()
+    assert probe(result.files["mp4"]).duration == pytest.approx(1.5, abs=0.1)
     assert "no boxes for video 'empty'" in caplog.text
 
 
@@ -110,9 +116,9 @@ def test_inputs_of_one_name_and_inputs_in_the_output_folder_are_all_kept(video, 
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(video.read_bytes())
     results, failed = detect_videos(paths, tmp_path, predictor, boxes, OPTIONS)
-    assert not failed and len({result.video for result in results.values()}) == 3
+    assert not failed and len({result.files["mp4"] for result in results.values()}) == 3
     assert all(path.read_bytes() == video.read_bytes() for path in paths)
-    assert all(result.video.with_suffix(".csv").is_file() for result in results.values())
+    assert all(result.files["mp4"].with_suffix(".csv").is_file() for result in results.values())
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
@@ -128,7 +134,7 @@ def test_an_interruption_leaves_no_part_of_a_file(video, predictor, boxes, tmp_p
     monkeypatch.setattr(VideoWriter, "write", interrupted)
     with pytest.raises(error):
         detect_videos([video], tmp_path, predictor, boxes, OPTIONS)
-    assert list(tmp_path.iterdir()) == []
+    assert shown(tmp_path) == []
 
 
 def test_a_folder_means_its_videos_and_a_file_itself(tmp_path):
@@ -154,6 +160,118 @@ def test_keyframes_are_where_the_picture_is(duration, share, rate):
 def test_keyframes_of_a_plain_video():
     assert keyframe_times(INFO, 1.0) == [0.0, 1.0, 2.0, 3.0]
     assert keyframe_times(INFO, 0.1) == [0.0]
+
+
+class Killed(BaseException):
+    """As if the process had been killed there."""
+
+
+@pytest.fixture
+def counted(predictor, monkeypatch):
+    """The keyframes scored so far, in chunks of one; scoring is killed at the one that `counted.kill_at` tells."""
+
+    class Counted(list):
+        kill_at = None
+
+    scored, score = Counted(), predictor.score_video
+
+    def score_video(path, times, *rest):
+        if times[0] == scored.kill_at:
+            raise Killed
+        scored.extend(times)
+        return score(path, times, *rest)
+
+    monkeypatch.setattr(predictor, "score_video", score_video)
+    monkeypatch.setattr("avsf_det.engine.detect.CHUNK", 1)
+    return scored
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in shown(folder)}
+
+
+def test_what_was_killed_goes_on_and_gives_the_same(video, predictor, boxes, tmp_path, counted):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    detect_videos([video], whole, predictor, boxes, OPTIONS)
+    assert counted == [0.0, 1.0, 2.0, 3.0]
+    counted.clear()
+    counted.kill_at = 2.0
+    with pytest.raises(Killed):
+        detect_videos([video], killed, predictor, boxes, OPTIONS)
+    assert shown(killed) == [] and counted == [0.0, 1.0]
+    counted.kill_at = None
+    detect_videos([video], killed, predictor, boxes, OPTIONS)
+    assert counted == [0.0, 1.0, 2.0, 3.0]
+    assert contents(killed) == contents(whole)
+
+
+def test_finished_videos_are_passed_over_until_something_changes(video, predictor, boxes, tmp_path, counted):
+    path, out = tmp_path / "film.mp4", tmp_path / "out"
+    path.write_bytes(video.read_bytes())
+    rows = (f"film,{t},0.1,0.1,0.5,0.9,,1.0\n" for t in range(4))
+    (tmp_path / "boxes.csv").write_text("".join(rows))
+
+    def detect(**changes):
+        detector = open_detector(str(tmp_path / "boxes.csv"))
+        results, failed = detect_videos([path], out, predictor, detector, replace(OPTIONS, **changes))
+        assert not failed
+        return results[path]
+
+    first, dates = detect(), {name: (out / name).stat().st_mtime_ns for name in shown(out)}
+    again = detect()
+    assert again.reused and replace(again, reused=False) == first and "(there already)" in again.summary()
+    assert len(counted) == 4 and dates == {name: (out / name).stat().st_mtime_ns for name in shown(out)}
+    assert not detect(threshold=0.9).reused and len(counted) == 4  # drawn anew, not scored anew
+    (out / "film.csv").unlink()
+    assert not detect(threshold=0.9).reused and (out / "film.csv").is_file() and len(counted) == 4
+    with open(tmp_path / "boxes.csv", "a") as file:
+        file.write("film,2,0.5,0.1,0.9,0.9,,1.0\n")
+    assert detect().persons == 2 and len(counted) == 8
+    path.write_bytes((video.parent / "val_0000.mp4").read_bytes())
+    assert not detect().reused and len(counted) == 12
+
+
+def test_only_what_is_asked_for_is_written(video, predictor, boxes, tmp_path):
+    for outputs, suffixes in ((("jsonl",), ["jsonl"]), (("csv", "timeline"), ["csv", "png"]), (("page",), ["html"])):
+        out = tmp_path / suffixes[0]
+        results, _ = detect_videos([video], out, predictor, boxes, replace(OPTIONS, outputs=outputs))
+        assert shown(out) == [f"test_0000.{suffix}" for suffix in suffixes]
+        assert results[video].summary().endswith(f"-> {out / 'test_0000'}.{suffixes[0]}")
+
+
+def test_json_lines_say_what_the_csv_says(detected, predictor):
+    _, result = detected
+    lines = [json.loads(line) for line in result.files["jsonl"].read_text().splitlines()]
+    assert [line["time"] for line in lines] == [0.0, 1.0, 2.0, 3.0] and {line["video"] for line in lines} == {
+        "test_0000"
+    }
+    told = [score for line in lines for one in line["persons"] for score in one["scores"].values()]
+    boxes = [side for line in lines for one in line["persons"] for side in one["box"]]
+    with open(result.files["csv"], newline="") as file:
+        rows = list(csv.reader(file))
+    np.testing.assert_allclose(told, [float(row[7]) for row in rows], atol=1e-6)
+    np.testing.assert_allclose(boxes, [float(v) for r in rows[:: len(predictor.label_map)] for v in r[2:6]], atol=2e-6)
+    assert list(lines[1]["persons"][0]["scores"]) == list(predictor.label_map.names)
+    assert result.persons == len({one["id"] for line in lines for one in line["persons"]})
+
+
+def test_smoothing_brings_neighbouring_scores_together(video, predictor, boxes, detected, tmp_path):
+    def roughness(path):
+        tracks = {}
+        for line in map(json.loads, path.read_text().splitlines()):
+            for one in line["persons"]:
+                tracks.setdefault(one["id"], []).append(list(one["scores"].values()))
+        return sum(np.abs(np.diff(track, axis=0)).sum() for track in tracks.values())
+
+    how = replace(OPTIONS, smooth=1.0, outputs=("jsonl",))
+    results, _ = detect_videos([video], tmp_path, predictor, boxes, how)
+    before, after = roughness(detected[1].files["jsonl"]), roughness(results[video].files["jsonl"])
+    assert after < 0.8 * before
+
+
+def test_a_timeline_without_an_mp4_has_the_same_portraits(video, predictor, boxes, detected, tmp_path):
+    results, _ = detect_videos([video], tmp_path, predictor, boxes, replace(OPTIONS, outputs=("timeline",)))
+    assert results[video].files["timeline"].read_bytes() == detected[1].files["timeline"].read_bytes()
 
 
 def test_what_sound_does_is_in_a_csv_of_its_own(detected, video, weights, boxes, tmp_path):

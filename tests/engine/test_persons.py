@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsf_det.engine.persons import BATCH, find_persons, iou, link_persons, open_detector
+from avsf_det.engine.persons import BATCH, find_persons, iou, link_persons, open_detector, smooth_actions
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.structures import Persons
@@ -136,3 +136,35 @@ def test_a_detector_that_cannot_be_made_is_named(model, message, monkeypatch, tm
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         open_detector(model)
+
+
+def scored(*rows, ids=(0,)):
+    """A keyframe for each row of scores of the persons `ids`."""
+    return [at(*np.linspace(0, 0.6, len(ids)), ids=list(ids)).replace(actions=row) for row in rows]
+
+
+def test_scores_are_averaged_along_a_track_and_not_across_persons():
+    persons = scored([[0.0], [1.0]], [[1.0], [1.0]], [[0.0], [1.0]], ids=(4, 9))
+    smooth = smooth_actions(persons, [0.0, 0.5, 1.0], 0.5)
+    near, far = np.exp(-0.5), np.exp(-2.0)
+    expected = [near / (1 + near + far), 1 / (1 + 2 * near), near / (1 + near + far)]
+    np.testing.assert_allclose([found.actions[0, 0] for found in smooth], expected, rtol=1e-6)
+    np.testing.assert_allclose([found.actions[1, 0] for found in smooth], 1)
+    assert persons[0].actions[0, 0] == 0.0
+
+
+def test_a_persons_place_among_others_may_change_and_who_has_no_id_is_left_alone():
+    first, second = scored([[0.0], [1.0]], ids=(4, 9))[0], scored([[1.0], [0.0]], ids=(9, 4))[0]
+    smooth = smooth_actions([first, second], [0.0, 0.1], 1.0)
+    np.testing.assert_array_equal(smooth[0].actions, first.actions)
+    unknown = scored([[0.0]], [[1.0]], ids=(-1,))
+    assert [found.actions[0, 0] for found in smooth_actions(unknown, [0.0, 0.1], 1.0)] == [0.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0.01, 5))
+def test_smoothed_scores_stay_among_those_they_are_made_of(values, sigma):
+    smooth = smooth_actions(scored(*[[[value]] for value in values]), [i / 2 for i in range(len(values))], sigma)
+    after = np.array([found.actions[0, 0] for found in smooth])
+    assert (after >= min(values) - 1e-6).all() and (after <= max(values) + 1e-6).all()
+    if sigma < 0.16:  # the next keyframe is beyond three standard deviations
+        np.testing.assert_allclose(after, values, atol=1e-6)

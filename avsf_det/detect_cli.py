@@ -1,0 +1,159 @@
+"""The command `avsf-det detect`, on files and on streams."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avsf_det.errors import UserError
+
+if TYPE_CHECKING:
+    from avsf_det.engine.detect import DetectOptions
+    from avsf_det.engine.predictor import Predictor
+    from detectors import PersonDetector
+
+OUTPUTS = ("mp4", "csv", "jsonl", "timeline", "page")  # avsf_det.engine.results.SUFFIXES has them too
+
+
+def detect(options: argparse.Namespace) -> int:
+    """Annotate videos: for each an mp4 with its sound, an AVA csv, JSON lines, a timeline and a page to play it.
+
+    Run it again after an interruption and it goes on; videos that are done, and did not change since, are passed over.
+    A stream is an address (http, https, rtsp), a camera such as /dev/video0, or with --follow a file that still grows;
+    it goes on until it ends or Ctrl-C. Its rows are written as they are found, the other outputs at the end.
+    """
+    from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos
+    from avsf_det.engine.evaluate import default_cache
+    from avsf_det.engine.persons import open_detector
+    from avsf_det.engine.predictor import Predictor
+    from avsf_det.engine.thresholds import read_thresholds
+    from avsf_det.media.stream import is_stream
+
+    streams = [address for address in options.videos if options.follow or is_stream(address)]
+    if streams and len(options.videos) > 1:
+        raise UserError(f"{streams[0]} is a stream, which goes on; give it alone, the others to a command of their own")
+    videos = [] if streams else find_videos(options.videos)
+    overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
+    views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
+    for key, value in views.items():
+        overrides += [f"TEST.{key}", str(value)] if value is not None else []
+    predictor = Predictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
+    detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
+    threshold = options.threshold
+    if options.thresholds:
+        threshold = read_thresholds(options.thresholds, predictor.label_map.names, threshold)
+    shown = {"threshold": threshold, "top_k": options.top_k, "smooth": options.smooth, "outputs": options.outputs}
+    how = DetectOptions(options.rate, cache=default_cache(), **shown)
+    if streams:
+        return _detect_stream(streams[0], options, predictor, detector, how)
+    results, failed = detect_videos(videos, options.output, predictor, detector, how)
+    for path, result in results.items():
+        print(f"{path}: {result.summary()}")
+    if failed:
+        print(f"{len(failed)} of {len(videos)} left out:", file=sys.stderr)
+        for reason in failed.values():
+            print(f"  {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _detect_stream(
+    address: str, options: argparse.Namespace, predictor: Predictor, detector: PersonDetector, how: DetectOptions
+) -> int:
+    from avsf_det.engine.live import detect_stream
+    from avsf_det.media.stream import without_password
+
+    result = detect_stream(address, options.output, predictor, detector, how, options.latency, options.silence)
+    print(f"{without_password(address)}: {result.summary()}")
+    if result.failed:
+        print(result.failed, file=sys.stderr)
+    return 1 if result.failed else 0
+
+
+def add_detect_command(
+    commands: argparse._SubParsersAction, add: Callable, add_detector: Callable, add_audio: Callable
+) -> None:
+    """Add `detect` to the commands.
+
+    Args:
+        commands: of `avsf-det`.
+        add: adds one by name and function.
+        add_detector: adds the options that choose a person detector.
+    """
+    command = add(commands, "detect", detect)
+    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, folders of them, or one stream")
+    command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
+    command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
+    add_detector(command, "yolox")
+    command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
+    command.add_argument("--rate", type=_positive, default=2.0, help="keyframes a second (default: 2)")
+    command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
+    command.add_argument(
+        "--thresholds",
+        type=Path,
+        metavar="JSON",
+        help="each class from a score of its own: those of best F1 in an evaluation_*.json of `avsf-det eval`, or "
+        "{class: score}; --threshold is for classes without one",
+    )
+    command.add_argument(
+        "--smooth",
+        type=_positive,
+        default=0.0,
+        metavar="SECONDS",
+        help="average each person's scores over time, weighted by a Gaussian of this standard deviation",
+    )
+    command.add_argument(
+        "--outputs",
+        type=_outputs,
+        default=OUTPUTS,
+        metavar="LIST",
+        help=f"what to write, with commas between (default: {','.join(OUTPUTS)})",
+    )
+    command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
+    add_audio(command)
+    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    command.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
+    )
+    live = command.add_argument_group("streams")
+    live.add_argument("--follow", action="store_true", help="read on as the file grows")
+    live.add_argument(
+        "--latency",
+        type=_positive,
+        default=5.0,
+        metavar="SECONDS",
+        help="for which a clip may wait; older ones are left out, and counted (default: 5)",
+    )
+    live.add_argument(
+        "--silence",
+        type=_positive,
+        default=10.0,
+        metavar="SECONDS",
+        help="without anything new, after which the stream has ended (default: 10)",
+    )
+    views = command.add_argument_group(
+        "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."
+    )
+    views.add_argument("--scales", nargs="+", type=int, metavar="PIXELS", help="short sides of the picture")
+    views.add_argument("--flip", action=argparse.BooleanOptionalAction, help="the mirrored picture too")
+    views.add_argument("--clips", type=int, metavar="N", help="clips around each keyframe")
+
+
+def _outputs(text: str) -> tuple[str, ...]:
+    chosen = text.split(",")
+    wrong = [name for name in chosen if name not in OUTPUTS]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"got {wrong[0]!r}, expected some of {','.join(OUTPUTS)}")
+    return tuple(name for name in OUTPUTS if name in chosen)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value

@@ -1,0 +1,264 @@
+"""A stream: picture and sound as they come, from a camera or a server, or from a file that is still being written."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from avsf_det.errors import UserError
+from avsf_det.media.audio import FILTER_SIZE, GAP
+from avsf_det.media.track import playable
+from avsf_det.media.video import sample_aspect, scaled, upright
+
+logger = logging.getLogger(__name__)
+
+SILENCE = 10.0
+"""Seconds without anything new after which a stream is taken to have ended."""
+# What FFmpeg may open on behalf of an address; never a file of this machine.
+_PROTOCOLS = {
+    "http": "http,https,httpproxy,tls,tcp,crypto",
+    "https": "http,https,httpproxy,tls,tcp,crypto",
+    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto",
+    "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto",
+}
+# Time stamps that go back by this many seconds or more start anew, as where a camera restarts; time goes on.
+_RESTART = 1.0
+
+
+def is_stream(address: str) -> bool:
+    """Whether an input is an address (http, https, rtsp, rtsps) or a camera such as /dev/video0, and no file."""
+    return _scheme(address) in _PROTOCOLS or Path(address).is_char_device()
+
+
+def stream_name(address: str) -> str:
+    """A name for the results of a stream: of letters, digits, dot, - and _, and without the password of an address."""
+    if _scheme(address) in _PROTOCOLS:
+        parts = urlsplit(address)
+        path = re.sub(r"\.\w{1,5}$", "", parts.path)
+        address = f"{parts.hostname or 'stream'}{path}"
+    else:
+        address = Path(address).stem
+    return re.sub(r"[^\w.-]+", "_", address, flags=re.ASCII).strip("_.") or "stream"
+
+
+def without_password(address: str) -> str:
+    """The address as people are shown it: without user, password, and what follows a question mark."""
+    if _scheme(address) not in _PROTOCOLS:
+        return address
+    return re.sub(r"(?<=://)[^/?#]*@", "", address).partition("?")[0]
+
+
+def _scheme(address: str) -> str:
+    return address.partition("://")[0].lower() if "://" in address else ""
+
+
+class Picture(NamedTuple):
+    """A frame: seconds on the stream's clock, and the frame itself; see `Stream.image`."""
+
+    time: float
+    frame: av.VideoFrame
+
+
+class Sound(NamedTuple):
+    """A piece of sound: seconds on the stream's clock of its first sample, and (S,) float32 mono samples."""
+
+    time: float
+    samples: np.ndarray
+
+
+class Stream:
+    """The pictures and sound of a stream, on a clock that reads 0 at the first picture. A context manager.
+
+    Attributes:
+        name: the address as messages show it.
+        fps: frames a second, as it says.
+        has_audio: whether there is a sound track that can be decoded.
+        can_wait: whether nothing is lost where it is read slowly: a file, or one that a server knows the length of.
+        ended: why there is no more, once `pieces` has ended.
+    """
+
+    def __init__(
+        self, address: str, sample_rate: int = 16000, recording: Path | None = None, silence: float = SILENCE
+    ) -> None:
+        """Open it.
+
+        Args:
+            address: a URL, a device, or a file, which is read on as it grows.
+            sample_rate: samples a second of the sound that it gives.
+            recording: Matroska file to which everything is copied as it comes, on the same clock.
+            silence: seconds without anything new after which it has ended.
+
+        Raises:
+            UserError: if it cannot be opened, or has no picture that can be decoded.
+        """
+        self.name, self.sample_rate, self._silence = without_password(address), sample_rate, silence
+        self.ended = ""
+        self._container = _open(address, self.name, silence)
+        tracks = playable(self._container)
+        self._video = next((track for track in tracks if track.type == "video"), None)
+        self._audio = next((track for track in tracks if track.type == "audio"), None)
+        if self._video is None:
+            self._container.close()
+            raise UserError(f"{self.name}: no picture that can be decoded; expected a stream of video")
+        self._video.thread_type = "AUTO"
+        self.has_audio = self._audio is not None
+        self.fps = self._video.average_rate or self._video.guessed_rate or Fraction(25)
+        self.can_wait = _scheme(address) not in ("rtsp", "rtsps") and self._container.size > 0
+        self._reformatter = VideoReformatter()
+        self._origin: Fraction | None = None
+        self._last: dict[int, Fraction] = {}
+        self._shifts: dict[int, Fraction] = {}
+        self._recorder = None if recording is None else _Recorder(recording, (self._video, self._audio))
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._recorder:
+            self._recorder.close()
+            if self._recorder.failed:
+                logger.warning("%s: the recording ends early (%s)", self.name, self._recorder.failed)
+        self._container.close()
+
+    def image(self, frame: av.VideoFrame, short_side: int | None = None) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: a frame upright and with square pixels, at full size or scaled to a shorter side."""
+        rotation = round(frame.rotation / 90) % 4 * 90
+        width, height = round(frame.width * sample_aspect(self._video)), frame.height
+        if rotation in (90, 270):
+            width, height = height, width
+        return upright(self._reformatter, frame, *scaled(height, width, short_side), rotation)
+
+    def pieces(self) -> Iterator[Picture | Sound]:
+        """Pictures and sound in the order in which they come, until the stream ends; what is broken is left out."""
+        resample = self._audio and _Resampler(self._audio, self.sample_rate)
+        for packet in self._packets():
+            with suppress(av.error.InvalidDataError):
+                frames = packet.decode()
+                if packet.stream is self._video:
+                    yield from self._pictures(frames)
+                else:
+                    yield from (Sound(*piece) for frame in frames for piece in resample(frame))
+        with suppress(av.error.InvalidDataError):
+            yield from self._pictures(self._video.codec_context.decode(None))  # those that were still being decoded
+
+    def _pictures(self, frames: list[av.VideoFrame]) -> Iterator[Picture]:
+        unit = self._video.time_base  # a frame drained at the end does not know it
+        return (Picture(float(f.pts * unit), f) for f in frames if f.pts is not None and not f.is_corrupt)
+
+    def _packets(self) -> Iterator[av.Packet]:
+        try:
+            for packet in self._container.demux(*filter(None, (self._video, self._audio))):
+                if packet.size and self._place(packet):
+                    yield packet
+                    if self._recorder:
+                        self._recorder.write(packet)
+            self.ended = "it ended"
+        except av.error.ExitError:
+            self.ended = f"nothing new came for {self._silence:g} s"
+        except av.error.FFmpegError as error:
+            # a server that tells no length ends with what looks like an error
+            ended = error.errno == errno.EIO and self.name.startswith("http") and not self.can_wait
+            self.ended = "it ended" if ended else f"it broke off ({error.strerror})"
+
+    def _place(self, packet: av.Packet) -> bool:
+        """Put a packet on the clock; False for what comes before the first picture that can be decoded."""
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None:
+            return False
+        if self._origin is None:
+            if packet.stream is not self._video or not packet.is_keyframe:
+                return False
+            self._origin = (packet.pts if packet.pts is not None else stamp) * packet.time_base
+        index, time = packet.stream.index, stamp * packet.time_base
+        last = self._last.get(index)
+        if last is not None and time + self._shifts.get(index, 0) < last - Fraction(_RESTART):
+            self._shifts[index] = last + (packet.duration or 1) * packet.time_base - time
+        shift = self._shifts.get(index, Fraction(0))
+        self._last[index] = time + shift
+        ticks = round((shift - self._origin) / packet.time_base)
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+        packet.pts = packet.dts if packet.pts is None else packet.pts + ticks
+        return packet.pts >= 0
+
+
+def _open(address: str, name: str, silence: float) -> av.container.InputContainer:
+    scheme, path = _scheme(address), Path(address)
+    if scheme in _PROTOCOLS:
+        options = {"protocol_whitelist": _PROTOCOLS[scheme]}
+        if scheme.startswith("rtsp"):
+            options["rtsp_flags"] = "prefer_tcp"
+        how = {"file": address, "options": options}
+    elif path.is_char_device():
+        how = {"file": address, "format": "v4l2"}
+    else:
+        if not path.is_file():
+            raise UserError(f"{name}: no such file; check the path")
+        options = {"follow": "1", "seekable": "0", "protocol_whitelist": "file"}
+        how = {"file": f"file:{address}", "options": options}
+    try:
+        return av.open(**how, timeout=(silence, silence))
+    except (av.error.FFmpegError, OSError) as error:
+        reason = f"nothing came for {silence:g} s" if isinstance(error, av.error.ExitError) else error.strerror
+        raise UserError(f"{name}: cannot be opened ({reason}); check that a video player shows it") from None
+
+
+class _Resampler:
+    """Frames of sound to mono pieces at another rate; the mean of all channels, as `AudioReader` has it.
+
+    Time stamps may be rounded to milliseconds: a piece follows the one before unless there is a gap between them.
+    """
+
+    def __init__(self, track: av.AudioStream, rate: int) -> None:
+        codec = track.codec_context
+        self._float = av.AudioResampler("flt", codec.layout, codec.sample_rate)
+        self._rate = av.AudioResampler("flt", "mono", rate, options={"filter_size": FILTER_SIZE})
+        self._end = -1.0  # of the last piece
+
+    def __call__(self, frame: av.AudioFrame) -> Iterator[tuple[float, np.ndarray]]:
+        for whole in self._float.resample(frame):
+            channels = whole.to_ndarray().reshape(whole.samples, -1)
+            mono = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(channels.mean(axis=1, dtype=np.float32)[None]), format="flt", layout="mono"
+            )
+            mono.sample_rate, mono.pts, mono.time_base = whole.sample_rate, whole.pts, whole.time_base
+            for piece in self._rate.resample(mono):
+                time = self._end if abs(piece.time - self._end) < GAP else piece.time
+                self._end = time + piece.samples / piece.sample_rate
+                yield time, piece.to_ndarray()[0]
+
+
+class _Recorder:
+    """A copy of a stream's packets in a Matroska file, which can be read up to its last packet whatever happens."""
+
+    def __init__(self, path: Path, tracks: tuple[av.VideoStream, av.AudioStream | None]) -> None:
+        self._file = av.open(f"file:{path}", "w", format="matroska")
+        self.failed = ""
+        self._tracks = {
+            track.index: self._file.add_stream_from_template(track, opaque=True) for track in tracks if track
+        }
+
+    def write(self, packet: av.Packet) -> None:
+        if self.failed:
+            return
+        packet.stream = self._tracks[packet.stream.index]
+        try:
+            self._file.mux(packet)
+        except ValueError:  # time stamps out of order: this packet is left out
+            return
+        except OSError as error:  # the disk is full
+            self.failed = error.strerror
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._file.close()

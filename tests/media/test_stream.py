@@ -1,0 +1,136 @@
+import threading
+import time
+
+import av
+import numpy as np
+import pytest
+
+from avsf_det.errors import UserError
+from avsf_det.media.audio import AudioReader
+from avsf_det.media.stream import Picture, Sound, Stream, is_stream, stream_name, without_password
+from avsf_det.media.video import VideoReader, probe
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("rtsp://user:pa%2Fss@cam.local:554/front/door?token=1", "cam.local_front_door"),
+        ("http://[::1]:80/live/film.m3u8", "1_live_film"),
+        ("HTTPS://example.org", "example.org"),
+        ("/dev/video0", "video0"),
+        ("folder/my film.mkv", "my_film"),
+        ("https://example.org/../../etc/passwd", "example.org_.._.._etc_passwd"),
+    ],
+)
+def test_streams_have_names_that_are_files_and_tell_no_secret(address, name):
+    assert stream_name(address) == name
+
+
+def test_addresses_and_devices_are_streams_and_files_are_not(tmp_path):
+    assert is_stream("rtsp://camera/1") and is_stream("https://example.org/live") and is_stream("/dev/null")
+    assert not any(map(is_stream, ("film.mp4", str(tmp_path), "file:///etc/passwd", "ftp://x/y", "http.mp4")))
+
+
+def test_passwords_are_not_shown():
+    assert without_password("rtsp://user:secret@cam:554/1?key=secret") == "rtsp://cam:554/1"
+    assert without_password("a@b?.mp4") == "a@b?.mp4"
+
+
+@pytest.fixture
+def video(live_file):
+    return live_file
+
+
+def read(stream):
+    """The times of the pictures, their means, and (time, samples) of the sound."""
+    pieces = list(stream.pieces())
+    pictures = [piece for piece in pieces if isinstance(piece, Picture)]
+    sounds = [piece for piece in pieces if isinstance(piece, Sound)]
+    return [p.time for p in pictures], [stream.image(p.frame, 24).mean() for p in pictures], sounds
+
+
+def test_a_stream_gives_the_pictures_and_the_sound_of_the_file_that_is_served(video, serve):
+    with VideoReader(video, short_side=24) as reader:
+        expected = [(time, image.mean()) for time, image in reader.frames()]
+    with Stream(serve(video, seconds=0.5)) as stream:
+        assert stream.has_audio and not stream.can_wait
+        times, means, sounds = read(stream)
+    assert stream.ended == "it ended"
+    start = expected[0][0]  # the stream's clock begins at the first picture
+    np.testing.assert_allclose(times, [time - start for time, _ in expected], atol=2e-3)
+    np.testing.assert_allclose(means, [mean for _, mean in expected], atol=1e-3)
+    heard = np.zeros(4 * 16000)
+    for sound in sounds:
+        first = round(sound.time * 16000)
+        heard[first : first + len(sound.samples)] = sound.samples[: len(heard) - first]
+    whole = AudioReader(video).read(start, start + 4)
+    assert np.corrcoef(heard[:60000], whole[:60000])[0, 1] > 0.99
+
+
+def test_what_a_stream_has_recorded_is_a_file_on_the_same_clock(video, serve, tmp_path):
+    with Stream(serve(video, seconds=0.5), recording=tmp_path / "copy.mkv") as stream:
+        times, means, _ = read(stream)
+    info = probe(tmp_path / "copy.mkv")
+    assert info.has_audio and info.duration == pytest.approx(probe(video).duration, abs=0.1)
+    with VideoReader(tmp_path / "copy.mkv", short_side=24) as reader:
+        copied = [(time, image.mean()) for time, image in reader.frames()]
+    np.testing.assert_allclose(copied, list(zip(times, means)), atol=2e-3)
+
+
+def test_a_stream_joined_in_the_middle_begins_at_a_picture_that_can_be_decoded(tmp_path, serve):
+    path = tmp_path / "film.ts"
+    with av.open(str(path), "w", format="mpegts") as file:
+        track = file.add_stream("libx264", rate=10, options={"g": "5", "preset": "ultrafast"})
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for n in range(40):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 6 * n, np.uint8), format="rgb24")
+            file.mux(track.encode(frame))
+        file.mux(track.encode(None))
+    path.write_bytes(path.read_bytes()[188 * 20 :])
+    with Stream(serve(path, seconds=0.3)) as stream:
+        times, means, _ = read(stream)
+    assert times[0] == 0.0 and 10 < len(times) < 40
+    np.testing.assert_allclose(np.diff(times), 0.1, atol=1e-3)
+    np.testing.assert_allclose(np.diff(means), 6, atol=3)
+
+
+def test_a_file_that_grows_is_read_to_its_end(video, tmp_path):
+    growing, data = tmp_path / "growing.mkv", video.read_bytes()
+    growing.write_bytes(data[: len(data) // 2])
+
+    def grow():
+        time.sleep(0.5)
+        with open(growing, "ab") as file:
+            file.write(data[len(data) // 2 :])
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    with Stream(str(growing), silence=1.5) as stream:
+        assert stream.can_wait
+        times, _, _ = read(stream)
+    thread.join()
+    assert times[-1] > 3.9 and stream.ended == "nothing new came for 1.5 s"
+
+
+def test_what_cannot_be_opened_is_named_without_its_password(tmp_path, serve):
+    with pytest.raises(UserError, match=r"^http://127.0.0.1:9/a: cannot be opened \(Connection refused\)"):
+        Stream("http://me:secret@127.0.0.1:9/a?b")
+    with pytest.raises(UserError, match="no such file"):
+        Stream(str(tmp_path / "none.mkv"))
+    (tmp_path / "page.html").write_text("<html>no video</html>" * 100)
+    with pytest.raises(UserError, match=r"page\.html: cannot be opened"):
+        Stream(serve(tmp_path / "page.html", seconds=0.1))
+    with av.open(str(tmp_path / "sound.mka"), "w") as file:
+        track = file.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        file.mux([*track.encode(frame), *track.encode(None)])
+    with pytest.raises(UserError, match="no picture that can be decoded"):
+        Stream(serve(tmp_path / "sound.mka", seconds=0.1))
+
+
+def test_a_list_on_a_server_cannot_name_files_of_this_machine(video, serve, tmp_path):
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile://{video}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(UserError, match="cannot be opened"), Stream(serve(playlist, seconds=0.1)) as stream:
+        read(stream)
