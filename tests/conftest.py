@@ -82,17 +82,22 @@ def live_file(scenes, tmp_path_factory):
 
 @pytest.fixture
 def serve():
-    """A function that serves a file on this machine, spread over some seconds, and returns its address."""
+    """A function that serves a file on this machine, spread over some seconds, and returns its address.
+
+    Without `length` nobody is told how long it is, as with what may go on for ever.
+    """
     servers = []
 
-    def start(path, seconds):
+    def start(path, seconds, length=False):
         data, steps = path.read_bytes(), max(1, round(seconds / 0.02))
         size = -(-len(data) // steps)
 
         class Slowly(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 self.send_response(200)
-                self.send_header("Connection", "close")  # and no length: it may go on for ever
+                self.send_header("Connection", "close")
+                if length:
+                    self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 try:
                     for begin in range(0, len(data), size):

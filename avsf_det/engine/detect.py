@@ -23,6 +23,8 @@ from avsf_det.media.video import VideoInfo, probe
 from avsf_det.structures import VIDEO_SUFFIXES, Persons
 from detectors import PersonDetector
 
+_SHARE = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+
 
 @dataclass(frozen=True)
 class DetectOptions:
@@ -139,7 +141,7 @@ def detect_video(
     times, name = keyframe_times(info, options.rate), f"{title} {path.name}".strip()
     cuts = kept.cuts()
     if cuts is None:
-        with tqdm(total=round(info.duration), desc=f"{name}: shots", unit="s", disable=None) as bar:
+        with tqdm(total=info.duration, desc=f"{name}: shots", bar_format=_SHARE, disable=None) as bar:
             kept.keep_cuts(cuts := find_cuts(path, bar.update))
     persons = link_persons(_score(path, times, predictor, detector, options.cache, kept, name), times, cuts)
     if options.smooth:

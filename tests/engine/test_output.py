@@ -1,6 +1,6 @@
 import pytest
 
-from avsf_det.engine.output import make_output, result_stem
+from avsf_det.engine.output import make_output, new_stem, result_stem
 from avsf_det.errors import UserError
 
 
@@ -22,3 +22,10 @@ def test_results_replace_neither_inputs_nor_each_other(tmp_path):
         taken.add(tmp_path / f"{stem.name}.mp4")
         names.append(stem.name)
     assert names == ["a_2", "a_3", "a_4", "b"]
+
+
+def test_a_new_name_is_of_no_file_whatever_its_suffix(tmp_path):
+    assert new_stem("cam", tmp_path).name == "cam"
+    (tmp_path / "cam.csv").touch()
+    (tmp_path / "cam_2.mkv").touch()
+    assert new_stem("cam", tmp_path).name == "cam_3"

@@ -67,6 +67,13 @@ def test_a_stream_gives_the_pictures_and_the_sound_of_the_file_that_is_served(vi
     assert np.corrcoef(heard[:60000], whole[:60000])[0, 1] > 0.99
 
 
+def test_a_server_that_tells_the_length_can_be_kept_waiting(video, serve):
+    with Stream(serve(video, seconds=0.1, length=True)) as stream:
+        assert stream.can_wait
+        times, _, _ = read(stream)
+    assert len(times) == 120 and stream.ended == "it ended"
+
+
 def test_what_a_stream_has_recorded_is_a_file_on_the_same_clock(video, serve, tmp_path):
     with Stream(serve(video, seconds=0.5), recording=tmp_path / "copy.mkv") as stream:
         times, means, _ = read(stream)

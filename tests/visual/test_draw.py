@@ -55,6 +55,15 @@ def test_only_actions_from_the_threshold_on_are_shown():
     assert changed(picture(), persons(1, action=0.31)).sum() > changed(picture(), persons(1, action=0.29)).sum()
 
 
+def test_each_action_may_have_a_threshold_of_its_own():
+    def drawn(scores, threshold):
+        people = Persons([[0.3, 0.3, 0.6, 0.9]], [1], [1], [scores])
+        return Annotator(NAMES, GROUPS, 1, threshold).draw(picture(), people)
+
+    of_those_that_reach_theirs = drawn([0.9, 0.4, 0.6, 0], (0.95, 0.3, 0.5, 0.5))
+    np.testing.assert_array_equal(of_those_that_reach_theirs, drawn([0, 0, 0.6, 0], 0.3))
+
+
 def test_no_more_than_top_k_actions_are_shown():
     tall = [(Annotator(NAMES, top_k=k).draw(picture(), persons(1)) != picture()).sum() for k in (1, 2, 3)]
     assert tall == sorted(set(tall))

@@ -58,6 +58,14 @@ def test_rows_are_the_actions_that_reach_the_threshold(tmp_path, monkeypatch):
     assert [words for words in said if words.startswith("action")] == ["action 3", "action 5"]
 
 
+def test_each_action_may_have_a_threshold_of_its_own(tmp_path, monkeypatch):
+    said = texts(monkeypatch)
+    thresholds = np.full(len(NAMES), 0.95)
+    thresholds[3] = 0.5
+    drawn(tmp_path / "t.png", [1.0, 2.0], [keyframe([0], [row(3)]), keyframe([0], [row(5)])], threshold=thresholds)
+    assert "action 3" in said and "action 5" not in said
+
+
 def test_what_is_left_out_is_counted(tmp_path, monkeypatch):
     said = texts(monkeypatch)
     many = list(range(MAX_PERSONS + 4))
