@@ -12,6 +12,7 @@ from pathlib import Path
 from avsf_det import __version__
 from avsf_det.detector_cli import add_detector_commands
 from avsf_det.errors import UserError
+from avsf_det.import_cli import add_import_command
 
 EXAMPLES = """
 examples:
@@ -263,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(data, "check", data_check)
     command.add_argument("--config", help="yaml file, or the name of one in configs/: ava/avslowfast_8x8_r50")
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    add_import_command(data, _add, _positive)
     command = _add(data, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
     for split, count in (("train", 240), ("val", 8), ("test", 40)):
