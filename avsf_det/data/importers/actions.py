@@ -18,6 +18,7 @@ _PERSON = {"person", "people", "pedestrian", "human", "man", "woman", "actor", "
 _IGNORED = re.compile(
     r"(.*[ _-])?(id|ids|occluded|outside|keyframe|truncated|difficult|crowd|score|confidence|rotation)", re.I
 )
+_NUMBER = re.compile(r"\d{1,5}")
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -95,28 +96,30 @@ class Classes:
     """
 
     def __init__(self, texts: Iterable[str], label_map: LabelMap | None = None) -> None:
-        texts = sorted(set(texts))
+        texts = sorted({_clean(text) for text in texts})
+        numbers = sorted({int(text) for text in texts if _NUMBER.fullmatch(text) and int(text) < MAX_ID})
         self._ids: dict[str, int] = {}
-        if label_map is None and texts and all(re.fullmatch(r"\d{1,5}", text) for text in texts):
-            numbers = sorted({int(text) for text in texts})
+        if label_map is None and 2 * len(numbers) > len(texts):  # what is no number then is a slip
             shift = int(numbers[0] == 0)  # a label map has no id 0
-            self._ids = {str(n): n + shift for n in numbers if n + shift <= MAX_ID}
-            label_map = LabelMap(tuple(self._ids.values()), tuple(f"class {n}" for n in self._ids))
+            self._ids = {str(number): number + shift for number in numbers}
+            label_map = LabelMap(tuple(self._ids.values()), tuple(f"class {number}" for number in numbers))
         elif label_map is None:
-            names = {_clean(text): None for text in texts}
-            label_map = LabelMap(tuple(range(1, len(names) + 1)), tuple(names))
+            label_map = LabelMap(tuple(range(1, len(texts) + 1)), tuple(texts))
         else:
             self._ids = {str(class_id): class_id for class_id in label_map.ids}
         self.label_map = label_map
-        by_name = dict(zip(label_map.names, label_map.ids))
-        self._folded = {name.casefold(): class_id for name, class_id in by_name.items()}
-        self._ids |= by_name
+        self._folded = {name.casefold(): class_id for name, class_id in zip(label_map.names, label_map.ids)}
+        self._ids |= dict(zip(label_map.names, label_map.ids))
 
     def find(self, text: str) -> int | None:
         """The id of a text: a number, a name, or a name in other case; None if there is no such class."""
-        number = str(int(text)) if re.fullmatch(r"\d{1,5}", text) else re.sub(r"\.0+$", "", text)
-        return self._ids.get(number, self._ids.get(_clean(text), self._folded.get(_clean(text).casefold())))
+        text = _clean(text)
+        if _NUMBER.fullmatch(text):
+            text = str(int(text))
+        return self._ids.get(text, self._folded.get(text.casefold()))
 
 
 def _clean(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "unnamed"
+    """A text that can be a name in a label map; 12 for 12.0, as some tables have it."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "unnamed"
+    return re.sub(r"^(\d+)\.0+$", r"\1", text)

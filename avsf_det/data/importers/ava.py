@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS, Clock
 from avsf_det.data.importers.documents import Document
@@ -63,7 +63,7 @@ class _Row:
     person: str = ""
     split: str = ""
     span: tuple[float | None, float | None] = (None, None)
-    in_frames: bool | None = field(default=None)
+    in_frames: bool | None = None
 
 
 def recognises(document: Document) -> bool:
@@ -192,12 +192,10 @@ def _parse(line: int, cells: list[str], columns: Mapping[str, int], delimiter: s
             raise ValueError(f"got {','.join(cells)}, expected video,start,end,action")
         span = tuple(_number(given.get(key, ""), delimiter) for key in ("start", "end"))
         return _Row(line, video, None, None, action, split=given.get("split", ""), span=span, in_frames=False)
-    if not (_is_positional(columns) and len(cells) in (7, 8)) and (
-        _is_positional(columns) or len(cells) < len(columns)
-    ):
+    if _is_positional(columns) and len(cells) not in (7, 8):
         raise ValueError(f"got {len(cells)} columns, expected {EXPECTED}")
     key = "time" if "time" in given else "frame"
-    place, in_frames = _number(given.get(key, ""), delimiter), key == "frame"
+    place, in_frames = _number(given.get(key, ""), delimiter), True if key == "frame" else None
     picture = picture_place(video, "") if place is None else None
     if picture and picture[0]:
         video, place, in_frames = picture[0], float(picture[1]), True
@@ -215,8 +213,9 @@ def _parse(line: int, cells: list[str], columns: Mapping[str, int], delimiter: s
     person = given.get("person", "")
     number = _number(person, delimiter)
     person = "" if number == -1 else f"{number:.0f}" if number is not None and number == round(number) else person
-    named = in_frames if key == "frame" or (not _is_positional(columns) and ":" in given.get(key, "")) else None
-    return _Row(line, video, place, tuple(box), action, person, given.get("split", ""), in_frames=named)
+    if ":" in given.get(key, ""):
+        in_frames = False
+    return _Row(line, video, place, tuple(box), action, person, given.get("split", ""), in_frames=in_frames)
 
 
 def _is_positional(columns: Mapping[str, int]) -> bool:

@@ -50,8 +50,8 @@ class VideoClock:
 
     def __init__(self, source: VideoSource, info: VideoInfo, clock: Clock, places: np.ndarray) -> None:
         self.period, self.end = 1 / float(clock.rate or info.fps), info.duration
-        self._info, self._unit, self._first = info, clock.unit, clock.first
-        self._times = np.zeros(0)
+        self._unit, self._first = clock.unit, clock.first
+        self._times, self._origin = np.zeros(0), 0.0 if source.path.is_dir() else info.picture_start
         if clock.unit == SECONDS:
             self._start = film_start(info.duration, places)
             return
@@ -60,6 +60,8 @@ class VideoClock:
             self._first = min(in_folder, int(places.min())) if len(places) else in_folder
         if clock.rate is None:
             self._times = frame_times(source, info)
+            if len(self._times) > 1:
+                self.period = float(np.median(np.diff(self._times)))  # some headers state another rate
             self.end -= self.period / 2
 
     def seconds(self, places: np.ndarray) -> np.ndarray:
@@ -69,7 +71,7 @@ class VideoClock:
             return places - self._start
         numbers = places - self._first
         if not len(self._times):
-            return self._info.picture_start + numbers * self.period
+            return self._origin + numbers * self.period
         last = len(self._times) - 1
         times = np.interp(numbers, np.arange(last + 1), self._times)
         return times + (np.maximum(numbers - last, 0) + np.minimum(numbers, 0)) * self.period
@@ -85,11 +87,12 @@ def film_start(duration: float, seconds: np.ndarray) -> float:
     return CUT_START if is_cut and len(seconds) and np.median(seconds) > duration else 0.0
 
 
-def counts_frames(places: np.ndarray, info: VideoInfo) -> int:
+def counts_frames(places: np.ndarray, source: VideoSource, info: VideoInfo) -> int:
     """How many more of a video's places fit it as frame numbers than as seconds; below 0 if fewer do."""
     start = film_start(info.duration, places)
     as_seconds = int((places <= start + info.duration + 1).sum())
-    frames = (places == np.round(places)) & (places <= info.duration * float(info.fps) + 1)
+    count = len(frame_times(source, info)) or info.duration * float(info.fps)
+    frames = (places == np.round(places)) & (places <= count + 1)
     return int(frames.sum()) - as_seconds
 
 

@@ -149,6 +149,9 @@ def import_export(
     label_map = read_label_map(options.label_map) if options.label_map else _label_map(reading.exports)
     texts = {text for values in of_boxes for text in actions_in(values, attributes)}
     texts |= {text for values in of_spans for text in actions_in(values, span_attributes)}
+    if not texts:
+        what = ", ".join(dict.fromkeys(attributes + span_attributes)) or "its labels"
+        raise UserError(f"{path}: nobody does anything in it, {what} being empty; say --actions ATTRIBUTE")
     classes = Classes(texts, label_map)
     imported: dict[Path, ImportedVideo] = {}
     unlabelled = 0
@@ -198,7 +201,7 @@ def _label_map(exports: Sequence[Export]) -> LabelMap | None:
 def _settle(found: list[_Found], options: ImportOptions, notes: list[str]) -> list[_Found]:
     """The videos of one file with clocks that say what they count."""
     open_ = [one for one in found if one.exported.clock.unit == EITHER]
-    in_frames = sum(counts_frames(_places(one.exported), one.info) for one in open_) > 0
+    in_frames = sum(counts_frames(_places(one.exported), one.source, one.info) for one in open_) > 0
     if open_:
         unit = "frame numbers" if in_frames else "seconds"
         notes.append(f"{open_[0].exported.where.rpartition(':')[0]}: times are {unit}, by what fits the videos")
