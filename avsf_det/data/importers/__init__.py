@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ava_eval.label_map import LabelMap, parse_label_map
 from avsf_det.data.importers import ava, coco, cvat, label_studio, tubes, ucf101_24, via3
-from avsf_det.data.importers.documents import Document, documents
+from avsf_det.data.importers.documents import Document, documents_in
 from avsf_det.data.importers.export import Export
 from avsf_det.errors import UserError
 
@@ -91,11 +91,11 @@ def _read(document: Document, reading: Reading) -> None:
 
 
 def _with_neighbours(path: Path) -> list[Document]:
-    found = list(documents(path))
+    found = list(documents_in(path))
     if path.is_file():
         beside = [*path.parent.glob("*.pbtxt"), *path.parent.glob("*.pbtxt.txt")]
         beside += [*path.parent.glob("*list01.txt"), *path.parent.glob("split*/*list01.txt")]
-        found += [document for other in sorted(beside) if other != path for document in documents(other)]
+        found += [document for other in sorted(beside) if other != path for document in documents_in(other)]
     return found
 
 

@@ -62,19 +62,21 @@ class VideoClock:
             self._times = frame_times(source, info)
             if len(self._times) > 1:
                 self.period = float(np.median(np.diff(self._times)))  # some headers state another rate
-            self.end -= self.period / 2
+        self.end -= self.period / 2
 
     def seconds(self, places: np.ndarray) -> np.ndarray:
-        """(N,) seconds of the file for (N,) places."""
+        """(N,) seconds of the file for (N,) places; for infinity, the end."""
         places = np.asarray(places, dtype=np.float64)
         if self._unit == SECONDS:
             return places - self._start
         numbers = places - self._first
-        if not len(self._times):
-            return self._origin + numbers * self.period
-        last = len(self._times) - 1
-        times = np.interp(numbers, np.arange(last + 1), self._times)
-        return times + (np.maximum(numbers - last, 0) + np.minimum(numbers, 0)) * self.period
+        if len(self._times):
+            last = len(self._times) - 1
+            seconds = np.interp(numbers, np.arange(last + 1), self._times)
+            seconds = seconds + (np.maximum(numbers - last, 0) + np.minimum(numbers, 0)) * self.period
+        else:
+            seconds = self._origin + numbers * self.period
+        return np.where(np.isinf(places), self.end, seconds)
 
     def within(self, seconds: np.ndarray) -> np.ndarray:
         """(N,) bool, which seconds are of the video."""

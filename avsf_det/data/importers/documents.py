@@ -86,7 +86,7 @@ class Document:
         return "utf-16" not in self.text[:100].lower()
 
 
-def documents(export: Path) -> Iterator[Document]:
+def documents_in(export: Path) -> Iterator[Document]:
     """The files of an export that may hold annotations, in the order of their names; empty ones among them.
 
     Raises:

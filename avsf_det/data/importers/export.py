@@ -29,7 +29,7 @@ class Track:
     """N boxes of one person, or of whatever acts, in the order of time.
 
     Attributes:
-        places: (N,) float64, when: frame numbers or seconds, as the video's clock says.
+        places: (N,) float64, when: frame numbers or seconds, as the video's clock says; infinity is the end.
         boxes: (N, 4) float64, x1 y1 x2 y2 in the video's unit.
         values: N `Values`, in force until the next box's.
         where: file and element, for messages.

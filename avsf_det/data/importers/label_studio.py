@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -70,7 +71,7 @@ def _names(data: dict, upload: object) -> tuple[str, ...]:
     """What the file may be called, from its address."""
     addresses = [value for value in (*data.values(), upload) if isinstance(value, str)]
     videos = [a for a in addresses if urlsplit(a).path.lower().endswith(VIDEO_SUFFIXES) or "?d=" in a]
-    videos = videos or [data[key] for key in ("video", "video_url", "url") if isinstance(data.get(key), str)]
+    videos = [data[key] for key in ("video", "video_url", "url") if isinstance(data.get(key), str)] + videos
     names = []
     for address in videos:
         parts = urlsplit(address)
@@ -142,12 +143,8 @@ def _read_region(result: dict, attributes: Values, where: str, video: ExportedVi
             places.append(place + 1)
             boxes.append(boxes[-1])
             shown.append(False)
-    try:
-        count = float(value.get("framesCount") or 0)
-    except (TypeError, ValueError):
-        count = 0.0
-    if places and shown[-1] and count > places[-1]:  # stays as it is to the end
-        places.append(count)
+    if places and shown[-1]:  # stays as it is to the end
+        places.append(math.inf)
         boxes.append(boxes[-1])
         shown.append(True)
     if places:

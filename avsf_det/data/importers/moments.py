@@ -88,13 +88,14 @@ def _keyframes(tracks: list[Track], times: list[np.ndarray], clock: VideoClock, 
     if single:
         there = np.concatenate(single)
         there = np.unique(there[~np.isnan(there)])
-        if len(there) > 1 and np.median(np.diff(there)) < DENSE / rate:
+        spacing = np.median(np.diff(there)) if len(there) > 1 else np.inf
+        if spacing < DENSE / rate:
             nearest = there[np.abs(there - grid[:, None]).argmin(axis=1)] if len(grid) else there[:0]
-            there = np.unique(nearest[np.abs(nearest - grid) <= 0.5 * DENSE / rate])
+            there = np.unique(nearest[np.abs(nearest - grid) < 0.75 * spacing])
         chosen = np.concatenate((chosen, there))
     for track, seconds in zip(tracks, times):
         on = seconds[track.shown & ~np.isnan(seconds)]
-        if len(on) > 1 and next(_at(track, seconds, chosen, clock), None) is None:
+        if len(on) > (not track.interpolated) and next(_at(track, seconds, chosen, clock), None) is None:
             chosen = np.append(chosen, on[len(on) // 2])
     return np.unique(chosen)
 

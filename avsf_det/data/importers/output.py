@@ -73,12 +73,13 @@ def _place(video: ImportedVideo, root: Path, copy: bool) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and target.resolve() == source and not (copy and target.is_symlink()):
         return file.as_posix()
-    if target.is_dir() and not target.is_symlink():
-        raise UserError(f"{target} is there already; remove it, or choose another folder with -o")
     if copy and source.is_dir():
-        target.unlink(missing_ok=True)
-        shutil.copytree(source, target)
+        if target.is_symlink():
+            target.unlink()
+        shutil.copytree(source, target, dirs_exist_ok=True)
         return file.as_posix()
+    if target.is_dir() and not target.is_symlink():
+        raise UserError(f"{target} is a folder already; remove it, or choose another with -o")
     with written_whole(target) as unfinished:
         if copy:
             shutil.copy2(source, unfinished)

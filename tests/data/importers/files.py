@@ -1,6 +1,7 @@
 """Small videos and exports."""
 
 import json
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ def film(path, frames, rate=10, width=64, height=48, times=None):
         stream = file.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         if times:
-            stream.codec_context.time_base = stream.time_base = "1/1000"
+            stream.codec_context.time_base = Fraction(1, 1000)
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), number % 200, np.uint8))
             if times:

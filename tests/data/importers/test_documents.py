@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from avsf_det.data.importers import documents as module
-from avsf_det.data.importers.documents import documents
+from avsf_det.data.importers.documents import documents_in
 from avsf_det.errors import UserError
 from tests.data.importers.files import document
 
@@ -15,11 +15,11 @@ def test_files_folders_and_zips(tmp_path):
         archive.writestr("annotations.xml", "<annotations/>")
         archive.writestr("images/frame_000000.PNG", "x")
         archive.writestr("__MACOSX/annotations.xml", "x")
-    assert [file.path for file in documents(tmp_path / "a.csv")] == ["a.csv"]
-    names = [file.name for file in documents(tmp_path)]
+    assert [file.path for file in documents_in(tmp_path / "a.csv")] == ["a.csv"]
+    names = [file.name for file in documents_in(tmp_path)]
     assert names == [str(tmp_path / "a.csv"), f"{tmp_path / 'task.zip'}:annotations.xml"]
     with pytest.raises(UserError, match="no such file or folder"):
-        list(documents(tmp_path / "b.csv"))
+        list(documents_in(tmp_path / "b.csv"))
 
 
 def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
@@ -27,7 +27,7 @@ def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.xml", b" " * (1 << 21))
     with pytest.raises(UserError, match="larger than 1 MiB"):
-        list(documents(tmp_path / "bomb.zip"))
+        list(documents_in(tmp_path / "bomb.zip"))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_xml_and_json_with_marks_and_blanks_before_them():
 def test_what_is_broken_is_named(text, name):
     file = document(text, name)
     with pytest.raises(UserError, match=rf"{name}: not (JSON|XML) .*export it again"):
-        file.json if name.endswith("json") else file.xml  # noqa: B018
+        file.json if name.endswith("json") else file.xml
 
 
 def test_entities_are_refused():

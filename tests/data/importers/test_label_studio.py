@@ -57,14 +57,14 @@ def test_a_region_has_its_labels_its_choices_and_the_tool_s_own_frame_rate():
     assert "clip 1.mp4" in video.names and video.picture == (100, 100)
     assert (video.clock.first, video.clock.rate) == (1, 24)
     (track,) = video.tracks
-    np.testing.assert_array_equal(track.places, [1, 49, 96])  # the last stays to the end
+    np.testing.assert_array_equal(track.places, [1, 49, np.inf])  # the last stays to the end
     np.testing.assert_allclose(track.boxes, [(10, 10, 60, 50), (30, 10, 80, 50), (30, 10, 80, 50)])
     assert track.values[0] == {LABEL: ("person",), "action": ("walk", "talk")}
 
 
 def test_a_region_that_is_switched_off_ends_after_that_frame():
     (video,) = read(task(region([keyframe(1, 10), keyframe(25, 10, enabled=False), keyframe(73, 10)]))).videos
-    np.testing.assert_array_equal(video.tracks[0].places, [1, 25, 26, 73, 96])
+    np.testing.assert_array_equal(video.tracks[0].places, [1, 25, 26, 73, np.inf])
     np.testing.assert_array_equal(video.tracks[0].shown, [True, True, False, True, True])
 
 
@@ -109,4 +109,4 @@ def test_what_cannot_be_used_is_named():
         " task 5, region aB3, frame 5",
         " task 9",
     ]
-    np.testing.assert_array_equal(export.videos[0].tracks[0].places, [9, 96])
+    np.testing.assert_array_equal(export.videos[0].tracks[0].places, [9, np.inf])
