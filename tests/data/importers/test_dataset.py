@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -187,6 +188,48 @@ def test_label_studio_s_own_clock_and_what_is_not_labelled(videos, tmp_path):
     found = [(time, round(box[0], 4), person) for time, box, _, person in video.rows]
     assert found == [(1, 0.1, 0), (2, 0.3, 0), (3, 0.5, 0)] and not imported.bad
     assert "3 boxes have no action and are left out" in imported.notes
+
+
+FRAME_11 = {"bbox": [6.4, 4.8, 25.6, 38.4], "category_id": 1}
+TUBE = np.array([[n, 6.4, 4.8, 32, 43.2] for n in range(1, 21)], dtype=np.float32)
+SAME = {
+    "cvat.xml": """<annotations><version>1.1</version><meta><task><source>clip 1.mp4</source></task></meta>
+        <track id="0" label="walk"><box frame="10" outside="0" xtl="6.4" ytl="4.8" xbr="32" ybr="43.2"/></track>
+        </annotations>""",
+    "images.xml": """<annotations><version>1.1</version><image name="clip 1/000011.jpg" width="64" height="48">
+        <box label="walk" xtl="6.4" ytl="4.8" xbr="32" ybr="43.2"/></image></annotations>""",
+    "via.json": {
+        "attribute": {"1": {"aname": "action", "type": 3, "options": {"0": "walk"}}},
+        "file": {"1": {"fid": 1, "fname": "clip 1.mp4", "type": 4, "loc": 1, "src": "clip 1.mp4"}},
+        "view": {"1": {"fid_list": [1]}},
+        "metadata": {"a": {"vid": "1", "z": [1], "xy": [2, 6.4, 4.8, 25.6, 38.4], "av": {"1": "0"}}},
+    },
+    "coco.json": {
+        "images": [{"id": 1, "file_name": "clip 1/000011.jpg", "width": 64, "height": 48}],
+        "annotations": [FRAME_11 | {"id": 1, "image_id": 1}],
+        "categories": [{"id": 1, "name": "walk"}],
+    },
+    "coco_video.json": {
+        "videos": [{"id": 3, "name": "clip 1"}],
+        "images": [{"id": n, "file_name": "", "video_id": 3, "frame_id": n} for n in (0, 10)],
+        "annotations": [FRAME_11 | {"id": n, "image_id": 10 * n, "instance_id": n} for n in range(2)],
+        "categories": [{"id": 1, "name": "walk"}],
+    },
+    "rows.csv": f"clip 1,1,{BOX},walk,\n",
+    "tubes.pkl": pickle.dumps(
+        {"labels": ["walk"], "gttubes": {"clip 1": {0: [TUBE]}}, "resolution": {"clip 1": (48, 64)}}, protocol=2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_every_format_gives_the_same_dataset(videos, tmp_path, name):
+    content = SAME[name] if isinstance(SAME[name], str | bytes) else json.dumps(SAME[name])
+    imported = import_export(write(tmp_path / name, content), videos, ImportOptions(split="train"))
+    write_dataset(imported, tmp_path / "out")
+    assert not imported.bad and imported.label_map.names == ("walk",)
+    found = [row for row in rows(tmp_path / "out" / "annotations" / "train.csv") if row[1] == "1"]
+    assert [row[:7] for row in found] == [["clip 1", "1", "0.1", "0.1", "0.5", "0.9", "1"]]
 
 
 @pytest.mark.parametrize(
