@@ -18,6 +18,7 @@ EXAMPLES = """
 examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
+  avsf-det data import task_7.zip --videos videos -o my_data
   avsf-det data check --config ava/avslowfast_8x8_r50 DATA.ROOT /data/ava
   avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data

@@ -1,8 +1,17 @@
 """The command `avsf-det data import`; tests/data/importers/ sees what it does."""
 
-from avsf_det.cli import main
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ava_eval.label_map import parse_label_map
+from avsf_det.cli import _parser, main
+from avsf_det.data.annotations import AvaFolder
 from tests.data.importers.files import film
 
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
 ROW = "clip,1,0.1,0.1,0.5,0.9,walk,0\n"
 
 
@@ -32,7 +41,25 @@ def test_nothing_usable_is_2(tmp_path, capsys):
 
 
 def test_a_share_is_one(tmp_path, capsys):
-    try:
+    with pytest.raises(SystemExit):
         run(tmp_path, ROW, "--val-share", "20")
-    except SystemExit as stop:
-        assert stop.code == 2 and "expected a share from 0 to below 1" in capsys.readouterr().err
+    assert "expected a share from 0 to below 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", re.findall(r"^avsf-det .*", PAGE, flags=re.MULTILINE))
+def test_the_page_has_commands_that_are_understood(command):
+    assert _parser().parse_args(shlex.split(command)[1:]).run.__name__.startswith("data_")
+
+
+def test_the_format_as_the_page_shows_it_loads(tmp_path):
+    blocks = dict(re.findall(r"`(?:annotations/)?([a-z_]+\.(?:csv|pbtxt))`[^`]*```\n(.*?)```", PAGE, flags=re.DOTALL))
+    assert set(blocks) >= {"train.csv", "label_map.pbtxt", "train_clips.csv", "train_excluded_timestamps.csv"}
+    (tmp_path / "annotations").mkdir()
+    for name, text in blocks.items():
+        (tmp_path / "annotations" / name).write_text(text)
+    for video in ("holiday 1", "kitchen, late"):
+        film(tmp_path / "videos" / f"{video}.mp4", 40)
+    folder = AvaFolder(tmp_path)
+    assert folder.label_map == parse_label_map(blocks["label_map.pbtxt"])
+    assert [(k.video_id, k.time) for k in folder.keyframes("train")] == [("holiday 1", 1), ("kitchen, late", 2.5)]
+    assert folder.exclusion_path("train")
