@@ -13,11 +13,13 @@ from avsf_det import __version__
 from avsf_det.detect_cli import add_detect_command
 from avsf_det.detector_cli import add_detector_commands
 from avsf_det.errors import UserError
+from avsf_det.import_cli import add_import_command
 
 EXAMPLES = """
 examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
+  avsf-det data import task_7.zip --videos videos -o my_data
   avsf-det data check --config ava/avslowfast_8x8_r50 DATA.ROOT /data/ava
   avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
@@ -252,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(data, "check", data_check)
     command.add_argument("--config", help="yaml file, or the name of one in configs/: ava/avslowfast_8x8_r50")
     command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    add_import_command(data, _add, _positive)
     command = _add(data, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
     for split, count in (("train", 240), ("val", 8), ("test", 40)):

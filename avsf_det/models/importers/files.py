@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from avsf_det.errors import UserError
-from avsf_det.models.importers.unpickle import Array, Refused, loads
+from avsf_det.unpickle import Array, Refused, loads
 
 TORCH_LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before torch 1.6
 CONTAINERS = ("model_state", "blobs", "model", "state_dict", "model_state_dict")  # where the tensors are, if not on top

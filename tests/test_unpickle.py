@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from avsf_det.models.importers.unpickle import Array, Refused, loads
+from avsf_det.unpickle import Array, Refused, loads
 
 NUMBERS = st.one_of(
     npst.boolean_dtypes(),
@@ -100,7 +100,7 @@ def stack_global(module, name, rest):
         lambda path: stack_global("numpy._core.multiarray", "os.system", b"."),
         lambda path: stack_global("torch", "load", b"."),
         lambda path: stack_global("torch.storage", "_load_from_bytes.__globals__", b"."),
-        lambda path: stack_global("avsf_det.models.importers.unpickle", "loads", b"."),
+        lambda path: stack_global("avsf_det.unpickle", "loads", b"."),
         lambda path: b"\x80\x02ccollections\nOrderedDict\n)\x81.",  # __new__
         lambda path: b"\x80\x02\x82\x01.",  # a registered extension
         lambda path: b"Pname\n.",  # a persistent id
@@ -196,7 +196,7 @@ def test_a_damaged_pickle_gives_an_exception_or_a_value(position, byte, length):
 
 def test_what_our_own_state_dicts_need_is_all_that_is_admitted():
     """Nothing that is admitted is numpy's or torch's own function: each was written here."""
-    from avsf_det.models.importers import unpickle
+    from avsf_det import unpickle
 
     for admitted in unpickle.ADMITTED.values():
         module = getattr(admitted, "__module__", None)

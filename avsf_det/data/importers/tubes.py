@@ -1,0 +1,64 @@
+"""Ground truth tubes of JHMDB and UCF101 as the ACT detector's authors pickled them (`JHMDB-GT.pkl`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avsf_det.data.importers.clock import FRAMES, Clock
+from avsf_det.data.importers.documents import Document
+from avsf_det.data.importers.export import LABEL, Export, ExportedVideo, Track
+from avsf_det.errors import UserError
+
+NAME = "JHMDB tubes"
+_NEEDED = "gttubes, labels and train_videos"
+
+
+def recognises(document: Document) -> bool:
+    """Whether this is a pickle."""
+    return document.suffix in (".pkl", ".pickle")
+
+
+def read(document: Document) -> Export:
+    """The tubes, of rows frame (from 1), x1, y1, x2, y2 in pixels of `resolution`; splits are those of the first list.
+
+    The pickle is opened without running anything in it.
+
+    Raises:
+        UserError: if it is not such a pickle.
+    """
+    from avsf_det.unpickle import Refused, loads
+
+    try:
+        data = loads(document.content)
+    except Refused as error:
+        raise UserError(f"{document.name}: this pickle asks for {error}, which could run code; not opened") from None
+    except Exception as error:  # of many types, if it is damaged
+        raise UserError(f"{document.name}: not a pickle of tubes ({type(error).__name__}: {error})") from None
+    if not isinstance(data, dict) or not all(key in data for key in ("gttubes", "labels")):
+        raise UserError(f"{document.name}: got a pickle of {type(data).__name__}, expected a dict with {_NEEDED}")
+    export = Export(NAME)
+    labels, splits = [str(label) for label in data["labels"]], {}
+    for key, split in (("train_videos", "train"), ("test_videos", "test")):
+        splits |= {str(name): split for name in (data.get(key) or [[]])[0]}
+    for name, by_label in data["gttubes"].items():
+        name, where = str(name), f"{document.name}: {name}"
+        height, width = (float(v) for v in (data.get("resolution") or {}).get(name, (0, 0)))
+        names = (name, name.rpartition("/")[2])
+        video = ExportedVideo(
+            names, where, Clock(FRAMES, 1), (width, height) if width and height else None, splits.get(name, "")
+        )
+        for label, tubes in by_label.items():
+            for tube in tubes:
+                _read_tube(tube, labels, int(label), where, video, export)
+        export.videos.append(video)
+    return export
+
+
+def _read_tube(tube: object, labels: list[str], label: int, where: str, video: ExportedVideo, export: Export) -> None:
+    number = len(video.tracks)
+    rows = np.asarray(getattr(tube, "tensor", tube), dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != 5 or not 0 <= label < len(labels):
+        export.bad.append(f"{where}, tube {number}: {rows.shape} of label {label}, expected rows frame, x1, y1, x2, y2")
+        return
+    values = {LABEL: (labels[label],)}
+    video.tracks.append(Track(rows[:, 0], rows[:, 1:], [values] * len(rows), f"{where}, tube {number}", str(number)))

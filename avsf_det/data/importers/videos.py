@@ -1,0 +1,96 @@
+"""Which file or folder of frames an export means by a name."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource
+from avsf_det.structures import VIDEO_SUFFIXES
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_SUFFIX = re.compile(f"({'|'.join(map(re.escape, VIDEO_SUFFIXES))})$", re.IGNORECASE)
+
+
+class VideoFolder:
+    """The videos under a folder: files at any depth, and folders of numbered pictures.
+
+    Args:
+        root: the folder, or one file.
+        frame_rate: pictures a second of folders of pictures.
+
+    Raises:
+        UserError: if it is missing.
+    """
+
+    def __init__(self, root: Path, frame_rate: float) -> None:
+        if not root.exists():
+            raise UserError(f"{root}: no such folder of videos; give it as --videos FOLDER")
+        self._root, self._frame_rate = (root if root.is_dir() else root.parent), frame_rate
+        self._paths: dict[str, set[Path]] = defaultdict(set)
+        for path in [root] if root.is_file() else self._walk(root):
+            name = path.relative_to(self._root).as_posix() if path != self._root else path.name
+            for key in _keys(name):
+                self._paths[key].add(path)
+        if not self._paths:
+            raise UserError(
+                f"{root}: no video in this folder; expected {', '.join(VIDEO_SUFFIXES)}, or folders of frames"
+            )
+
+    def _walk(self, root: Path) -> list[Path]:
+        found = []
+        for folder, _, names in os.walk(root, followlinks=True):
+            found += [Path(folder, name) for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+            if any(name.lower().endswith(_PICTURES) and re.search(r"\d\.\w+$", name) for name in names):
+                found.append(Path(folder))
+        return sorted(found)
+
+    def find(self, names: tuple[str, ...]) -> VideoSource:
+        """The video that is meant by the first of the names that means one.
+
+        A file comes before a folder of frames of the same name. Case, file suffixes, percent signs of addresses and
+        folders in front do not matter where the name is unique without.
+
+        Raises:
+            UserError: if there is none, or several.
+        """
+        for name in names:
+            for key in _keys(name):
+                paths = self._paths.get(key, set())
+                paths = {path for path in paths if path.is_file()} or paths
+                if len(paths) == 1:
+                    return VideoSource(next(iter(paths)), fps=self._frame_rate)
+                if paths:
+                    of = ", ".join(str(path) for path in sorted(paths)[:3])
+                    raise UserError(f"{name} may be any of {of}; give files different names, or only one to --videos")
+        raise UserError(f"no video {' or '.join(dict.fromkeys(names))} in {self._root}")
+
+    def video_id(self, path: Path) -> str:
+        """The id that a video gets: its name without suffix; with its folders before it where others share it."""
+        own = without_suffix(path.name) if path.is_file() else path.name
+        rivals = self._paths[_plain(own)]
+        if {p for p in rivals if p.is_file() == path.is_file()} == {path} or path == self._root:
+            return own
+        return without_suffix(path.relative_to(self._root).as_posix()).replace("/", "_")
+
+
+def without_suffix(name: str) -> str:
+    """A name without a video's suffix; other dots stay."""
+    return _SUFFIX.sub("", name)
+
+
+def _keys(name: str) -> list[str]:
+    """What to look a name up by, the most exact first."""
+    path = unquote(name).replace("\\", "/").strip().lstrip("./")
+    last = PurePosixPath(path).name
+    keys = [name, path, without_suffix(path), last, without_suffix(last)]
+    return list(dict.fromkeys(_plain(key) for key in keys if key))
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold().strip()

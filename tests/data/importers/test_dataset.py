@@ -1,0 +1,246 @@
+"""Whole imports: of scenes exported as CVAT does it, of odd real-looking folders, and how splits come about."""
+
+import csv
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.importers.dataset import ImportOptions, import_export
+from avsf_det.data.importers.output import write_dataset
+from avsf_det.data.scenes.generator import make_scene
+from avsf_det.errors import UserError
+from avsf_det.media.source import probe_source
+from tests.data.importers.files import film, frames
+
+BOX = "0.1,0.1,0.5,0.9"
+
+
+def cvat_export(scenes, spec, video, number):
+    """A scene's people in every frame, as "CVAT for video 1.1": pixels to a hundredth, a tick box for each action."""
+    folder, split = AvaFolder(scenes), video.split("_")[0]
+    info, scene = probe_source(folder.videos[video]), make_scene(spec, split, number)
+    tracks = {}
+    for frame in range(round(info.duration * info.fps)):
+        time = frame / float(info.fps)
+        if not 0.9 < time < spec.duration - 0.9:
+            continue
+        for person, (box, actions) in enumerate(zip(scene.frame(time, 0)[1], scene.actions(time))):
+            if box is not None:
+                tracks.setdefault(person, []).append((frame, box, actions))
+    text = "<annotations><version>1.1</version><meta><task><id>1</id><name>t</name><mode>interpolation</mode>"
+    text += f"<subset>{split}</subset><original_size><width>{info.width}</width><height>{info.height}</height>"
+    text += f"</original_size><source>{video}.mp4</source></task></meta>\n"
+    for person, rows in tracks.items():
+        text += f'<track id="{person}" label="person" source="manual">\n'
+        for frame, box, actions in rows:
+            x1, y1, x2, y2 = np.asarray(box) * (info.width, info.height, info.width, info.height)
+            text += f'<box frame="{frame}" keyframe="1" outside="0" occluded="0" '
+            text += f'xtl="{x1:.2f}" ytl="{y1:.2f}" xbr="{x2:.2f}" ybr="{y2:.2f}" z_order="0">'
+            for name in folder.label_map.names:
+                text += f'<attribute name="{name}">{str(name in actions).lower()}</attribute>'
+            text += "</box>\n"
+        text += "</track>\n"
+    return text + "</annotations>\n"
+
+
+def test_scenes_survive_the_way_through_cvat(scenes, scenes_spec, tmp_path):
+    export = tmp_path / "export"
+    export.mkdir()
+    for split, count in scenes_spec.scenes.items():
+        for number in range(count):
+            video = f"{split}_{number:04d}"
+            (export / f"{video}.xml").write_text(cvat_export(scenes, scenes_spec, video, number))
+    label_map = str(scenes / "annotations" / "label_map.pbtxt")
+    imported = import_export(export, scenes / "videos", ImportOptions(label_map=label_map))
+    write_dataset(imported, tmp_path / "out")
+    assert not imported.bad
+    before, after = AvaFolder(scenes, exclusion_file="none"), AvaFolder(tmp_path / "out")
+    assert after.label_map == before.label_map
+    for split in scenes_spec.scenes:
+        wanted, found = before.keyframes(split), after.keyframes(split)
+        assert [(k.video_id, k.time) for k in found] == [(k.video_id, k.time) for k in wanted]
+        for one, other in zip(found, wanted):
+            np.testing.assert_allclose(one.persons.boxes, other.persons.boxes, atol=1e-3)
+            np.testing.assert_array_equal(one.persons.ids, other.persons.ids)
+            np.testing.assert_array_equal(one.persons.actions, other.persons.actions)
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_a_foreign_folder_with_everything_that_goes_wrong(videos, tmp_path):
+    export = tmp_path / "their data"
+    write(
+        export / "train.csv",
+        "\ufeffVideo ID;Timestamp;X1;Y1;X2;Y2;Action;Person\r\n"
+        "clip 1;1;6,4;4,8;32;24;walk;1\r\n"
+        "clip 1;2;6,4;4,8;32;24;walk;1\r\n"
+        "clip 1;2;-5;4,8;32;24;sit;2\r\n"
+        "clip 1;99;6,4;4,8;32;24;walk;1\r\n"
+        "clip 1;3;70;4,8;90;24;walk;1\r\n"
+        "clip 1;x;6,4;4,8;32;24;walk;1\r\n"
+        "broken;1;6,4;4,8;32;24;walk;1\r\n"
+        "missing;1;6,4;4,8;32;24;walk;1\r\n",
+    )
+    write(export / "val.csv", f"clip2.mp4,1.5,{BOX},sit,\n")
+    write(export / "test.csv", b"")
+    write(export / "readme.txt", "made by hand")
+    imported = import_export(export, videos, ImportOptions())
+    write_dataset(imported, tmp_path / "out")
+    assert rows(tmp_path / "out" / "annotations" / "train.csv") == [
+        ["clip 1", "1", "0.1", "0.1", "0.5", "0.5", "2", "1"],
+        ["clip 1", "2", "0.1", "0.1", "0.5", "0.5", "2", "1"],
+        ["clip 1", "2", "0", "0.1", "0.5", "0.5", "1", "2"],
+    ]
+    assert rows(tmp_path / "out" / "annotations" / "val.csv") == [["clip2", "1.5", *BOX.split(","), "1", "-1"]]
+    named = [line.replace(str(export), "") for line in imported.bad]
+    wanted = ["/train.csv:7", "/test.csv", "/train.csv:8", "/train.csv:9", "/train.csv:5", "/train.csv:6"]
+    assert sorted(line.split(": ")[0] for line in named) == sorted(wanted)
+    assert (tmp_path / "out" / "left_out.txt").read_text().splitlines() == imported.bad
+    assert AvaFolder(tmp_path / "out").keyframes("train")[1].persons.boxes.shape == (2, 4)
+    assert any("readme.txt: passed over" in note for note in imported.notes)
+
+
+def test_folders_of_frames_are_linked_and_load(tmp_path):
+    frames(tmp_path / "frames" / "walk 1", 40)
+    text = f"video,frame,x1,y1,x2,y2,action\nwalk 1,11,{BOX},walk\nwalk 1,41,{BOX},walk\n"
+    imported = import_export(write(tmp_path / "rows.csv", text), tmp_path / "frames", ImportOptions(frame_rate=10))
+    write_dataset(imported, tmp_path / "out")
+    assert len(imported.bad) == 1 and "beyond the video" in imported.bad[0]
+    folder = AvaFolder(tmp_path / "out", frame_dir="frames", frame_rate=10)
+    assert [(k.video_id, k.time) for k in folder.keyframes("train")] == [("walk 1", 1)]
+    assert folder.videos["walk 1"].path.is_dir()
+
+
+def test_spans_become_clips(videos, tmp_path):
+    export = tmp_path / "export"
+    write(export / "clips.csv", "video,start,end,label\nclip 1,0.5,2,run\nclip2,,,run\nclip2,7,9,run\n")
+    imported = import_export(export, videos, ImportOptions(val_share=0.5))
+    write_dataset(imported, tmp_path / "out")
+    found = sorted(
+        row for split in ("train", "val") for row in rows(tmp_path / "out" / "annotations" / f"{split}_clips.csv")
+    )
+    assert found == [["clip 1", "0.5", "2", "1"], ["clip2", "0", "4", "1"]]
+    assert not (tmp_path / "out" / "annotations" / "train.csv").exists()
+    assert len(imported.bad) == 1 and "clips.csv:4: span from 7" in imported.bad[0]
+
+
+def test_splits_follow_from_names_alone(tmp_path):
+    for number in range(5):
+        film(tmp_path / "videos" / f"{number}.mp4", 20)
+    text = "".join(f"{number},1,{BOX},walk,0\n" for number in range(5))
+    export = write(tmp_path / "rows.csv", text)
+
+    def split(**how):
+        imported = import_export(export, tmp_path / "videos", ImportOptions(**how))
+        return {video.id: video.split for video in imported.videos}
+
+    first = split(val_share=0.4)
+    assert sorted(first.values()) == ["train"] * 3 + ["val"] * 2 and split(val_share=0.4) == first
+    assert set(split(val_share=0.0).values()) == {"train"} and set(split(split="test").values()) == {"test"}
+    export.write_text("".join(reversed(text.splitlines(keepends=True))))
+    assert split(val_share=0.4) == first
+    export = write(tmp_path / "ava_val_v2.2.csv", text)
+    assert set(split().values()) == {"val"}
+
+
+def test_a_test_split_without_validation_is_for_validation(videos, tmp_path):
+    head = "video,time,x1,y1,x2,y2,label,split\n"
+    export = write(tmp_path / "a.csv", f"{head}clip 1,1,{BOX},a,train\nclip2,1,{BOX},a,test\n")
+    imported = import_export(export, videos, ImportOptions())
+    assert [video.split for video in imported.videos] == ["train", "val"]
+    assert any("becomes val" in note for note in imported.notes)
+
+
+def test_a_label_map_beside_or_given_names_the_numbers(videos, tmp_path):
+    export = write(tmp_path / "a" / "rows.csv", f"clip 1,1,{BOX},7,0\nclip 1,2,{BOX},9,0\n")
+    write(tmp_path / "a" / "actions.pbtxt", 'item {\n  name: "wave"\n  id: 7\n}\n')
+    imported = import_export(export, videos, ImportOptions())
+    assert imported.label_map.names == ("wave",) and "rows.csv:2: '9' is not in the label map" in imported.bad[0]
+    imported = import_export(export, videos, ImportOptions(label_map="ava_v2.2_80"))
+    assert len(imported.label_map) == 80 and not imported.bad
+
+
+def test_label_studio_s_own_clock_and_what_is_not_labelled(videos, tmp_path):
+    keyframe = {"x": 10, "y": 10, "width": 40, "height": 80, "rotation": 0, "enabled": True}
+    value = {
+        "framesCount": 96,
+        "duration": 4.0,
+        "sequence": [keyframe | {"frame": 25}, keyframe | {"frame": 73, "x": 50}],
+    }
+    region = {"type": "videorectangle", "id": "a", "from_name": "box", "value": value | {"labels": ["person"]}}
+    choice = {"type": "choices", "id": "a", "from_name": "action", "value": {"choices": ["walk"]}}
+    results = [region, choice, region | {"id": "b"}]
+    task = {"id": 1, "data": {"video": "/data/upload/1/8f3a2b1c-clip%201.mp4"}, "annotations": [{"result": results}]}
+    imported = import_export(write(tmp_path / "ls.json", json.dumps([task])), videos, ImportOptions())
+    (video,) = imported.videos
+    found = [(time, round(box[0], 4), person) for time, box, _, person in video.rows]
+    assert found == [(1, 0.1, 0), (2, 0.3, 0), (3, 0.5, 0)] and not imported.bad
+    assert "3 boxes have no action and are left out" in imported.notes
+
+
+FRAME_11 = {"bbox": [6.4, 4.8, 25.6, 38.4], "category_id": 1}
+TUBE = np.array([[n, 6.4, 4.8, 32, 43.2] for n in range(1, 21)], dtype=np.float32)
+SAME = {
+    "cvat.xml": """<annotations><version>1.1</version><meta><task><source>clip 1.mp4</source></task></meta>
+        <track id="0" label="walk"><box frame="10" outside="0" xtl="6.4" ytl="4.8" xbr="32" ybr="43.2"/></track>
+        </annotations>""",
+    "images.xml": """<annotations><version>1.1</version><image name="clip 1/000011.jpg" width="64" height="48">
+        <box label="walk" xtl="6.4" ytl="4.8" xbr="32" ybr="43.2"/></image></annotations>""",
+    "via.json": {
+        "attribute": {"1": {"aname": "action", "type": 3, "options": {"0": "walk"}}},
+        "file": {"1": {"fid": 1, "fname": "clip 1.mp4", "type": 4, "loc": 1, "src": "clip 1.mp4"}},
+        "view": {"1": {"fid_list": [1]}},
+        "metadata": {"a": {"vid": "1", "z": [1], "xy": [2, 6.4, 4.8, 25.6, 38.4], "av": {"1": "0"}}},
+    },
+    "coco.json": {
+        "images": [{"id": 1, "file_name": "clip 1/000011.jpg", "width": 64, "height": 48}],
+        "annotations": [FRAME_11 | {"id": 1, "image_id": 1}],
+        "categories": [{"id": 1, "name": "walk"}],
+    },
+    "coco_video.json": {
+        "videos": [{"id": 3, "name": "clip 1"}],
+        "images": [{"id": n, "file_name": "", "video_id": 3, "frame_id": n} for n in (0, 10)],
+        "annotations": [FRAME_11 | {"id": n, "image_id": 10 * n, "instance_id": n} for n in range(2)],
+        "categories": [{"id": 1, "name": "walk"}],
+    },
+    "rows.csv": f"clip 1,1,{BOX},walk,\n",
+    "tubes.pkl": pickle.dumps(
+        {"labels": ["walk"], "gttubes": {"clip 1": {0: [TUBE]}}, "resolution": {"clip 1": (48, 64)}}, protocol=2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_every_format_gives_the_same_dataset(videos, tmp_path, name):
+    content = SAME[name] if isinstance(SAME[name], str | bytes) else json.dumps(SAME[name])
+    imported = import_export(write(tmp_path / name, content), videos, ImportOptions(split="train"))
+    write_dataset(imported, tmp_path / "out")
+    assert not imported.bad and imported.label_map.names == ("walk",)
+    found = [row for row in rows(tmp_path / "out" / "annotations" / "train.csv") if row[1] == "1"]
+    assert [row[:7] for row in found] == [["clip 1", "1", "0.1", "0.1", "0.5", "0.9", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"nobody,1,{BOX},walk,0\n", "none of its 1 videos can be used; first: .*no video nobody"),
+        ("clip 1,1,7,7,7,7,walk,0\n", "no box and no span of it can be used; first: .*empty"),
+        ("just words\n", "not recognised; expected CVAT XML, VIA 3"),
+        ("", "not recognised; first: .*the file is empty"),
+    ],
+)
+def test_with_nothing_usable_one_line_says_why(videos, tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        import_export(write(tmp_path / "x.csv", text), videos, ImportOptions())
