@@ -18,7 +18,9 @@ p { max-width: 76ch; margin: 6px 0 }
 .tile b { display: block; font-size: 23px; font-variant-numeric: tabular-nums }
 .tile span { color: #5b656d; font-size: 13px }
 .warning { background: #fff4e0; border-left: 4px solid #d9822b; padding: 7px 12px; margin: 6px 0 }
-.warning { overflow-wrap: anywhere }
+.error { background: #fdebea; border-left: 4px solid #c9372c; padding: 7px 12px; margin: 6px 0 }
+.warning, .error { overflow-wrap: anywhere }
+details { font-size: 13px; margin-top: 4px }
 table { border-collapse: collapse; margin: 10px 0; font-variant-numeric: tabular-nums; font-size: 14px }
 th, td { padding: 3px 12px 3px 0; text-align: right; border-bottom: 1px solid #e6e9ec }
 th { color: #5b656d; font-weight: 600; vertical-align: bottom }
