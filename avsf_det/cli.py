@@ -95,7 +95,8 @@ def detect(options: argparse.Namespace) -> int:
     for key, value in views.items():
         overrides += [f"TEST.{key}", str(value)] if value is not None else []
     predictor = Predictor.load(options.weights, overrides, not options.no_audio)
-    detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
+    classes = predictor.cfg.DETECTOR.CLASSES
+    detector = open_detector(options.detector, options.detector_weights, options.score_threshold, classes)
     how = DetectOptions(options.rate, options.threshold, options.top_k, default_cache())
     results, failed = detect_videos(videos, options.output, predictor, detector, how)
     for path, result in results.items():

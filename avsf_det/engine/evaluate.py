@@ -85,7 +85,7 @@ def evaluate_split(
     model = cfg.DETECTOR.MODEL
     if model == "groundtruth":
         model = str(dataset.test_box_path(split) or dataset.groundtruth_path(split))
-    detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH)
+    detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH, cfg.DETECTOR.CLASSES)
     cache = Path(cfg.DETECTOR.CACHE_DIR or default_cache())
     own = range(distributed.rank(), len(chunks), distributed.world_size())
     scored, failed, short = {}, {}, {}
