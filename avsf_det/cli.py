@@ -78,6 +78,7 @@ def evaluate(options: argparse.Namespace) -> int:
     if result is None:
         return 0
     print(result.evaluation.table())
+    print(f"persons: {result.persons}")
     print(f"detections: {result.detections}")
     return 1 if result.failed else 0
 

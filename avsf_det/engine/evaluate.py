@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
+from yacs.config import CfgNode
 
 from ava_eval import Evaluation
 from ava_eval import evaluate as evaluate_detections
@@ -39,11 +40,13 @@ class SplitResult:
         evaluation: frame mAP and all that belongs to it.
         detections: the csv of scored boxes.
         failed: videos that could not be read, in part or at all, and why.
+        persons: whose boxes these are, in words.
     """
 
     evaluation: Evaluation
     detections: Path
     failed: dict[str, str]
+    persons: str
 
 
 def evaluate_split(
@@ -82,9 +85,8 @@ def evaluate_split(
     }
     if distributed.is_main():
         evaluate_detections(detections=[], **tables)  # what it would refuse in the end, it refuses now
-    model = cfg.DETECTOR.MODEL
-    if model == "groundtruth":
-        model = str(dataset.test_box_path(split) or dataset.groundtruth_path(split))
+    model, persons_from = _persons(predictor.cfg, dataset, split)
+    logger.info("%s", persons_from)
     detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH, cfg.DETECTOR.CLASSES)
     cache = Path(cfg.DETECTOR.CACHE_DIR or default_cache())
     own = range(distributed.rank(), len(chunks), distributed.world_size())
@@ -114,7 +116,21 @@ def evaluate_split(
         logger.warning("keyframes left out: %s", "; ".join(short.values()))
     good = (chunk for _, chunk in sorted(scored.items()) if chunk[0] not in failed)
     write_detections(detections, (row for chunk in good for row in detection_rows(*chunk, predictor.label_map)))
-    return SplitResult(evaluate_detections(detections=detections, **tables), detections, short | failed)
+    return SplitResult(evaluate_detections(detections=detections, **tables), detections, short | failed, persons_from)
+
+
+def _persons(cfg: CfgNode, dataset: AvaFolder, split: str) -> tuple[str, str]:
+    """The detector that gives the persons of a split, and who they are in words."""
+    model = cfg.DETECTOR.MODEL
+    if model != "groundtruth":
+        who = " or ".join(cfg.DETECTOR.CLASSES)
+        of_file = Path(model).suffix.lower() == ".csv"
+        return model, f"boxes of {model}" if of_file else f"boxes of {who} that {model} finds"
+    given = dataset.test_box_path(split)
+    if given is not None:
+        return str(given), f"boxes of {given}"
+    truth = dataset.groundtruth_path(split)
+    return str(truth), f"boxes of the ground truth, {truth}: mAP of actions alone (DETECTOR.MODEL yolox finds persons)"
 
 
 def _chunks(videos: dict[str, np.ndarray]) -> list[tuple[str, list[float]]]:
