@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
-from ava_eval import plots
+from ava_eval import markup, plots
 from ava_eval.bootstrap import Comparison
 from ava_eval.mistakes import KINDS, MISSED
 from ava_eval.report import Report
-
-STYLE = """
-body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; color: #22282d; margin: 0; background: #f4f6f7 }
-main { max-width: 1080px; margin: 0 auto; padding: 24px 28px 60px; background: #fff }
-h1 { font-size: 25px; margin: 6px 0 2px }
-h2 { font-size: 19px; margin: 38px 0 8px }
-p { max-width: 76ch; margin: 6px 0 }
-.files { color: #5b656d; overflow-wrap: anywhere }
-.tiles { display: flex; flex-wrap: wrap; gap: 12px; margin: 18px 0 }
-.tile { background: #f4f6f7; border-radius: 8px; padding: 10px 18px }
-.tile b { display: block; font-size: 23px; font-variant-numeric: tabular-nums }
-.tile span { color: #5b656d; font-size: 13px }
-.warning { background: #fff4e0; border-left: 4px solid #d9822b; padding: 7px 12px; margin: 6px 0 }
-.warning { overflow-wrap: anywhere }
-table { border-collapse: collapse; margin: 10px 0; font-variant-numeric: tabular-nums; font-size: 14px }
-th, td { padding: 3px 12px 3px 0; text-align: right; border-bottom: 1px solid #e6e9ec }
-th { color: #5b656d; font-weight: 600; vertical-align: bottom }
-td:first-child, th:first-child { text-align: left; overflow-wrap: anywhere; max-width: 360px }
-td.text { text-align: left; color: #5b656d }
-.row { display: flex; flex-wrap: wrap; gap: 16px; align-items: flex-start }
-img { max-width: 100%; height: auto }
-"""
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def report_page(report: Report) -> str:
@@ -42,7 +18,7 @@ def report_page(report: Report) -> str:
     body = [
         "<h1>Action detection: evaluation</h1>",
         f"<p class=files>detections {escape(result.found.source)}<br>ground truth {escape(result.truth.source)}</p>",
-        _tiles(
+        markup.tiles(
             [
                 (f"mAP at IoU {result.iou:g}", _number(result.mAP)),
                 ("95 % interval over videos", f"{_number(interval.low, 3)} – {_number(interval.high, 3)}"),
@@ -54,37 +30,39 @@ def report_page(report: Report) -> str:
         f"<p>{_protocol(report)}</p>",
         *(f"<div class=warning>{escape(warning)}</div>" for warning in result.warnings),
         "<h2>What costs most</h2>",
-        _picture(plots.mistakes(report), "mAP gained by mending each kind of mistake, and how many there are"),
+        markup.picture(plots.mistakes(report), "mAP gained by mending each kind of mistake, and how many there are"),
         _mistakes_table(report),
         "<h2>Boxes or actions?</h2>",
         f"<p>Of {report.ceiling.persons:,} persons, {_percent(report.ceiling.person_recall)} have a box that overlaps "
         "enough. Were every action on these boxes right, the mAP would be that of perfect actions; were these actions "
         "on the true boxes, that of perfect boxes.</p>",
-        _picture(plots.ceiling(report), "mAP beside what perfect boxes or perfect actions would give"),
+        markup.picture(plots.ceiling(report), "mAP beside what perfect boxes or perfect actions would give"),
         "<h2>Precision and recall; how exact the boxes are</h2>",
-        _row(
-            _picture(plots.precision_recall(report), "precision over recall: thin a class, thick the mean of a group"),
-            _picture(plots.sweep(report), "mAP over IoU thresholds"),
+        markup.row(
+            markup.picture(
+                plots.precision_recall(report), "precision over recall: thin a class, thick the mean of a group"
+            ),
+            markup.picture(plots.sweep(report), "mAP over IoU thresholds"),
         ),
         "<h2>Small persons, rare classes</h2>",
-        _row(
-            _picture(plots.heights(report), "mAP by height of the box") if report.heights else "",
-            _picture(plots.frequencies(report), "AP of each class over its ground truths"),
+        markup.row(
+            markup.picture(plots.heights(report), "mAP by height of the box") if report.heights else "",
+            markup.picture(plots.frequencies(report), "AP of each class over its ground truths"),
         ),
-        _table(
+        markup.table(
             ["ground truths a class", "classes", "mAP"],
             [[part.name, str(part.classes), _number(part.mAP)] for part in report.frequencies],
         ),
         "<h2>Classes</h2>",
-        _picture(plots.classes(report), "AP of every class"),
+        markup.picture(plots.classes(report), "AP of every class"),
         _class_table(report),
     ]
     if result.ignored:
         body += [
             "<h2>Rows that do not count</h2>",
-            _table(["why", "rows"], [[what, f"{count:,}"] for what, count in result.ignored.items()]),
+            markup.table(["why", "rows"], [[what, f"{count:,}"] for what, count in result.ignored.items()]),
         ]
-    return _page("Action detection: evaluation", body)
+    return markup.page("Action detection: evaluation", body)
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -104,7 +82,7 @@ def comparison_page(comparison: Comparison) -> str:
         "<h1>Action detection: comparison</h1>",
         f"<p class=files>first {escape(first.found.source)}<br>second {escape(second.found.source)}<br>"
         f"ground truth {escape(first.truth.source)}</p>",
-        _tiles(
+        markup.tiles(
             [
                 ("mAP of the first", _number(first.mAP)),
                 ("mAP of the second", _number(second.mAP)),
@@ -119,22 +97,13 @@ def comparison_page(comparison: Comparison) -> str:
             for warning in result.warnings
         ),
         "<h2>Classes that moved</h2>",
-        _table(["class", "first", "second", "difference", "95 % interval"], rows)
+        markup.table(["class", "first", "second", "difference", "95 % interval"], rows)
         if rows
         else "<p>None: every class's interval holds zero.</p>",
         "<h2>All classes</h2>",
-        _picture(plots.changes(comparison), "difference of AP of every class"),
+        markup.picture(plots.changes(comparison), "difference of AP of every class"),
     ]
-    return _page("Action detection: comparison", body)
-
-
-def _page(title: str, body: Iterable[str]) -> str:
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE}</style></head>\n<body><main>\n" + "\n".join(body) + "\n</main></body></html>\n"
-    )
+    return markup.page("Action detection: comparison", body)
 
 
 def _protocol(report: Report) -> str:
@@ -151,7 +120,7 @@ def _mistakes_table(report: Report) -> str:
         [m.kind, f"{m.count:,}", f"{m.confident:,}", _number(m.mended), _signed(m.mended - report.result.mAP)]
         for m in report.mistakes
     ]
-    table = _table(
+    table = markup.table(
         ["mistake", "all", "at best F1", "mAP if mended", "gain", ""],
         rows,
         [f"<td class=text>{escape(meaning[m.kind])}</td>" for m in report.mistakes],
@@ -169,7 +138,7 @@ def _class_table(report: Report) -> str:
         rows.append([name, group_of[name], _number(ap), *counts, _number(best), _number(score)])
         curves.append(f"<td>{_curve(report.curves[name])}</td>")
     header = ["class", "group", "AP", "ground truths", "detections", "best F1", "from score", "precision over recall"]
-    return _table(header, rows, curves)
+    return markup.table(header, rows, curves)
 
 
 def _curve(points: Sequence[tuple[float, float, float]]) -> str:
@@ -181,29 +150,6 @@ def _curve(points: Sequence[tuple[float, float, float]]) -> str:
         '<svg width="62" height="20" viewBox="-1 -1 62 20"><path d="M0,0V18H60" fill="none" stroke="#d3d8dc"/>'
         f'<polyline points="0,{18 - 17 * points[0][1]:.1f} {line}" fill="none" stroke="#3b6fb6"/></svg>'
     )
-
-
-def _tiles(tiles: Iterable[tuple[str, str]]) -> str:
-    inner = "".join(f"<div class=tile><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in tiles)
-    return f"<div class=tiles>{inner}</div>"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], last: Sequence[str] | None = None) -> str:
-    """A table of texts; `last` are cells that are HTML already, one a row."""
-    lines = ["<table><tr>" + "".join(f"<th>{escape(name)}</th>" for name in header) + "</tr>"]
-    for i, row in enumerate(rows):
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
-        lines.append(f"<tr>{cells}{last[i] if last else ''}</tr>")
-    return "\n".join(lines) + "</table>"
-
-
-def _row(*parts: str) -> str:
-    return f"<div class=row>{''.join(parts)}</div>"
-
-
-def _picture(svg: bytes, what: str) -> str:
-    data = base64.b64encode(svg).decode()
-    return f'<img alt="{escape(what)}" title="{escape(what)}" src="data:image/svg+xml;base64,{data}">'
 
 
 def _number(value: float, places: int = 4) -> str:

@@ -20,7 +20,7 @@ examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
   avsf-det data import task_7.zip --videos videos -o my_data
-  avsf-det data check --config ava/avslowfast_8x8_r50 DATA.ROOT /data/ava
+  avsf-det data check my_data --html report.html       before training on it: what is wrong with it?
   avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
@@ -84,6 +84,7 @@ def evaluate(options: argparse.Namespace) -> int:
     print(result.evaluation.table())
     if result.effects:
         print(f"\n{effect_table(result.effects)}\n")
+    print(f"persons: {result.persons}")
     print(f"detections: {result.detections}")
     return 1 if result.failed else 0
 
@@ -126,25 +127,37 @@ def data_check(options: argparse.Namespace) -> int:
     """Say what is missing or wrong in a dataset: tables, videos, sound, boxes. Exit status 1 if there is what to mend.
 
     Reads the csv files of both splits, opens every video and tells what is lost and how to mend it; nothing is changed.
+    A dataset in the plain layout needs its folder alone; of another, a --config or KEY VALUE pairs name the files.
     """
     from tqdm import tqdm
 
     from ava_eval.errors import InputError
     from avsf_det.config import load_cfg
-    from avsf_det.data.check import ERROR, Finding, check_dataset, summary
+    from avsf_det.data.check import check_dataset, summary
+    from avsf_det.data.finding import ERROR, Finding
     from avsf_det.data.survey import Survey
+    from avsf_det.files import written_whole
 
-    cfg = load_cfg(options.config, options.overrides)
+    overrides = options.overrides
+    if len(overrides) % 2:
+        overrides = ["DATA.ROOT", *overrides]
+    cfg = load_cfg(options.config, overrides)
     try:
         survey = Survey.from_config(
-            cfg, lambda videos, total: tqdm(videos, "open videos", total, unit="video", disable=None)
+            cfg, lambda videos, total: tqdm(videos, "look at videos", total, unit="video", disable=None)
         )
         findings = check_dataset(survey)
     except (UserError, InputError) as error:
-        findings = [Finding(ERROR, str(error))]
+        survey, findings = None, [Finding(ERROR, str(error))]
     for finding in findings:
         print(finding.text())
     print(summary(findings))
+    if options.html and survey:
+        from avsf_det.engine.dataset_page import dataset_page
+
+        with written_whole(options.html) as unfinished:
+            unfinished.write_text(dataset_page(survey, findings), encoding="utf-8")
+        print(f"report: {options.html}")
     return int(any(finding.level == ERROR for finding in findings))
 
 
@@ -253,8 +266,11 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="check or make datasets").add_subparsers(required=True, metavar="COMMAND")
     command = _add(data, "check", data_check)
     command.add_argument("--config", help="yaml file, or the name of one in configs/: ava/avslowfast_8x8_r50")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
-    add_import_command(data, _add, _positive)
+    command.add_argument("--html", type=Path, metavar="FILE", help="also write a page, with keyframes drawn")
+    command.add_argument(
+        "overrides", nargs="*", metavar="DATASET KEY VALUE", help=f"the dataset's folder, or DATA.ROOT; {OVERRIDES}"
+    )
+    add_import_command(data, _add)
     command = _add(data, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
     for split, count in (("train", 240), ("val", 8), ("test", 40)):

@@ -18,6 +18,8 @@ _PACKAGE = Path(__file__).resolve().parent
 CONFIG_FOLDER = next((f for f in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if f.is_dir()), _PACKAGE)
 """The recipes: inside the package where it is installed, beside it in a checkout."""
 
+AUTO_KEYS = "TRAIN.AUTO_KEYS"
+
 
 def get_cfg() -> CfgNode:
     """A fresh configuration with every key at its default. Names follow PySlowFast where it has the same thing."""
@@ -90,6 +92,7 @@ def get_cfg() -> CfgNode:
     cfg.DETECTOR = CfgNode()
     cfg.DETECTOR.MODEL = "groundtruth"  # or yolox, a file (.onnx, .csv, .yaml, .pth), a Detectron2 zoo name
     cfg.DETECTOR.WEIGHTS = ""  # for .yaml and zoo names: a file or URL, "" for what they name themselves
+    cfg.DETECTOR.CLASSES = ["person"]  # who acts: names of COCO's classes such as dog or car; not for files of boxes
     cfg.DETECTOR.CACHE_DIR = ""  # keeps found persons here, so that no video is searched twice; "" for the user's cache
 
     add_model_defaults(cfg)
@@ -112,6 +115,7 @@ def get_cfg() -> CfgNode:
     cfg.SOLVER.CLIP_GRAD_L2NORM = 0.0  # 0 for none
 
     cfg.TRAIN = CfgNode()
+    cfg.TRAIN.AUTO_KEYS = []  # keys and groups that engine/recipe.py chooses by the dataset, unless set after it
     cfg.TRAIN.BATCH_SIZE = 64  # clips a step, over all processes
     cfg.TRAIN.ACCUMULATION_STEPS = 1  # micro-batches that a step's clips are computed in, to need less memory
     cfg.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from
@@ -206,7 +210,7 @@ def _parse_yaml(text: str, where: str) -> dict:
 
 
 def _merge_tree(cfg: CfgNode, tree: dict, where: str) -> None:
-    for key, value in _flatten(tree):
+    for key, value in sorted(_flatten(tree), key=lambda pair: pair[0] == AUTO_KEYS):  # it is about what comes after
         _set(cfg, key, value, where)
 
 
@@ -252,18 +256,34 @@ def _parse(value: str) -> object:
 
 
 def _set(cfg: CfgNode, key: str, value: object, where: str) -> None:
-    """Set one dotted key after checking that it exists and that the value is of the default's type."""
+    """Set one dotted key after checking that it exists and that the value is of the default's type.
+
+    It is then no longer among TRAIN.AUTO_KEYS; a group there stands for all of its keys.
+    """
     known = dict(_flatten(cfg))
     if key not in known:
         near = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else "; `avsf-det config` lists all keys"
         raise UserError(f"{where}: unknown config key {key}{hint}")
     value = _matched(key, value, known[key], where)
+    if key == AUTO_KEYS:
+        value = _expanded(value, known, where)
+    elif key in cfg.TRAIN.AUTO_KEYS:
+        cfg.TRAIN.AUTO_KEYS = [name for name in cfg.TRAIN.AUTO_KEYS if name != key]
     *folders, leaf = key.split(".")
     node = cfg
     for folder in folders:
         node = node[folder]
     node[leaf] = value
+
+
+def _expanded(groups: list[str], known: dict, where: str) -> list[str]:
+    """The keys that keys and groups of keys stand for."""
+    keys = {group: [key for key in known if f"{key}.".startswith(f"{group}.")] for group in groups}
+    for group, found in keys.items():
+        if not found:
+            raise UserError(f"{where}: {AUTO_KEYS} names {group!r}; expected keys, or groups such as RESNET")
+    return [key for found in keys.values() for key in found]
 
 
 def _matched(key: str, value: object, default: object, where: str) -> object:

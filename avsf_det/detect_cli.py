@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avsf_det.arguments import positive
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def detect(options: argparse.Namespace) -> int:
     for key, value in views.items():
         overrides += [f"TEST.{key}", str(value)] if value is not None else []
     predictor = Predictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
-    detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
+    classes = predictor.cfg.DETECTOR.CLASSES
+    detector = open_detector(options.detector, options.detector_weights, options.score_threshold, classes)
     threshold = options.threshold
     if options.thresholds:
         threshold = read_thresholds(options.thresholds, predictor.label_map.names, threshold)
@@ -88,7 +90,7 @@ def add_detect_command(
     command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
     add_detector(command, "yolox")
     command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
-    command.add_argument("--rate", type=_positive, default=2.0, help="keyframes a second (default: 2)")
+    command.add_argument("--rate", type=positive, default=2.0, help="keyframes a second (default: 2)")
     command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
     command.add_argument(
         "--thresholds",
@@ -99,7 +101,7 @@ def add_detect_command(
     )
     command.add_argument(
         "--smooth",
-        type=_positive,
+        type=positive,
         default=0.0,
         metavar="SECONDS",
         help="average each person's scores over time, weighted by a Gaussian of this standard deviation",
@@ -124,14 +126,14 @@ def add_detect_command(
     live.add_argument("--follow", action="store_true", help="read on as the file grows")
     live.add_argument(
         "--latency",
-        type=_positive,
+        type=positive,
         default=5.0,
         metavar="SECONDS",
         help="for which a clip may wait; older ones are left out, and counted (default: 5)",
     )
     live.add_argument(
         "--silence",
-        type=_positive,
+        type=positive,
         default=10.0,
         metavar="SECONDS",
         help="without anything new, after which the stream has ended (default: 10)",
@@ -150,10 +152,3 @@ def _outputs(text: str) -> tuple[str, ...]:
     if wrong:
         raise argparse.ArgumentTypeError(f"got {wrong[0]!r}, expected some of {','.join(OUTPUTS)}")
     return tuple(name for name in OUTPUTS if name in chosen)
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value

@@ -61,7 +61,7 @@ def detector_eval(options: argparse.Namespace) -> int:
     else:
         keyframes = split_keyframes(_dataset(options, options.overrides), options.split)
     with process_group(choose_device("auto")):
-        detector = open_detector(options.detector, options.detector_weights, score_threshold=0.05)
+        detector = open_detector(options.detector, options.detector_weights, 0.05, _classes(options))
         found = find_on_keyframes(detector, keyframes)
         if is_main():
             print(measure_found(found, keyframes).table())
@@ -83,7 +83,8 @@ def detector_boxes(options: argparse.Namespace) -> int:
         files.setdefault(Path(options.output.format(split=split)), []).append(split)
     failed = False
     with process_group(choose_device("auto")):
-        detector = open_detector(options.detector, options.detector_weights, options.score_threshold)
+        threshold, classes = options.score_threshold, _classes(options)
+        detector = open_detector(options.detector, options.detector_weights, threshold, classes)
         for path, splits in files.items():
             keyframes = [split_keyframes(dataset, split) for split in splits]
             found = [(some, find_on_keyframes(detector, some)) for some in keyframes]
@@ -136,6 +137,13 @@ def _add_dataset(command: argparse.ArgumentParser, split: str) -> None:
     command.add_argument("--dataset", type=Path, help="dataset folder (default: DATA.ROOT)")
     command.add_argument("--dataset-config", metavar="YAML", help="recipe whose DATA and AVA keys name its files")
     command.add_argument("--split", default=split, help=f"(default: {split})")
+
+
+def _classes(options: argparse.Namespace) -> list[str]:
+    """Who a command's detector looks for."""
+    from avsf_det.config import load_cfg
+
+    return load_cfg(options.dataset_config, options.overrides).DETECTOR.CLASSES
 
 
 def _dataset(options: argparse.Namespace, overrides: Sequence[str]) -> AvaFolder:

@@ -47,13 +47,12 @@ def data_import(options: argparse.Namespace) -> int:
     return 1
 
 
-def add_import_command(commands: argparse._SubParsersAction, add: Callable, positive: Callable) -> None:
+def add_import_command(commands: argparse._SubParsersAction, add: Callable) -> None:
     """Add the command to `avsf-det data`.
 
     Args:
         commands: where.
         add: makes a command of its name and function.
-        positive: reads a number above 0.
     """
     command = add(commands, "import", data_import)
     command.add_argument("export", type=Path, metavar="EXPORT", help="what the tool exported: a file, zip or folder")
@@ -71,7 +70,7 @@ def add_import_command(commands: argparse._SubParsersAction, add: Callable, posi
     which.add_argument("--split", default="", help="split of all videos (default: the export's)")
     which.add_argument(
         "--val-share",
-        type=_share,
+        type=share,
         default=0.2,
         help="share of the videos for validation where the export has no splits; chosen by name (default: 0.2)",
     )
@@ -82,10 +81,3 @@ def add_import_command(commands: argparse._SubParsersAction, add: Callable, posi
         help="frames a second of frame numbers and of folders of frames (default: the file's own; 30 of folders)",
     )
     command.add_argument("--copy", action="store_true", help="copy the videos instead of linking to them")
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
-    return value

@@ -16,7 +16,7 @@ from detectors.files import file_sha256
 
 
 class DetectronDetector:
-    """A Detectron2 network; the boxes of its class "person".
+    """A Detectron2 network; the boxes of its class "person", or of other classes.
 
     Args:
         config: a name of the model zoo (COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml), a yaml file, or a .pth file of
@@ -27,6 +27,7 @@ class DetectronDetector:
             INPUT.MIN_SIZE_TEST.
         batch_size: frames that go through the network at once.
         device: a torch device; without it, the GPU if there is one.
+        classes: who is looked for, by the names in the metadata of DATASETS.TRAIN; a network of one class has no other.
 
     Raises:
         UserError: if Detectron2 is not installed, or there is something wrong with the configuration or weights.
@@ -40,6 +41,7 @@ class DetectronDetector:
         short_side: int | None = None,
         batch_size: int = 8,
         device: str | None = None,
+        classes: Sequence[str] = ("person",),
     ) -> None:
         require_detectron2()
         from detectors.detectron_model import (
@@ -58,9 +60,10 @@ class DetectronDetector:
         boxes_only(cfg)
         cfg.MODEL.WEIGHTS = ""  # they are known by their content
         self.identity = f"detectron2-{hashlib.sha256((cfg.dump() + file_sha256(path)).encode()).hexdigest()[:32]}"
+        self.identity += "" if tuple(classes) == ("person",) else f"-{'+'.join(classes)}"
         network = build_network(cfg, device).eval()
         load_weights(network, path)
-        self._use(cfg, network, score_threshold, batch_size)
+        self._use(cfg, network, score_threshold, batch_size, classes)
 
     @classmethod
     def of_network(
@@ -72,18 +75,20 @@ class DetectronDetector:
         """
         detector = cls.__new__(cls)
         detector.identity = "detectron2-in-memory"
-        detector._use(cfg, network.eval(), score_threshold, batch_size)
+        detector._use(cfg, network.eval(), score_threshold, batch_size, ("person",))
         return detector
 
-    def _use(self, cfg: object, network: object, score_threshold: float, batch_size: int) -> None:
+    def _use(
+        self, cfg: object, network: object, score_threshold: float, batch_size: int, classes: Sequence[str]
+    ) -> None:
         from detectron2.data.transforms import ResizeShortestEdge
 
-        from detectors.detectron_model import person_class
+        from detectors.detectron_model import find_classes
 
         self._network = network
         self._resize = ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
         self._bgr = cfg.INPUT.FORMAT == "BGR"
-        self._person = person_class(cfg)
+        self._classes = find_classes(cfg, classes)
         self._score_threshold = score_threshold
         self._batch_size = batch_size
 
@@ -110,8 +115,11 @@ class DetectronDetector:
 
     def _persons(self, instances: object, image: np.ndarray) -> Persons:
         """Of Detectron2's `Instances`, which are in pixels of the image, best score first."""
+        import torch
+
         instances = instances.to("cpu")
-        chosen = (instances.pred_classes == self._person) & (instances.scores >= self._score_threshold)
+        chosen = torch.isin(instances.pred_classes, torch.tensor(self._classes))
+        chosen &= instances.scores >= self._score_threshold
         instances = instances[chosen]
         height, width = image.shape[:2]
         return Persons.from_pixels(instances.pred_boxes.tensor.numpy(), instances.scores.numpy(), width, height)

@@ -24,6 +24,7 @@ from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
 
 from avsf_det.errors import UserError
+from detectors.classes import class_numbers
 
 PATIENCE = 30.0  # seconds that a server may be silent
 ARRAY_GLOBALS = {  # all that a pickle of arrays calls for
@@ -163,22 +164,16 @@ def persons_only(cfg: CfgNode) -> None:
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = cfg.MODEL.RETINANET.NUM_CLASSES = 1
 
 
-def person_class(cfg: CfgNode) -> int:
-    """The index of the class "person": the only one, or the one of that name in the training data's metadata.
+def find_classes(cfg: CfgNode, classes: Sequence[str]) -> list[int]:
+    """The numbers of classes: of the only one, or of those of these names in the training data's metadata.
 
     Raises:
-        UserError: if that is unknown.
+        UserError: if they are unknown.
     """
     heads = cfg.MODEL.RETINANET if cfg.MODEL.META_ARCHITECTURE == "RetinaNet" else cfg.MODEL.ROI_HEADS
-    if heads.NUM_CLASSES == 1:
-        return 0
     names = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).get("thing_classes", []) if cfg.DATASETS.TRAIN else []
-    if "person" not in names:
-        raise UserError(
-            f"cannot tell which of the network's {heads.NUM_CLASSES} classes is 'person'; "
-            f"DATASETS.TRAIN is {cfg.DATASETS.TRAIN}, expected a data set of Detectron2 with such a class"
-        )
-    return names.index("person")
+    whose = f"the network trained on DATASETS.TRAIN {cfg.DATASETS.TRAIN}"
+    return class_numbers(classes, names, heads.NUM_CLASSES, whose)
 
 
 class _ArrayUnpickler(pickle.Unpickler):

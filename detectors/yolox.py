@@ -1,4 +1,4 @@
-"""YOLOX by onnxruntime: finds people without Detectron2 and without a model zoo."""
+"""YOLOX by onnxruntime: finds people, or other classes of COCO, without Detectron2 and without a model zoo."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from avsf_det.errors import UserError
 from avsf_det.structures import Keyframe, Persons
+from detectors.classes import COCO, class_numbers
 from detectors.files import file_sha256
 
 STRIDES = (8, 16, 32)  # of the three feature maps (YOLOX, arXiv 2107.08430, section 2.1)
 PADDING = 114  # grey level beside the picture (Megvii-BaseDetection/YOLOX, yolox/data/data_augment.py, preproc)
-PERSON = 0  # COCO's first class
 
 
 class YoloxDetector:
@@ -25,13 +25,18 @@ class YoloxDetector:
             detector is at least half sure of, 0.5 finds 89.
         nms_threshold: of two boxes with a larger IoU only the better one stays (YOLOX, yolox/exp/yolox_base.py: 0.65;
             its ONNX demo: 0.45).
+        classes: who is looked for, by COCO's names; a network of one class has no other.
 
     Raises:
         UserError: if the weights cannot be fetched or are not such a network.
     """
 
     def __init__(
-        self, weights: str | Path | None = None, score_threshold: float = 0.3, nms_threshold: float = 0.45
+        self,
+        weights: str | Path | None = None,
+        score_threshold: float = 0.3,
+        nms_threshold: float = 0.45,
+        classes: Sequence[str] = ("person",),
     ) -> None:
         from detectors.weights import YOLOX_NANO, fetch
 
@@ -42,7 +47,10 @@ class YoloxDetector:
         self._cells, self._strides = _grid(self._height, self._width)
         self._score_threshold = score_threshold
         self._nms_threshold = nms_threshold
-        self.identity = f"yolox-{file_sha256(path)[:16]}-{score_threshold:g}-{nms_threshold:g}"
+        known = self._session.get_outputs()[0].shape[2] - 5
+        self._classes = class_numbers(classes, COCO if known == len(COCO) else COCO[:1], known, str(path))
+        named = "" if tuple(classes) == ("person",) else f"-{'+'.join(classes)}"
+        self.identity = f"yolox-{file_sha256(path)[:16]}-{score_threshold:g}-{nms_threshold:g}{named}"
 
     def detect(self, frames: Sequence[Keyframe]) -> list[Persons]:
         """The persons of each keyframe, best score first."""
@@ -74,7 +82,7 @@ class YoloxDetector:
         A row of the output holds a box's centre, relative to its cell, and the logarithm of its size, both in
         strides; then how sure the network is of an object, and of each class (YOLOX, demo_utils.py).
         """
-        scores = output[:, 4] * output[:, 5 + PERSON]
+        scores = output[:, 4] * output[:, [5 + number for number in self._classes]].max(axis=1)
         rows = scores >= self._score_threshold
         output, strides = output[rows], self._strides[rows]
         centres = (output[:, :2] + self._cells[rows]) * strides

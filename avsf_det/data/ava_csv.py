@@ -16,6 +16,8 @@ from avsf_det.errors import UserError
 GROUNDTRUTH = "video,timestamp,x1,y1,x2,y2,action_id,person_id with boxes in 0..1"
 PREDICTED = "video,timestamp,x1,y1,x2,y2,label or nothing,score with boxes in 0..1"
 PIXELS = 2.0  # a coordinate beyond twice the picture is in pixels
+IN_PIXELS, IS_EMPTY, WITHOUT_BOX = "looks like pixels", "is empty or outside the picture", "has no box"
+"""What the text of a bad row says where it is one of these kinds."""
 SHOWN = 5  # bad rows named in full
 FAST_BYTES = 1 << 20  # below this, importing pandas takes longer than it saves
 
@@ -33,6 +35,8 @@ class BoxTable:
         actions: (R,) int64, action ids; 0 throughout for predicted boxes.
         persons: (R,) int64, person ids, -1 where there is none; -1 throughout for predicted boxes.
         scores: (R,) float64; 1 throughout for ground truth.
+        lines: (R,) int64, the line of the file, from 1 on.
+        outside: (R,) float64, how far the box reached beyond the picture before it was clipped, as a share of its side.
         bad: a line of text on each bad row.
     """
 
@@ -44,6 +48,8 @@ class BoxTable:
     actions: np.ndarray
     persons: np.ndarray
     scores: np.ndarray
+    lines: np.ndarray
+    outside: np.ndarray
     bad: list[str]
 
     def __len__(self) -> int:
@@ -82,9 +88,8 @@ def join(tables: Sequence[BoxTable]) -> BoxTable:
     for table in tables:
         own = [codes.setdefault(name, len(codes)) for name in table.video_names]
         videos.append(np.array(own, dtype=np.int32)[table.videos])
-    columns = [
-        [getattr(table, name) for table in tables] for name in ("times", "boxes", "actions", "persons", "scores")
-    ]
+    names = ("times", "boxes", "actions", "persons", "scores", "lines", "outside")
+    columns = [[getattr(table, name) for table in tables] for name in names]
     bad = [row for table in tables for row in table.bad]
     return BoxTable(tables[0].path, list(codes), np.concatenate(videos), *map(np.concatenate, columns), bad)
 
@@ -172,6 +177,8 @@ def _parse_columns(path: Path, text: bytes, predicted: bool) -> BoxTable | None:
         np.zeros(kept, dtype=np.int64) if predicted else actions[good],
         np.full(kept, -1) if predicted else last[good].astype(np.int64),
         last[good] if predicted else np.ones(kept),
+        np.flatnonzero(good) + 1,
+        np.abs(boxes - inner).max(axis=1)[good],
         bad,
     )
 
@@ -198,8 +205,8 @@ def _parse_rows(path: Path, text: bytes, predicted: bool) -> BoxTable:
         except ValueError as error:
             bad.append(f"{path}:{number}: {error}")
         else:
-            rows.append((codes.setdefault(row[0], len(codes)), *parsed))
-    videos, times, boxes, actions, last = zip(*rows) if rows else [()] * 5
+            rows.append((number, codes.setdefault(row[0], len(codes)), *parsed))
+    lines, videos, times, boxes, actions, last, outside = zip(*rows) if rows else [()] * 7
     kept = len(rows)
     return BoxTable(
         path,
@@ -210,15 +217,23 @@ def _parse_rows(path: Path, text: bytes, predicted: bool) -> BoxTable:
         np.array(actions, dtype=np.int64),
         np.full(kept, -1) if predicted else np.array(last, dtype=np.int64),
         np.array(last, dtype=np.float64) if predicted else np.ones(kept),
+        np.array(lines, dtype=np.int64),
+        np.array(outside, dtype=np.float64),
         bad,
     )
 
 
-def _parse(row: list[str], predicted: bool) -> tuple[float, tuple[float, ...], int, float | int]:
-    """Time, box, action and person id, or score, of a row; raises ValueError if it is bad."""
+def _parse(row: list[str], predicted: bool) -> tuple[float, tuple[float, ...], int, float | int, float]:
+    """Time, box, action and person id, or score, of a row, and how far its box reaches beyond the picture.
+
+    Raises:
+        ValueError: if the row is bad.
+    """
     widths, columns = ((8,), PREDICTED) if predicted else ((7, 8), GROUNDTRUTH)
     if len(row) not in widths:
         raise ValueError(f"got {len(row)} columns, expected {columns}")
+    if not any(value.strip() for value in row[2:6]):
+        raise ValueError(f"label {row[6]} {WITHOUT_BOX}, expected x1,y1,x2,y2 of who does it")
     try:
         time, *box = (float(value) for value in row[1:6])
     except ValueError:
@@ -226,11 +241,12 @@ def _parse(row: list[str], predicted: bool) -> tuple[float, tuple[float, ...], i
     if not all(map(math.isfinite, (time, *box))):
         raise ValueError(f"got {','.join(row[1:6])}, expected finite numbers")
     if max(box) > PIXELS:
-        raise ValueError(f"box {','.join(row[2:6])} looks like pixels, expected shares of the picture within 0..1")
-    box = tuple(min(max(value, 0.0), 1.0) for value in box)
+        raise ValueError(f"box {','.join(row[2:6])} {IN_PIXELS}, expected shares of the picture within 0..1")
+    written, box = box, tuple(min(max(value, 0.0), 1.0) for value in box)
     if box[0] >= box[2] or box[1] >= box[3]:
-        raise ValueError(f"box {','.join(row[2:6])} is empty or outside the picture, expected x1 < x2 and y1 < y2")
-    return (time, box, 0, _score(row[7])) if predicted else (time, box, *_labels(row))
+        raise ValueError(f"box {','.join(row[2:6])} {IS_EMPTY}, expected x1 < x2 and y1 < y2")
+    outside = max(abs(a - b) for a, b in zip(written, box))
+    return (time, box, *((0, _score(row[7])) if predicted else _labels(row)), outside)
 
 
 def _labels(row: list[str]) -> tuple[int, int]:

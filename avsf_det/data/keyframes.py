@@ -242,7 +242,7 @@ class Keyframes(Sequence):
         """Of `rows` at keyframes `at`, those that fit a person here, and that person."""
         bounds, persons = _ragged(self._starts.numpy(), at[rows])
         owner = np.repeat(np.arange(len(rows)), np.diff(bounds))
-        overlap = _paired_iou(boxes[rows][owner], self.boxes[persons])
+        overlap = paired_iou(boxes[rows][owner], self.boxes[persons])
         fits = np.flatnonzero(overlap >= MATCH_IOU)
         best = fits[np.lexsort((-overlap[fits], owner[fits]))]  # of equals the first
         best = best[_changes(owner[best])]
@@ -284,7 +284,7 @@ def _ragged(starts: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndar
     return new, np.arange(new[-1]) + np.repeat(starts[chosen] - new[:-1], counts)
 
 
-def _paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N,) intersection over union of the boxes x1 y1 x2 y2 of each row of (N, 4) `a` and `b`."""
     inner = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(axis=1)
     areas = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1)

@@ -28,15 +28,25 @@ class Split:
 
     Attributes:
         name: of the split.
-        table: the rows.
+        tables: the rows of each file.
         keyframes: the same by keyframe.
         excluded: (F,) bool, keyframes among the excluded timestamps.
     """
 
     name: str
-    table: BoxTable
+    tables: list[BoxTable]
     keyframes: Keyframes
     excluded: np.ndarray
+
+    def first_row(self, video: str, time: float | None = None) -> str:
+        """The file and line of the first row of a video, or of its keyframe at `time`; "" where there is none."""
+        for table in self.tables:
+            if video in table.video_names:
+                rows = table.videos == table.video_names.index(video)
+                rows = np.flatnonzero(rows if time is None else rows & (table.times == time))
+                if len(rows):
+                    return f"{table.path}:{table.lines[rows[0]]}"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ class Survey:
         progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
     ) -> None:
         self.folder, self.split_names, self.spec = folder, list(dict.fromkeys(splits)), spec
-        self._progress = progress
+        self.progress = progress
         self.unread: dict[str, str] = {}
 
     @classmethod
@@ -97,12 +107,16 @@ class Survey:
         found = []
         for name in self.split_names:
             try:
-                table = join([read_boxes(path) for path in self.folder.groundtruth_paths(name)])
-                keyframes = Keyframes.from_table(table, self.folder.label_map.ids)
-                found.append(Split(name, table, keyframes, self.folder.is_excluded(keyframes, name)))
+                tables = [read_boxes(path) for path in self.folder.groundtruth_paths(name)]
+                keyframes = Keyframes.from_table(join(tables), self.folder.label_map.ids)
+                found.append(Split(name, tables, keyframes, self.folder.is_excluded(keyframes, name)))
             except UserError as error:
                 self.unread[name] = str(error)
         return found
+
+    def first_row(self, video: str, time: float) -> str:
+        """As that of a `Split`, of whichever has the keyframe."""
+        return next((place for split in self.splits if (place := split.first_row(video, time))), "")
 
     @cached_property
     def videos(self) -> dict[str, ProbedVideo]:
@@ -115,7 +129,7 @@ class Survey:
         sources = [(self.folder.videos[video], np.unique(np.concatenate(own))) for video, own in times.items()]
         with ThreadPoolExecutor(THREADS) as pool:
             probed = pool.map(lambda item: _probe(*item), sources)
-            return dict(zip(times, self._progress(probed, len(sources))))
+            return dict(zip(times, self.progress(probed, len(sources))))
 
 
 def _probe(source: VideoSource, times: np.ndarray) -> ProbedVideo:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
+from yacs.config import CfgNode
 
 from ava_eval import Evaluation
 from ava_eval import evaluate as evaluate_detections
@@ -40,12 +41,14 @@ class SplitResult:
         evaluation: frame mAP and all that belongs to it.
         detections: the csv of scored boxes.
         failed: videos that could not be read, in part or at all, and why.
+        persons: whose boxes these are, in words.
         effects: what sound does to each class, by name; empty where that was not asked.
     """
 
     evaluation: Evaluation
     detections: Path
     failed: dict[str, str]
+    persons: str
     effects: dict[str, AudioEffect] = field(default_factory=dict)
 
 
@@ -85,10 +88,9 @@ def evaluate_split(
     }
     if distributed.is_main():
         evaluate_detections(detections=[], **tables)  # what it would refuse in the end, it refuses now
-    model = cfg.DETECTOR.MODEL
-    if model == "groundtruth":
-        model = str(dataset.test_box_path(split) or dataset.groundtruth_path(split))
-    detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH)
+    model, persons_from = _persons(predictor.cfg, dataset, split)
+    logger.info("%s", persons_from)
+    detector = open_detector(model, cfg.DETECTOR.WEIGHTS, cfg.AVA.DETECTION_SCORE_THRESH, cfg.DETECTOR.CLASSES)
     cache = Path(cfg.DETECTOR.CACHE_DIR or default_cache())
     own = range(distributed.rank(), len(chunks), distributed.world_size())
     scored, failed, short = {}, {}, {}
@@ -123,7 +125,21 @@ def evaluate_split(
         write_detections(audio_path(detections), rows)
         silent = [found.silent.ravel() for _, _, persons in good for found in persons]
         effects = audio_effects(evaluation, np.concatenate([np.zeros(0), *silent]), tables["excluded"])
-    return SplitResult(evaluation, detections, short | failed, effects)
+    return SplitResult(evaluation, detections, short | failed, persons_from, effects)
+
+
+def _persons(cfg: CfgNode, dataset: AvaFolder, split: str) -> tuple[str, str]:
+    """The detector that gives the persons of a split, and who they are in words."""
+    model = cfg.DETECTOR.MODEL
+    if model != "groundtruth":
+        who = " or ".join(cfg.DETECTOR.CLASSES)
+        of_file = Path(model).suffix.lower() == ".csv"
+        return model, f"boxes of {model}" if of_file else f"boxes of {who} that {model} finds"
+    given = dataset.test_box_path(split)
+    if given is not None:
+        return str(given), f"boxes of {given}"
+    truth = dataset.groundtruth_path(split)
+    return str(truth), f"boxes of the ground truth, {truth}: mAP of actions alone (DETECTOR.MODEL yolox finds persons)"
 
 
 def _chunks(videos: dict[str, np.ndarray]) -> list[tuple[str, list[float]]]:

@@ -22,7 +22,9 @@ MEMORY = 2.0  # seconds for which a person who is out of sight is remembered
 REACH = 3.0  # standard deviations of a Gaussian beyond which nothing counts
 
 
-def open_detector(model: str, weights: str = "", score_threshold: float | None = None) -> PersonDetector:
+def open_detector(
+    model: str, weights: str = "", score_threshold: float | None = None, classes: Sequence[str] = ("person",)
+) -> PersonDetector:
     """The person detector that one word means.
 
     Args:
@@ -30,18 +32,20 @@ def open_detector(model: str, weights: str = "", score_threshold: float | None =
             a .pth file of `avsf-det detector train`, which carries its configuration.
         weights: a file or URL, for Detectron2's zoo names and yaml files.
         score_threshold: lowest score of a person; None for the detector's own default.
+        classes: who is looked for, by COCO's names; boxes of a csv are taken whoever they are of.
 
     Raises:
         UserError: if it cannot be made.
     """
     options = {} if score_threshold is None else {"score_threshold": score_threshold}
+    looked_for = options | {"classes": classes}
     suffix = Path(model).suffix.lower()
     if model == "yolox" or suffix == ".onnx":
-        return build_detector("yolox", weights=model if suffix else weights or None, **options)
+        return build_detector("yolox", weights=model if suffix else weights or None, **looked_for)
     if suffix == ".csv":
         return build_detector("boxes", path=model, **options)
     if suffix in (".yaml", ".pth"):
-        return build_detector("detectron2", config=model, weights=weights or None, **options)
+        return build_detector("detectron2", config=model, weights=weights or None, **looked_for)
     known = "yolox, or a file: .onnx, .csv (boxes), .yaml or .pth (Detectron2)"
     raise UserError(f"unknown detector {model!r}; expected {known}")
 

@@ -30,6 +30,7 @@ from avsf_det.engine.log import TrainingLog
 from avsf_det.engine.output import make_output, set_aside
 from avsf_det.engine.precise_bn import update_running_statistics
 from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
+from avsf_det.engine.recipe import choose_recipe
 from avsf_det.engine.schedule import describe_schedule, lr_at
 from avsf_det.engine.stop import Stopped, StopSignals
 from avsf_det.engine.training_data import check_failed, training_loader
@@ -61,17 +62,20 @@ class Trainer:
             raise UserError(f"TRAIN.ON_NAN: got {cfg.TRAIN.ON_NAN!r}, expected stop or skip")
         self.dataset = AvaFolder.from_config(cfg)
         self.output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR")
+        self.checkpoints = CheckpointFolder(self.output, cfg.TRAIN.KEEP_CHECKPOINTS)
+        resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
+        if cfg.TRAIN.AUTO_KEYS:
+            choose_recipe(cfg, self.dataset, resumed and checkpoint_cfg(resumed[1], resumed[0]))
+            self.dataset = AvaFolder.from_config(cfg)
         cfg.MODEL.NUM_CLASSES = len(self.dataset.label_map)
         self.cfg = cfg
         self.device = choose_device(cfg.DEVICE)
-        self.checkpoints = CheckpointFolder(self.output, cfg.TRAIN.KEEP_CHECKPOINTS)
         self.loader = training_loader(cfg, self.dataset)
         self.steps_per_epoch = max(len(self.loader) // cfg.TRAIN.ACCUMULATION_STEPS, 1)
         self.epoch, self.epoch_step, self.skipped = 0, 0, 0
         self._log_sums = None
         self.saved_at = time.monotonic()
         seed_everything(cfg.RNG_SEED)
-        resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
         counts = None if cfg.MODEL.CLASS_BALANCE == "none" else self.loader.samples.class_counts()
         self.learner = Learner(cfg, self.device, build_loss(cfg, counts), lambda model: self._fill(model, resumed))
         if resumed:
@@ -102,6 +106,11 @@ class Trainer:
             weights = read_weights(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)
             report = load_weights(model, weights.state)
             logger.info("%s, %s: %s", self.cfg.TRAIN.CHECKPOINT_FILE_PATH, weights, report)
+        elif self.cfg.MODEL.FREEZE_AT:
+            raise UserError(
+                f"MODEL.FREEZE_AT {self.cfg.MODEL.FREEZE_AT} would keep random weights; give weights to start from as "
+                "TRAIN.CHECKPOINT_FILE_PATH, or set it to 0"
+            )
 
     def _begin(self) -> None:
         """Start with the first step; what another run left in the folder is set aside."""

@@ -15,6 +15,7 @@ from avsf_det.models.architecture import JUNCTIONS, SYNC_JUNCTIONS, AudioPathway
 from avsf_det.models.avslowfast import AVSlowFast, initialise
 from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.drop_pathway import DropPathway
+from avsf_det.models.freezing import freeze_stages
 from avsf_det.models.heads import ClassificationHead, RoIHead
 from avsf_det.models.losses import MultiLabelLoss, binary_cross_entropy, effective_number_weights, focal_loss
 from avsf_det.models.norms import set_norms
@@ -151,6 +152,7 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
     model = AVSlowFast(backbone, head, slowfast.AVS_LOSS, slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH)
     initialise(model, resnet.ZERO_INIT_FINAL_BN, cfg.MODEL.FC_INIT_STD)
     set_norms(model, cfg.MODEL.FROZEN_BN, _sync_devices(cfg))
+    freeze_stages(backbone, cfg.MODEL.FREEZE_AT)
     return model
 
 

@@ -22,6 +22,7 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.MODEL.ACT_CHECKPOINT = []  # stages (s1 to s5) computed again in the backward pass to save memory
     cfg.MODEL.FC_INIT_STD = 0.01  # standard deviation of the last layer's first weights
     cfg.MODEL.FROZEN_BN = False  # norms stay by the statistics of the weights started from; scales still learn
+    cfg.MODEL.FREEZE_AT = 0  # first stages (s1 ...) of Slow and Fast that stay as loaded, norms too; Audio learns
     cfg.MODEL.LOSS_FUNC = "bce"  # binary cross-entropy (bce_logit is the same), or focal
     cfg.MODEL.FOCAL_GAMMA = 2.0  # how much less the focal loss makes of what is easy
     cfg.MODEL.FOCAL_ALPHA = 0.25  # its weight of classes that are present; absent ones have 1 - FOCAL_ALPHA

@@ -29,6 +29,7 @@ def way(request, monkeypatch):
 def rows_of(table):
     names = [table.video_names[video] for video in table.videos]
     columns = (table.times, table.boxes, table.actions, table.persons, table.scores)
+    assert len(table.lines) == len(table.outside) == len(table)
     return list(zip(names, *(column.tolist() for column in columns)))
 
 
@@ -39,6 +40,18 @@ def test_rows_of_ground_truth(write, way):
         ("w", 903.5, [0.0, 0.0, 0.5, 1.0], 80, 2**40, 1.0),
     ]
     assert table.bad == []
+
+
+def test_rows_know_their_line_and_how_far_their_box_reached_beyond_the_picture(write, way):
+    rows = [f"v,1,{BOX},1,1", "v,1,0.5,0.5,0.4,0.6,1,1", "v,2,-0.25,0,0.5,1.5,1,1", f"w,3,{BOX},1,1"]
+    table = read_boxes(write(*rows))
+    assert table.lines.tolist() == [1, 3, 4] and table.outside.tolist() == [0.0, 0.5, 0.0]
+    assert join([table, table]).lines.tolist() == [1, 3, 4, 1, 3, 4]
+
+
+def test_a_label_without_a_box_is_named(write, way):
+    bad = read_boxes(write(f"v,1,{BOX},1,1", "v,2,,,,,7,1")).bad
+    assert len(bad) == 1 and ":2: label 7 has no box, expected x1,y1,x2,y2" in bad[0]
 
 
 def test_persons_need_no_id(write, way):

@@ -1,7 +1,8 @@
 import pytest
 
 from avsf_det.config import load_cfg
-from avsf_det.data.check import CHECKS, ERROR, FACT, WARNING, Finding, check_dataset, summary
+from avsf_det.data.check import CHECKS, check_dataset, summary
+from avsf_det.data.finding import ERROR, FACT, WARNING, Finding
 from avsf_det.data.survey import Survey
 
 
@@ -23,7 +24,7 @@ def replace(path, old, new):
 def test_a_dataset_in_order_has_nothing_to_mend_and_says_what_was_decided(ava):
     bar = []
     found = findings(ava, "AVA.FRAME_RATE", "0.1", progress=lambda items, total: bar.append(total) or items)
-    assert texts(found, ERROR) == "" and bar == [2]
+    assert texts(found, ERROR) == "" and bar == [2, 2]
     facts = texts(found, FACT)
     assert "80 classes, of which 60 count in mAP" in facts
     assert "train (ava_train_v2.2.csv): 3 keyframes of 1 videos, 3 persons, 6 labels" in facts
@@ -39,7 +40,7 @@ def test_a_dataset_in_order_has_nothing_to_mend_and_says_what_was_decided(ava):
 
 def test_a_short_file_whose_keyframes_fit_from_minute_15_on_is_taken_for_cut(ava):
     found = texts(findings(ava), ERROR)
-    assert "1 are shorter than their keyframes: framed lasts from 0 to 3.0, without 1 of its 1 keyframes" in found
+    assert "csv:3: framed lasts from 0 to 3.0, without 1 of its 1 keyframes" in found
     assert "they fit if the files are cut from second 900 on: then set AVA.VIDEO_START 900" in found
     assert "shorter" not in texts(findings(ava, "AVA.VIDEO_START", "900"), ERROR)
     assert "begin at second 900: as AVA.VIDEO_START says" in texts(findings(ava, "AVA.VIDEO_START", "900"), FACT)
@@ -52,9 +53,9 @@ def test_videos_that_are_missing_broken_silent_or_too_short_are_named(ava):
     (ava / "videos" / "broken.mp4").write_bytes(b"no video")
     found = findings(ava, "AVA.VIDEO_START", "900")
     errors = texts(found, ERROR)
-    assert "train: 1 of 3 videos are not there, with 1 keyframes: gone" in errors
+    assert "train: 1 of 3 videos are not there, with 1 keyframes: " in errors and "ava_train_v2.2.csv:7: gone" in errors
     assert "1 of 3 cannot be read" in errors and "broken.mp4: not a video" in errors
-    assert "cut lasts from 900 to 1801.0, without 1 of its 5 keyframes" in errors
+    assert "csv:9: cut lasts from 900 to 1801.0, without 1 of its 5 keyframes" in errors
     assert "2 of 3 have no sound: cut; framed" in texts(found, WARNING)
     assert "2 clips reach beyond their video" in texts(found, FACT)
 
@@ -72,7 +73,8 @@ def test_bad_rows_pixels_and_labels_of_another_map_are_named(ava):
     found = findings(ava)
     assert "1 bad rows" in texts(found, ERROR) and ":6: box 10,10,50,90 looks like pixels" in texts(found, ERROR)
     assert "divide x by the width" in texts(found, ERROR)
-    assert "train: 3 labels of 1 classes that the label map lacks, such as id 99" in texts(found, FACT)
+    warnings = texts(found, WARNING)
+    assert "train: 3 labels of 1 classes that the label map lacks" in warnings and "csv:1: id 99" in warnings
     replace(path, "0.9,80,3", "0.9,98,3")
     assert "train: no label is of a class of the label map" in texts(findings(ava), ERROR)
 
@@ -95,7 +97,8 @@ def test_predicted_boxes_of_another_dataset_are_told(ava):
 
 def test_a_video_that_is_trained_on_and_evaluated_is_told(ava):
     replace(ava / "annotations" / "ava_val_v2.2.csv", "framed,0902", "cut,0902")
-    assert "train and val: 1 videos in both: cut" in texts(findings(ava), ERROR)
+    errors = texts(findings(ava), ERROR)
+    assert "train and val: 1 videos in both" in errors and "ava_val_v2.2.csv:3: cut" in errors
 
 
 def test_frames_that_are_missing_are_counted(ava):
@@ -115,8 +118,9 @@ def test_rare_classes_are_named(ava):
 
 
 def test_a_finding_is_a_line_and_its_cure():
-    finding = Finding(ERROR, "3 are not there", "videos", "download them")
-    assert finding.text().splitlines() == ["error   videos: 3 are not there", "          -> download them"]
+    finding = Finding(ERROR, "7 are not there", "videos", "download them", tuple("abcdefg"))
+    line = "error   videos: 7 are not there: a; b; c; d; e and 2 more"
+    assert finding.text().splitlines() == [line, "          -> download them"]
     assert Finding(FACT, "80 classes").text() == "fact    80 classes"
     assert summary([finding, Finding(WARNING, "w"), Finding(FACT, "f")]) == "1 to mend, 1 warnings"
     assert summary([]) == "nothing to mend"

@@ -33,6 +33,8 @@ def table_of(rows, scores=None):
         np.array([row[3] for row in rows], dtype=np.int64),
         np.array([row[4] for row in rows], dtype=np.int64),
         np.ones(len(rows)) if scores is None else np.array(scores, dtype=float),
+        np.arange(len(rows)) + 1,
+        np.zeros(len(rows)),
         [],
     )
 

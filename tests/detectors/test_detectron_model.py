@@ -9,7 +9,7 @@ from avsf_det.errors import UserError
 pytest.importorskip("detectron2")
 
 from detectors.detectron import DetectronDetector, require_detectron2
-from detectors.detectron_model import build_network, find_weights, load_config, load_weights, person_class
+from detectors.detectron_model import build_network, find_classes, find_weights, load_config, load_weights
 
 require_detectron2()
 ZOO = "COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
@@ -37,14 +37,14 @@ def network(tiny_config):
 def test_zoo_name_brings_its_weights_and_coco_classes():
     cfg = load_config(ZOO)
     assert cfg.MODEL.WEIGHTS.startswith("https://") and cfg.MODEL.WEIGHTS.endswith(".pkl")
-    assert person_class(cfg) == 0
-    assert person_class(load_config("PascalVOC-Detection/faster_rcnn_R_50_C4.yaml")) == 14
-    assert person_class(load_config("COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml")) == 0
+    assert find_classes(cfg, ["person"]) == [0]
+    assert find_classes(load_config("PascalVOC-Detection/faster_rcnn_R_50_C4.yaml"), ["person"]) == [14]
+    assert find_classes(load_config("COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml"), ["person"]) == [0]
 
 
 def test_unknown_person_class_is_reported():
-    with pytest.raises(UserError, match=r"which of the network's 80 classes"):
-        person_class(load_config(ZOO, ["DATASETS.TRAIN", "('mine',)"]))
+    with pytest.raises(UserError, match=r"cannot tell which of its 80 classes is 'person'"):
+        find_classes(load_config(ZOO, ["DATASETS.TRAIN", "('mine',)"]), ["person"])
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path, network):
 @pytest.mark.parametrize("config", ["person_r18_fpn_small", "person_r50_fpn", "person_x101_fpn"])
 def test_our_configs_are_known_to_detectron2(config, pytestconfig):
     cfg = load_config(pytestconfig.rootpath / "configs" / "detectors" / f"{config}.yaml")
-    assert person_class(cfg) == 0 and cfg.MODEL.ROI_HEADS.NUM_CLASSES == 1
+    assert find_classes(cfg, ["person"]) == [0] and cfg.MODEL.ROI_HEADS.NUM_CLASSES == 1

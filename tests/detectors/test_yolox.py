@@ -13,14 +13,17 @@ needs_weights = pytest.mark.skipif(cached(YOLOX_NANO) is None, reason="python -m
 class Network:
     """Stands in for onnxruntime's session: 64x64 input, an object wherever a blob is bright; class 0 is a person."""
 
-    def __init__(self, *rows):
-        self.output = np.zeros((1, 64 + 16 + 4, 5 + 2), np.float32)
+    def __init__(self, *rows, classes=2):
+        self.output = np.zeros((1, 64 + 16 + 4, 5 + classes), np.float32)
         for row, values in rows:
-            self.output[0, row] = values
+            self.output[0, row, : len(values)] = values
         self.image = None
 
     def get_inputs(self):
         return [type("Input", (), {"name": "images", "shape": [1, 3, 64, 64]})]
+
+    def get_outputs(self):
+        return [type("Output", (), {"shape": list(self.output.shape)})]
 
     def run(self, names, inputs):
         (self.image,) = inputs.values()
@@ -58,6 +61,25 @@ def test_other_classes_low_scores_and_repeats_are_left_out(monkeypatch, tmp_path
         [Keyframe("v", 0.0, np.zeros((64, 64, 3), np.uint8))]
     )
     assert persons.scores.tolist() == pytest.approx([0.81])
+
+
+def test_other_classes_than_persons_are_found_by_name(monkeypatch, tmp_path):
+    dog, car = 5 + 16, 5 + 2
+    rows = [(8 * row + 3, (0.5, 0.5, 0, 0, 0.9, row == 2)) for row in (2, 4, 6)]
+    network = Network(*rows, classes=80)
+    network.output[0, 8 * 4 + 3, dog], network.output[0, 8 * 6 + 3, car] = 1.0, 0.8
+    frame = Keyframe("v", 0.0, np.zeros((64, 64, 3), np.uint8))
+    identities, scores = set(), {}
+    for classes in (("person",), ("dog",), ("dog", "car")):
+        detector = detector_of(monkeypatch, tmp_path, network, classes=classes)
+        identities.add(detector.identity)
+        scores[classes] = pytest.approx(detector.detect([frame])[0].scores.tolist())
+    assert scores == {("person",): [0.9], ("dog",): [0.9], ("dog", "car"): [0.9, 0.72]}
+    assert len(identities) == 3, "boxes of other classes are cached apart"
+    with pytest.raises(UserError, match=r"which of its 80 classes is 'dogg'; expected one of its 80, such as dog"):
+        detector_of(monkeypatch, tmp_path, network, classes=("dogg",))
+    with pytest.raises(UserError, match="which of its 2 classes is 'dog'"):
+        detector_of(monkeypatch, tmp_path, Network(), classes=("dog",))
 
 
 def test_picture_is_letterboxed_and_boxes_come_back_as_its_shares(monkeypatch, tmp_path):
