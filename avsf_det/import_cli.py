@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from avsf_det.arguments import positive, share
+
 SHOWN = 10  # parts left out that are named in the terminal; all are in a file
 
 
