@@ -58,8 +58,9 @@ def tiny_files(scenes, weights, tiny, tmp_path, monkeypatch):
         "rate": 1.0,
     }
     output = ["OUTPUT_DIR", str(tmp_path / "run")]
+    start = ["TRAIN.CHECKPOINT_FILE_PATH", str(weights)]
     overrides = {
-        "train": [*tiny, "SOLVER.MAX_EPOCH", "1", "TRAIN.MIXED_PRECISION", "False", *output],
+        "train": [*tiny, *start, "SOLVER.MAX_EPOCH", "1", "TRAIN.MIXED_PRECISION", "False", *output],
         "evaluate": ["DATA.ROOT", str(scenes), *output],
         "data_check": ["DATA.ROOT", str(scenes)],
         "detector_train": TINY_DETECTOR.split(),
