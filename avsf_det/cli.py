@@ -21,7 +21,7 @@ examples:
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
   avsf-det data import task_7.zip --videos videos -o my_data
   avsf-det data check my_data --html report.html       before training on it: what is wrong with it?
-  avsf-det train --config scenes/avslowfast_small DATA.ROOT my_data OUTPUT_DIR runs/first
+  avsf-det train --config custom DATA.ROOT my_data TRAIN.CHECKPOINT_FILE_PATH model.pyth OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
 """

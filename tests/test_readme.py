@@ -47,8 +47,9 @@ def tiny_files(scenes, weights, tiny, tmp_path, monkeypatch):
         "AVA.LABEL_MAP_FILE label_map.pbtxt AVA.SCORED_LABEL_MAP_FILE label_map.pbtxt AVA.GROUNDTRUTH_FILE {split}.csv"
     )
     plain += " AVA.TRAIN_PREDICT_BOX_LISTS [] AVA.TEST_PREDICT_BOX_LISTS [] TRAIN.ACCUMULATION_STEPS 1"
+    start = ["TRAIN.CHECKPOINT_FILE_PATH", str(weights), *plain.split()]
     overrides = {
-        "train": [*tiny, *plain.split(), "SOLVER.MAX_EPOCH", "1", "TRAIN.MIXED_PRECISION", "False", *output],
+        "train": [*tiny, *start, "SOLVER.MAX_EPOCH", "1", "TRAIN.MIXED_PRECISION", "False", *output],
         "evaluate": ["DATA.ROOT", str(scenes), *output],
         "data_check": ["DATA.ROOT", str(scenes)],
         "detector_train": TINY_DETECTOR.split(),

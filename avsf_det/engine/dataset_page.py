@@ -22,6 +22,7 @@ SAMPLES = 8  # keyframes of each split that are drawn
 SIDE = 240  # pixels of their short side
 QUALITY = 80  # of their JPEG
 SHOWN = 200  # items of a finding, and videos, that are listed
+FEW = 5  # items that need no click to be seen
 BAR = 160  # pixels of the longest
 
 
@@ -72,7 +73,12 @@ def _finding(finding: Finding) -> str:
     items = "".join(f"<li>{escape(item)}</li>" for item in finding.items[:SHOWN])
     left_out = len(finding.items) - SHOWN
     items += f"<li>and {left_out:,} more</li>" if left_out > 0 else ""
-    listed = f"<details><summary>{len(finding.items):,} in detail</summary><ul>{items}</ul></details>" if items else ""
+    opened = " open" if len(finding.items) <= FEW else ""
+    listed = (
+        f"<details{opened}><summary>{len(finding.items):,} in detail</summary><ul>{items}</ul></details>"
+        if items
+        else ""
+    )
     kind = "error" if finding.level == ERROR else "warning"
     return f"<div class={kind}>{where}{escape(finding.what)}{cure}{listed}</div>"
 

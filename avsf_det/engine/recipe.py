@@ -22,7 +22,7 @@ from avsf_det.models.importers.files import read_file
 
 logger = logging.getLogger(__name__)
 
-# The numbers below are for fine-tuning with AdamW; docs/training.md has what they gave on the synthetic scenes.
+# Rules of thumb, for AdamW; docs/training.md has what was measured, which is LR alone.
 MOST_CLIPS, FEWEST_CLIPS = 16, 4  # a step
 STEPS = 32  # that an epoch should have at least
 SEEN, SEEN_FROM_SCRATCH = 8_000, 40_000  # clips that a run learns from, each counted as often as it comes
