@@ -250,3 +250,14 @@ def test_in_bfloat16_scores_hardly_change(predictor, weights, video):
     assert 0 < difference.max() <= 0.01
     with pytest.raises(UserError, match=r"TEST\.PRECISION: got 'half', expected one of float32, bfloat16"):
         Predictor.load(weights, ["TEST.PRECISION", "half"])
+
+
+def test_the_identity_changes_with_whatever_scores_hang_on(weights, tmp_path):
+    identity = Predictor.load(weights).identity
+    assert Predictor.load(weights).identity == identity
+    assert Predictor.load(weights, use_audio=False).identity != identity
+    assert Predictor.load(weights, ["TEST.FLIP", "True"]).identity != identity
+    checkpoint = torch.load(weights, weights_only=True)
+    next(iter(checkpoint["model_state"].values())).view(-1)[0] += 1e-3
+    torch.save(checkpoint, tmp_path / "other.pyth")
+    assert Predictor.load(tmp_path / "other.pyth").identity != identity
