@@ -286,3 +286,14 @@ def test_a_model_that_does_not_listen_has_nothing_to_explain(tiny):
     label_map = LabelMap.from_dict({1: "clap"})
     with pytest.raises(UserError, match="SlowFast does not listen"):
         Predictor(build_model(cfg), cfg, label_map, explain_audio=True)
+
+
+def test_the_identity_changes_with_whatever_scores_hang_on(weights, tmp_path):
+    identity = Predictor.load(weights).identity
+    assert Predictor.load(weights).identity == identity
+    assert Predictor.load(weights, use_audio=False).identity != identity
+    assert Predictor.load(weights, ["TEST.FLIP", "True"]).identity != identity
+    checkpoint = torch.load(weights, weights_only=True)
+    next(iter(checkpoint["model_state"].values())).view(-1)[0] += 1e-3
+    torch.save(checkpoint, tmp_path / "other.pyth")
+    assert Predictor.load(tmp_path / "other.pyth").identity != identity
