@@ -77,15 +77,21 @@ def read_export(path: Path) -> Reading:
 
 
 def _read(document: Document, reading: Reading) -> None:
+    taken_for = "an export"
     try:
-        for format in FORMATS.values():
+        for name, format in FORMATS.items():
             if format.recognises(document):
+                taken_for = name
                 export = format.read(document)
                 reading.exports.append(export)
                 reading.bad.extend(export.bad)
                 return
     except UserError as error:
         reading.bad.append(str(error))
+        return
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # of another structure than it should be
+        what = f"{type(error).__name__}: {error}".partition("\n")[0]
+        reading.bad.append(f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again")
         return
     reading.passed_over.append(document.name)
 

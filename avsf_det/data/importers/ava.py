@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -37,8 +38,8 @@ _NAMES = {
     "y2": "y2 ymax y_max bottom ybr bbox_y2",
     "w": "w width box_width bbox_w bbox_width",
     "h": "h height box_height bbox_h bbox_height",
-    "action": "action action_id action_name label label_id label_name class class_id class_name activity category "
-    "behavior behaviour",
+    "action": "action actions action_id action_name label labels label_id label_name class class_id class_name "
+    "activity category behavior behaviour",
     "person": "person person_id personid track track_id trackid entity entity_id actor actor_id object_id instance_id "
     "id",
     "start": "start start_time begin from",
@@ -156,8 +157,9 @@ def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
 
 
 def _meanings(cells: list[str]) -> list[str]:
-    plain = [cell.lstrip("#").strip().strip('"').lower().replace(" ", "_").replace("-", "_") for cell in cells]
-    return [_MEANING.get(cell, "") for cell in plain]
+    """What each cell of a header means, "" for nothing: `Time (s)`, `# Video ID` and `x-min [px]` are known too."""
+    plain = [re.sub(r"\(.*?\)|\[.*?\]", "", cell).lower() for cell in cells]
+    return [_MEANING.get(re.sub(r"[^a-z0-9]+", "_", cell).strip("_"), "") for cell in plain]
 
 
 def _is_header(cells: list[str]) -> bool:

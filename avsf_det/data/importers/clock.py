@@ -90,9 +90,11 @@ def film_start(duration: float, seconds: np.ndarray) -> float:
 
 
 def counts_frames(places: np.ndarray, source: VideoSource, info: VideoInfo) -> int:
-    """How many more of a video's places fit it as frame numbers than as seconds; below 0 if fewer do."""
+    """How many more of a video's places fit it as frame numbers than as seconds; 0 or below if no more do."""
     start = film_start(info.duration, places)
     as_seconds = int((places <= start + info.duration + 1).sum())
+    if as_seconds == len(places):
+        return 0  # no need to look through the file
     count = len(frame_times(source, info)) or info.duration * float(info.fps)
     frames = (places == np.round(places)) & (places <= count + 1)
     return int(frames.sum()) - as_seconds

@@ -93,7 +93,7 @@ def test_bad_rows_are_named_by_their_line():
 
 
 def test_columns_may_come_in_any_order_with_a_header():
-    text = "# Label;Frame;xmin;ymin;w;h;track_id;Video ID;subset\nwalk;12;64;48;32;24;-1;a b.mp4;testing\n"
+    text = "# Label;Frame no.;X min [px];y-min;w;h;track_id;Video ID;subset\nwalk;12;64;48;32;24;-1;a b.mp4;testing\n"
     export = read(text)
     assert flat(export) == [("a b.mp4", 12, (64, 48, 96, 72), ("walk",), "")]
     (video,) = export.videos
