@@ -397,6 +397,9 @@ def interrupted(arguments, ready, folder):
         text=True,
         start_new_session=True,
         env=environment,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a shell's background jobs ignore it
     )
     deadline = time.monotonic() + 120
     while not ready():

@@ -149,8 +149,8 @@ def _of_video(path: Path, video: str) -> list[tuple[int, dict[str, str] | list[s
     if not found:
         near = difflib.get_close_matches(video, others, n=3, cutoff=0.4) or sorted(others)[:3]
         raise UserError(
-            f"{path}: no row of video {video!r} among those of {len(others)} videos, such as {', '.join(near)}; say "
-            "with --video-id which of them this is"
+            f"{path}: no row of video {video!r} among those of {len(others)} videos, such as "
+            f"{', '.join(map(repr, near))}; say with --video-id which of them this is"
         )
     return found
 
