@@ -123,3 +123,26 @@ def serve():
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def detect(weights, scenes, tmp_path):
+    """A function that makes the arguments to detect on some videos, with boxes of the test split."""
+
+    def arguments(*videos, **options):
+        options = {
+            "weights": weights,
+            "detector": scenes / "annotations" / "test_person_boxes.csv",
+            "output": tmp_path / "out",
+            "device": "cpu",
+            "rate": 1,
+        } | options
+        return [*map(str, ["detect", *videos]), *(str(w) for key, v in options.items() for w in (f"--{key}", v))]
+
+    return arguments
+
+
+@pytest.fixture
+def video(scenes):
+    """A video of the tiny scenes."""
+    return scenes / "videos" / "test_0000.mp4"

@@ -5,10 +5,6 @@ import pickle
 import re
 import resource
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -17,7 +13,6 @@ import torch
 from ava_eval.label_map import LabelMap
 from avsf_det.cli import main
 from avsf_det.media.video import probe
-from avsf_det.media.writer import VideoWriter
 
 
 class Harmful:
@@ -42,28 +37,6 @@ def fails(capsys):
         return line
 
     return run
-
-
-@pytest.fixture
-def detect(weights, scenes, tmp_path):
-    """A function that makes the arguments to detect on some videos, with boxes of the test split."""
-
-    def arguments(*videos, **options):
-        options = {
-            "weights": weights,
-            "detector": scenes / "annotations" / "test_person_boxes.csv",
-            "output": tmp_path / "out",
-            "device": "cpu",
-            "rate": 1,
-        } | options
-        return [*map(str, ["detect", *videos]), *(str(w) for key, v in options.items() for w in (f"--{key}", v))]
-
-    return arguments
-
-
-@pytest.fixture
-def video(scenes):
-    return scenes / "videos" / "test_0000.mp4"
 
 
 @pytest.fixture
@@ -382,51 +355,3 @@ def test_two_inputs_of_one_name_both_come_out(detect, video, tmp_path, capsys):
     assert main(detect(video, tmp_path / "other" / video.name)) == 0
     results = [line.split("-> ")[1] for line in capsys.readouterr().out.splitlines()]
     assert len(set(results)) == 2 and all(probe(path) for path in results)
-
-
-# Interruption
-
-
-def interrupted(arguments, ready, folder):
-    """Run the command, send it Ctrl-C as a terminal would as soon as `ready()`, and return status and stderr."""
-    environment = os.environ | {"AVSF_CACHE": str(folder / "cache")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "avsf_det.cli", *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        env=environment,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        ),  # a shell's background jobs ignore it
-    )
-    deadline = time.monotonic() + 120
-    while not ready():
-        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
-    complaint = process.communicate(timeout=300)[1]
-    assert "Traceback" not in complaint, complaint
-    return process.returncode, complaint
-
-
-def test_ctrl_c_while_detecting_leaves_what_was_finished_and_nothing_half_written(detect, video, tmp_path):
-    with VideoWriter(tmp_path / "long.mp4", 320, 240, 30) as writer:
-        for n in range(900):
-            writer.write(np.full((240, 320, 3), n % 256, np.uint8), n / 30)
-    out = tmp_path / "out"
-    status, complaint = interrupted(
-        detect(video, tmp_path / "long.mp4"), lambda: [p for p in out.glob("*") if "long" in p.name], tmp_path
-    )
-    assert status == 130 and complaint.splitlines()[-1] == "interrupted; what was finished is kept"
-    assert sorted(path.name for path in files(out)) == [f"test_0000.{suffix}" for suffix in SUFFIXES]
-
-
-def test_ctrl_c_while_scenes_are_made_leaves_whole_videos(tmp_path):
-    out = tmp_path / "out"
-    arguments = ["data", "scenes", "--output", out, "--train", 40, "--width", 128, "--height", 96, "--workers", 2]
-    status, _ = interrupted(arguments, lambda: len(list(out.glob("videos/train_*.mp4"))) >= 2, tmp_path)
-    assert status == 130
-    assert all(path.suffix == ".mp4" and probe(path) for path in files(out / "videos"))
-    assert len(files(out / "videos")) < 40
