@@ -142,7 +142,7 @@ def detect(weights, scenes, tmp_path):
     return arguments
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def video(scenes):
     """A video of the tiny scenes."""
     return scenes / "videos" / "test_0000.mp4"

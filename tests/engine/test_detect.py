@@ -37,11 +37,6 @@ def boxes(scenes):
 
 
 @pytest.fixture(scope="module")
-def video(scenes):
-    return scenes / "videos" / "test_0000.mp4"
-
-
-@pytest.fixture(scope="module")
 def detected(video, predictor, boxes, tmp_path_factory):
     """The output folder and result of one scene."""
     output = tmp_path_factory.mktemp("detect")

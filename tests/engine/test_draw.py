@@ -16,11 +16,6 @@ def truth(scenes):
 
 
 @pytest.fixture(scope="module")
-def video(scenes):
-    return scenes / "videos" / "test_0000.mp4"
-
-
-@pytest.fixture(scope="module")
 def options(scenes):
     return DrawOptions(read_label_map(scenes / "annotations" / "label_map.pbtxt"))
 
