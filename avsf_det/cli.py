@@ -14,11 +14,13 @@ from avsf_det.detect_cli import add_detect_command
 from avsf_det.detector_cli import add_detector_commands
 from avsf_det.errors import UserError
 from avsf_det.import_cli import add_import_command
+from avsf_det.serve_cli import add_serve_command
 
 EXAMPLES = """
 examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
+  avsf-det serve --weights model.pyth                  the same in the browser: drop a video, look at the result
   avsf-det data import task_7.zip --videos videos -o my_data
   avsf-det data check my_data --html report.html       before training on it: what is wrong with it?
   avsf-det train --config custom DATA.ROOT my_data TRAIN.CHECKPOINT_FILE_PATH model.pyth OUTPUT_DIR runs/first
@@ -233,6 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--video", type=Path, help="annotate this file with what was trained")
 
     add_detect_command(commands, _add, _add_detector, _add_audio)
+    add_serve_command(commands, _add, _add_detector, _add_audio)
 
     command = _add(commands, "draw", draw)
     command.add_argument("video", type=Path, metavar="VIDEO", help="the video that the detections are of")
