@@ -27,11 +27,13 @@ RESULTS = "/results"
 _PATIENCE = 2  # seconds that open connections have when the server ends
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _STYLE = """
-#player iframe { width: 100%; height: 800px; border: 1px solid #e1e5e8; border-radius: 8px; background: #fff }
+#player iframe { width: 100%; height: 800px; box-sizing: border-box; border: 1px solid #e1e5e8; border-radius: 8px }
 #player .empty { min-height: 320px; display: grid; place-items: center; color: #5b656d }
 .downloads a { margin-right: 14px; overflow-wrap: anywhere }
 """
-_AS_TALL = """onload="this.style.height = this.contentDocument.documentElement.scrollHeight + 4 + 'px'\""""
+_AS_TALL = """onload="new ResizeObserver(([page]) => {
+  this.style.height = page.target.scrollHeight + 2 + 'px'
+}).observe(this.contentDocument.body)\""""
 _EMPTY = '<p class="empty">The video, who does what in it, and its sound come here.</p>'
 
 
@@ -150,7 +152,7 @@ def serve(uploads: Uploads, about: str, host: str, port: int) -> None:
     except (OSError, OverflowError) as error:
         raise UserError(f"cannot listen on {host}:{port} ({error}); choose another with --host and --port") from None
     page = Page(uploads, about)
-    config = uvicorn.Config(page.app(), log_level="warning", timeout_graceful_shutdown=_PATIENCE)
+    config = uvicorn.Config(page.app(), log_level="critical", timeout_graceful_shutdown=_PATIENCE)
     name = f"[{host}]" if ":" in host else host
     print(f"http://{name}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
     try:

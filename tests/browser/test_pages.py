@@ -1,0 +1,100 @@
+"""The pages that are written to disk, opened from there."""
+
+import pytest
+
+import ava_eval.cli
+import avsf_det.cli
+
+
+@pytest.fixture(scope="module")
+def results(weights, scenes, video, tmp_path_factory):
+    """The folder of what `avsf-det detect` wrote."""
+    output = tmp_path_factory.mktemp("results")
+    boxes = scenes / "annotations" / "test_person_boxes.csv"
+    options = ["--weights", weights, "--detector", boxes, "--output", output, "--device", "cpu"]
+    assert avsf_det.cli.main([*map(str, ["detect", video, *options, "--threshold", 0.05])]) == 0
+    return output
+
+
+@pytest.fixture
+def player(page, results, until):
+    page.goto((results / "test_0000.html").as_uri())
+    until(page, "document.getElementById('video').readyState >= 2")
+    page.evaluate("document.getElementById('video').currentTime = 2")
+    until(page, "!document.getElementById('video').seeking")
+    return page
+
+
+def seconds(page):
+    return page.evaluate("document.getElementById('video').currentTime")
+
+
+def coloured(page):
+    """How many pixels are drawn over the video."""
+    page.wait_for_timeout(100)
+    return page.evaluate(
+        """() => { const canvas = document.getElementById('overlay'), pen = canvas.getContext('2d');
+        return pen.getImageData(0, 0, canvas.width, canvas.height).data.filter((v, i) => i % 4 == 3 && v).length }"""
+    )
+
+
+def test_the_annotated_video_is_one_that_browsers_play_with_its_sound(page, results, until):
+    page.goto((results / "test_0000.mp4").as_uri())
+    until(page, "document.querySelector('video').readyState >= 2")
+    page.evaluate("() => { const v = document.querySelector('video'); v.muted = true; return v.play() }")
+    until(page, "document.querySelector('video').currentTime > 0.3")
+    assert page.evaluate("document.querySelector('video').webkitAudioDecodedByteCount") > 0
+
+
+def test_boxes_are_switched_off_by_person_and_actions_by_class(player):
+    everything = coloured(player)
+    player.click("#classes-none")
+    boxes = coloured(player)
+    player.click("#persons-none")
+    assert coloured(player) == 0 < boxes < everything
+    player.click("#persons-all")
+    player.click("#classes-all")
+    assert coloured(player) == everything
+
+
+def test_a_higher_score_is_asked_for_with_the_slider(player):
+    everything = coloured(player)
+    player.locator("#threshold").fill("1")
+    assert 0 < coloured(player) < everything
+
+
+def test_a_click_on_the_timeline_and_arrow_keys_go_to_a_moment(player):
+    box = player.locator("#lanes").bounding_box()
+    player.mouse.click(box["x"] + box["width"] / 2, box["y"] + 10)
+    middle = seconds(player)
+    assert 0.5 < middle < 3.5
+    player.keyboard.press("ArrowRight")
+    assert seconds(player) > middle
+
+
+def test_the_page_works_where_the_original_is_gone(browser, results, tmp_path, until):
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("test_0000.html", "test_0000.mp4"):
+        (moved / name).write_bytes((results / name).read_bytes())
+    page = browser.new_page()
+    page.goto((moved / "test_0000.html").as_uri())
+    until(page, "document.getElementById('video').videoHeight > 96")  # the annotated one, with its waveform
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["check", "evaluation"])
+def test_reports_open_without_an_error(page, scenes, tmp_path, name):
+    report = tmp_path / "report.html"
+    if name == "check":
+        avsf_det.cli.main(["data", "check", str(scenes), "--html", str(report)])
+    else:
+        folder = scenes / "annotations"
+        rows = (folder / "val.csv").read_text().splitlines()
+        (tmp_path / "det.csv").write_text(
+            "".join(f"{row.rpartition(',')[0]},0.{i % 9}\n" for i, row in enumerate(rows))
+        )
+        arguments = ["-l", folder / "label_map.pbtxt", "-g", folder / "val.csv", "-d", tmp_path / "det.csv"]
+        assert ava_eval.cli.main([*map(str, arguments), "--html", str(report)]) == 0
+    page.goto(report.as_uri())
+    assert page.locator("h1").first.is_visible() and page.locator("table").count()
