@@ -51,7 +51,7 @@ class Page:
 
     def __init__(self, uploads: Uploads, about: str) -> None:
         self._uploads, self._about = uploads, about
-        self._stops: dict[str, threading.Event] = defaultdict(threading.Event)  # by Gradio's session
+        self._stops: dict[str, threading.Event] = defaultdict(threading.Event)  # of sessions that wait
         self._closing = threading.Event()
 
     def app(self) -> FastAPI:
@@ -80,7 +80,6 @@ class Page:
 
             def detect(path: str, request: gradio.Request, progress: gradio.Progress = gradio.Progress()) -> tuple:  # noqa: B008
                 stopped = self._stops[request.session_hash]
-                stopped.clear()
 
                 def report(share: float, line: str) -> None:
                     if stopped.is_set() or self._closing.is_set():
@@ -94,17 +93,17 @@ class Page:
                     shown = _told("Not done", str(error)), _EMPTY
                 except Stopped:
                     shown = _told("Stopped", "upload the same file again, and it goes on"), _EMPTY
+                finally:
+                    self._stops.pop(request.session_hash, None)
                 return *shown, None, gradio.Dropdown(self._choices(), value=None), gradio.Button(interactive=False)
 
-            def start() -> tuple:
+            def start(request: gradio.Request) -> tuple:
+                self._stops[request.session_hash].clear()
                 return "", _EMPTY, gradio.Button(interactive=True)
 
             def halt(request: gradio.Request) -> None:
-                self._stops[request.session_hash].set()
-
-            def forget(request: gradio.Request) -> None:
-                if event := self._stops.pop(request.session_hash, None):
-                    event.set()
+                if stopped := self._stops.get(request.session_hash):
+                    stopped.set()
 
             upload.upload(start, None, [status, player, stop], queue=False, show_progress="hidden").then(
                 detect, upload, [status, player, upload, earlier, stop], show_progress_on=player, api_name="detect"
@@ -112,7 +111,7 @@ class Page:
             stop.click(halt, queue=False)
             earlier.input(self._again, earlier, [status, player], show_progress="hidden")
             blocks.load(lambda: gradio.Dropdown(self._choices(), value=None), None, earlier, show_progress="hidden")
-            blocks.unload(forget)
+            blocks.unload(halt)
         return blocks
 
     def _choices(self) -> list[tuple[str, str]]:
