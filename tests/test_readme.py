@@ -87,7 +87,7 @@ def test_avsf_det_does_what_the_readme_says(words, tiny_files, capsys):
         assert not end.code, f"avsf-det {' '.join(words)}: {capsys.readouterr().err}"
         return
     name = options.run.__name__
-    if name == "demo":  # run by tests/engine/test_demo.py
+    if name in ("demo", "serve"):  # run by tests/engine/test_demo.py and tests/browser/
         return
     if name.startswith("detector"):
         pytest.importorskip("detectron2")

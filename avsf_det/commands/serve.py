@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-from avsf_det.detect_cli import OUTPUTS, add_how, prepare
+from avsf_det.commands.arguments import add_command
+from avsf_det.commands.detect import OUTPUTS, add_how, prepare
 from avsf_det.errors import UserError
 
 
@@ -30,13 +30,11 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def add_serve_command(
-    commands: argparse._SubParsersAction, add: Callable, add_detector: Callable, add_audio: Callable
-) -> None:
-    """Add `serve` to the commands; the arguments are those of `avsf_det.detect_cli.add_detect_command`."""
-    command = add(commands, "serve", serve)
+def add_serve_command(commands: argparse._SubParsersAction) -> None:
+    """Add `serve` to the commands of `avsf-det`."""
+    command = add_command(commands, "serve", serve)
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine's own only)")
     command.add_argument("--port", type=int, default=7860, help="0 is any free one (default: 7860)")
     command.add_argument("--output", type=Path, default=Path("served"), help="folder (default: served)")
     command.set_defaults(outputs=OUTPUTS)
-    add_how(command, add_detector, add_audio)
+    add_how(command)

@@ -11,7 +11,7 @@ from avsf_det.cli import _parser, main
 from avsf_det.data.annotations import AvaFolder
 from tests.data.importers.files import film
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 ROW = "clip,1,0.1,0.1,0.5,0.9,walk,0\n"
 
 

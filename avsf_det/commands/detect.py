@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsf_det.arguments import positive
+from avsf_det.commands.arguments import add_audio, add_command, add_detector, positive
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,17 +84,9 @@ def _detect_stream(
     return 1 if result.failed else 0
 
 
-def add_detect_command(
-    commands: argparse._SubParsersAction, add: Callable, add_detector: Callable, add_audio: Callable
-) -> None:
-    """Add `detect` to the commands.
-
-    Args:
-        commands: of `avsf-det`.
-        add: adds one by name and function.
-        add_detector, add_audio: add the options that choose a person detector, and what becomes of sound.
-    """
-    command = add(commands, "detect", detect)
+def add_detect_command(commands: argparse._SubParsersAction) -> None:
+    """Add `detect` to the commands of `avsf-det`."""
+    command = add_command(commands, "detect", detect)
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, folders of them, or one stream")
     command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
     command.add_argument(
@@ -121,13 +112,13 @@ def add_detect_command(
         metavar="SECONDS",
         help="without anything new, after which the stream has ended (default: 10)",
     )
-    add_how(command, add_detector, add_audio)
+    add_how(command)
 
 
-def add_how(command: argparse.ArgumentParser, add_detector: Callable, add_audio: Callable) -> None:
+def add_how(command: argparse.ArgumentParser) -> None:
     """Add the options that say with what, and how, is detected; `prepare` reads them."""
     command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
-    add_detector(command, "yolox")
+    add_detector(command)
     command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
     command.add_argument("--rate", type=positive, default=2.0, help="keyframes a second (default: 2)")
     command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
