@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from av.codec.context import Flags
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from avsf_det.errors import UserError
+from avsf_det.files import unfinished_path
 from avsf_det.media.soundtrack import copy_sound, encode_sound
 
 # Ticks a second of the picture's time stamps: whole numbers of them for 24, 25, 30, 30000/1001, 50 and 60 fps.
@@ -61,8 +63,7 @@ class VideoWriter:
             UserError: the file cannot be written there, or `sound_from` cannot be read.
         """
         self._path = os.fspath(path)
-        folder, name = os.path.split(os.path.abspath(self._path))
-        self._partial = os.path.join(folder, f".{name}.{os.getpid()}.partial")
+        self._partial = os.fspath(unfinished_path(Path(self._path).absolute()))
         self._shape = (height, width, 3)
         self._frame_ticks = round(_TICKS / fps)
         self._end = None if duration is None else round(duration * _TICKS)

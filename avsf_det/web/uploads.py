@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
@@ -20,8 +19,7 @@ from avsf_det.errors import UserError
 from avsf_det.files import written_whole
 from avsf_det.visual.text import clock
 from detectors import PersonDetector
-
-_PIECE = 1 << 20  # bytes of a file read at once
+from detectors.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,8 @@ class Uploads:
         Raises:
             UserError: if it cannot be put there.
         """
-        digest = hashlib.sha256()
         try:
-            with open(upload, "rb") as file:
-                while piece := file.read(_PIECE):
-                    digest.update(piece)
-            original = self.folder / f"{upload.stem}-{digest.hexdigest()[:8]}" / "original" / upload.name
+            original = self.folder / f"{upload.stem}-{file_sha256(upload)[:8]}" / "original" / upload.name
             if not original.exists():
                 with written_whole(original) as unfinished:
                     try:

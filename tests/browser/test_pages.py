@@ -4,6 +4,9 @@ import pytest
 
 import ava_eval.cli
 import avsf_det.cli
+from avsf_det.structures import Persons
+from avsf_det.visual.page import player_page
+from avsf_det.visual.palette import ADDED, TOOK
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,30 @@ def test_a_click_on_the_timeline_and_arrow_keys_go_to_a_moment(player):
     assert 0.5 < middle < 3.5
     player.keyboard.press("ArrowRight")
     assert seconds(player) > middle
+
+
+def test_what_sound_did_is_switched_off_and_on(page, results, tmp_path):
+    person = Persons([(0.2, 0.3, 0.5, 0.9)], [1.0], [0], [[0.9, 0.6]], [[0.2, 0.9]])
+    video = (results / "test_0000.mp4").as_uri()
+    text = player_page([(video, False)], "film", [0.0, 1.0], [person] * 2, ["talk", "eat"], None, 4.0)
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.get_by_label("what sound").is_checked()
+    marked = [pixels_of(page, colour) for colour in (ADDED, TOOK)]
+    page.get_by_label("what sound").uncheck()
+    assert [pixels_of(page, colour) for colour in (ADDED, TOOK)] == [0, 0] and min(marked) > 100
+
+
+def pixels_of(page, colour):
+    """How many pixels of the timeline have a colour."""
+    page.wait_for_timeout(100)
+    return page.evaluate(
+        """([r, g, b]) => { const canvas = document.getElementById('lanes'), pen = canvas.getContext('2d');
+        const all = pen.getImageData(0, 0, canvas.width, canvas.height).data; let count = 0;
+        for (let i = 0; i < all.length; i += 4) count += all[i] == r && all[i + 1] == g && all[i + 2] == b;
+        return count }""",
+        list(colour),
+    )
 
 
 def test_the_page_works_where_the_original_is_gone(browser, results, tmp_path, until):
