@@ -40,6 +40,11 @@ def _without_torchrun(words):
     return ["avsf-det", *words[words.index("avsf_det") + 1 :]] if words[0] == "torchrun" else words
 
 
+def python(page):
+    """The fenced blocks of Python."""
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
 def of(page, *names):
     """What follows the names of programs: the arguments of each of their commands."""
     return [words[1:] for words in commands(page) if words[0] in names]
