@@ -36,9 +36,6 @@ def data_import(options: argparse.Namespace) -> int:
     write_dataset(imported, options.output, options.copy)
     print(imported.summary())
     print(f"dataset: {options.output}")
-    rates = {video.source.fps for video in imported.videos if video.source.path.is_dir()}
-    if rates:
-        print(f"it has folders of frames: use it with AVA.FRAME_DIR frames AVA.FRAME_RATE {rates.pop():g}")
     if not imported.bad:
         return 0
     print(f"{len(imported.bad)} left out, all named in {options.output / LEFT_OUT}:", file=sys.stderr)

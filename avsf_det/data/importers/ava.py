@@ -49,6 +49,7 @@ _NAMES = {
 _MEANING = {name: meaning for meaning, names in _NAMES.items() for name in names.split()}
 _POSITIONS = ("video", "time", "x1", "y1", "x2", "y2", "action", "person")
 _BOX = {"x1", "y1", "x2", "y2"}
+_EMPTY_WORDS = {"id", "name", "no", "num", "number", "index", "idx", "label", "value", "bbox", "box", "px", "s", "sec"}
 _SAMPLE = 200  # rows by which the delimiter is chosen
 
 
@@ -157,9 +158,18 @@ def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
 
 
 def _meanings(cells: list[str]) -> list[str]:
-    """What each cell of a header means, "" for nothing: `Time (s)`, `# Video ID` and `x-min [px]` are known too."""
+    """What each cell of a header means, "" for nothing.
+
+    `Time (s)`, `# Video ID` and `x-min [px]` are known too, and `Action_Label`, whose words mean one thing together.
+    """
     plain = [re.sub(r"\(.*?\)|\[.*?\]", "", cell).lower() for cell in cells]
-    return [_MEANING.get(re.sub(r"[^a-z0-9]+", "_", cell).strip("_"), "") for cell in plain]
+    return [_meaning(re.sub(r"[^a-z0-9]+", "_", cell).strip("_")) for cell in plain]
+
+
+def _meaning(name: str) -> str:
+    words = [word for word in name.split("_") if word not in _EMPTY_WORDS]
+    meant = {_MEANING.get(word, "") for word in words}
+    return _MEANING.get(name) or _MEANING.get("_".join(words)) or (meant.pop() if len(meant) == 1 else "")
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -168,13 +178,20 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def _columns(cells: list[str]) -> Mapping[str, int]:
-    """Meaning -> column, by the header or, without one, AVA's order."""
+    """Meaning -> column, by the header or, without one, AVA's order; so too where the header has another language's
+    word for time or action where AVA has these."""
     if not _is_header(cells):
         return {meaning: column for column, meaning in enumerate(_POSITIONS)}
     columns: dict[str, int] = {}
-    for column, meaning in enumerate(_meanings(cells)):
+    meanings = _meanings(cells)
+    for column, meaning in enumerate(meanings):
         if meaning:
             columns.setdefault(meaning, column)
+    if columns.keys() >= _BOX:
+        for column, meaning in enumerate(_POSITIONS[: len(cells)]):
+            known = columns.keys() & ({"time", "frame"} if meaning == "time" else {meaning})
+            if meaning in ("time", "action") and not known and not meanings[column]:
+                columns[meaning] = column
     return columns
 
 

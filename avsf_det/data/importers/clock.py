@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from avsf_det.media.track import Track
 from avsf_det.media.video import ROUNDING, VideoInfo
 
 SECONDS, FRAMES, EITHER = "seconds", "frames", "either"
+SLOWEST = 10.0  # frames a second that folders of frames have at least, where nobody says
 
 
 @dataclass(frozen=True)
@@ -84,20 +86,40 @@ class VideoClock:
 
 
 def film_start(duration: float, seconds: np.ndarray) -> float:
-    """The second of the film at which a file begins: 900 for AVA's cut (`CUT_LENGTHS`) with the film's timestamps."""
-    is_cut = CUT_LENGTHS[0] <= duration <= CUT_LENGTHS[1]
-    return CUT_START if is_cut and len(seconds) and np.median(seconds) > duration else 0.0
+    """The second of the film at which a file begins: 900 where the film's timestamps fit AVA's cut, 0 elsewhere.
+
+    A cut lasts as long as AVA's (`CUT_LENGTHS`), or all its timestamps are beyond the file and, 900 seconds earlier,
+    within it.
+    """
+    if not len(seconds):
+        return 0.0
+    is_cut = CUT_LENGTHS[0] <= duration <= CUT_LENGTHS[1] and np.median(seconds) > duration
+    moved = duration < CUT_START <= seconds.min() and seconds.max() <= CUT_START + duration + 1
+    return CUT_START if is_cut or moved else 0.0
 
 
-def counts_frames(places: np.ndarray, source: VideoSource, info: VideoInfo) -> int:
-    """How many more of a video's places fit it as frame numbers than as seconds; 0 or below if no more do."""
-    start = film_start(info.duration, places)
-    as_seconds = int((places <= start + info.duration + 1).sum())
+def fitting(places: np.ndarray, source: VideoSource, info: VideoInfo, rate: float = 0.0) -> np.ndarray:
+    """How many of a video's places fit it as seconds, how many as frame numbers, and how many there are: (3,) int.
+
+    A folder of frames of unknown rate (0) may last as long as at `SLOWEST` frames a second.
+    """
+    slow = float(info.fps) / SLOWEST if source.path.is_dir() and not rate else 1.0
+    duration = info.duration * max(slow, 1.0)
+    as_seconds = int((places <= film_start(duration, places) + duration + 1).sum())
     if as_seconds == len(places):
-        return 0  # no need to look through the file
+        return np.array((as_seconds, as_seconds, as_seconds))  # no need to look through the file
     count = len(frame_times(source, info)) or info.duration * float(info.fps)
-    frames = (places == np.round(places)) & (places <= count + 1)
-    return int(frames.sum()) - as_seconds
+    as_frames = int(((places == np.round(places)) & (places <= count + 1)).sum())
+    return np.array((as_seconds, as_frames, len(places)))
+
+
+def count_frames(fits: Sequence[np.ndarray]) -> bool:
+    """Whether places count frames, by what fits each of the videos they are of.
+
+    Frame numbers of all of a video are mostly beyond its seconds; a few places beyond are just wrong.
+    """
+    as_seconds, as_frames, count = np.sum(fits, axis=0) if fits else (0, 0, 0)
+    return bool(as_frames > as_seconds and as_seconds < count / 2)
 
 
 def frame_times(source: VideoSource, info: VideoInfo) -> np.ndarray:

@@ -13,13 +13,15 @@ import numpy as np
 from ava_eval.label_map import LabelMap, read_label_map
 from avsf_det.data.importers import read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
-from avsf_det.data.importers.clock import EITHER, VideoClock, counts_frames
+from avsf_det.data.importers.clock import EITHER, VideoClock, count_frames, fitting
 from avsf_det.data.importers.export import Export, ExportedVideo, Span, Values
 from avsf_det.data.importers.moments import Sighting, sightings
 from avsf_det.data.importers.videos import VideoFolder
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource, probe_source
 from avsf_det.media.video import VideoInfo
+
+FRAME_RATE = 30.0  # of folders of frames where nobody says: PySlowFast's
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def import_export(
         UserError: if nothing of it can be used.
     """
     reading = read_export(path)
-    folder = VideoFolder(videos, options.frame_rate or 30.0)
+    folder = VideoFolder(videos, options.frame_rate or FRAME_RATE)
     bad, found = reading.bad, []
     exported = [(export, video) for export in reading.exports for video in export.videos]
     by_export: dict[int, list[_Found]] = defaultdict(list)
@@ -165,6 +167,8 @@ def import_export(
     usable = sorted((v for v in imported.values() if v.rows or v.spans), key=lambda video: video.id)
     if not usable:
         raise UserError(f"{path}: no box and no span of it can be used{_first(bad)}")
+    if not options.frame_rate and any(video.source.path.is_dir() for video in usable):
+        notes.append(f"folders of frames are taken for {FRAME_RATE:g} frames a second; --frame-rate says otherwise")
     if unlabelled:
         notes.append(f"{unlabelled} boxes have no action and are left out")
     assign_splits(usable, options, notes)
@@ -201,7 +205,8 @@ def _label_map(exports: Sequence[Export]) -> LabelMap | None:
 def _settle(found: list[_Found], options: ImportOptions, notes: list[str]) -> list[_Found]:
     """The videos of one file with clocks that say what they count."""
     open_ = [one for one in found if one.exported.clock.unit == EITHER]
-    in_frames = sum(counts_frames(_places(one.exported), one.source, one.info) for one in open_) > 0
+    fits = [fitting(_places(one.exported), one.source, one.info, options.frame_rate) for one in open_]
+    in_frames = count_frames(fits)
     if open_:
         unit = "frame numbers" if in_frames else "seconds"
         notes.append(f"{open_[0].exported.where.rpartition(':')[0]}: times are {unit}, by what fits the videos")

@@ -118,7 +118,7 @@ def test_folders_of_frames_are_linked_and_load(tmp_path):
     imported = import_export(write(tmp_path / "rows.csv", text), tmp_path / "frames", ImportOptions(frame_rate=10))
     write_dataset(imported, tmp_path / "out")
     assert len(imported.bad) == 1 and "beyond the video" in imported.bad[0]
-    folder = AvaFolder(tmp_path / "out", frame_dir="frames", frame_rate=10)
+    folder = AvaFolder(tmp_path / "out", frame_dir="frames")  # videos.csv says how many a second
     assert [(k.video_id, k.time) for k in folder.keyframes("train")] == [("walk 1", 1)]
     assert folder.videos["walk 1"].path.is_dir()
 
