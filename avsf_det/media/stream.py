@@ -34,6 +34,13 @@ _PROTOCOLS = {
 }
 # Time stamps that go back by this many seconds or more start anew, as where a camera restarts; time goes on.
 _RESTART = 1.0
+# A first picture without a time stamp waits for this many to know its own: the one shown next may come that late.
+_PICTURES = 8
+_CURE = "check the address, and that a video player shows it"
+_CURES = {
+    av.error.HTTPUnauthorizedError: "give the right user and password, as in rtsp://USER:PASSWORD@camera.local/1",
+    av.error.HTTPNotFoundError: "the server is there: check what follows its name in the address",
+}
 
 
 def is_stream(address: str) -> bool:
@@ -158,7 +165,7 @@ class Stream:
 
     def _packets(self) -> Iterator[av.Packet]:
         try:
-            for packet in self._container.demux(*filter(None, (self._video, self._audio))):
+            for packet in self._dated(self._container.demux(*filter(None, (self._video, self._audio)))):
                 if packet.size and self._place(packet):
                     yield packet
                     if self._recorder:
@@ -170,6 +177,34 @@ class Stream:
             # a server that tells no length ends with what looks like an error
             ended = error.errno == errno.EIO and self.name.startswith("http") and not self.can_wait
             self.ended = "it ended" if ended else f"it broke off ({error.strerror})"
+
+    def _dated(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+        """The packets; the first picture gets its time stamp from those after it where it has none, as by RTSP."""
+        held: list[av.Packet] = []
+        for packet in packets:
+            starts = packet.stream is self._video and packet.is_keyframe and packet.pts is packet.dts is None
+            if self._origin is None and (held or starts):
+                held.append(packet)
+                pictures = [packet for packet in held if packet.stream is self._video]
+                if len(pictures) < _PICTURES:
+                    continue
+                self._count_back(pictures)
+                yield from held
+                held = []
+            else:
+                yield packet
+        yield from held
+
+    def _count_back(self, pictures: list[av.Packet]) -> None:
+        """Give the first of some pictures its time stamps, a frame's duration apart, if the others have them."""
+        frame = round(1 / (self.fps * self._video.time_base))
+        shown = [picture.pts for picture in pictures if picture.pts is not None]
+        decoded = [(number, picture.dts) for number, picture in enumerate(pictures) if picture.dts is not None]
+        if shown and decoded:
+            number, dts = decoded[0]
+            pictures[0].pts = min(shown) - frame
+            for back, picture in enumerate(reversed(pictures[:number]), 1):
+                picture.dts = dts - back * frame if picture.pts is None else min(dts - back * frame, picture.pts)
 
     def _place(self, packet: av.Packet) -> bool:
         """Put a packet on the clock; False for what comes before the first picture that can be decoded."""
@@ -210,7 +245,8 @@ def _open(address: str, name: str, silence: float) -> av.container.InputContaine
         return av.open(**how, timeout=(silence, silence))
     except (av.error.FFmpegError, OSError) as error:
         reason = f"nothing came for {silence:g} s" if isinstance(error, av.error.ExitError) else error.strerror
-        raise UserError(f"{name}: cannot be opened ({reason}); check that a video player shows it") from None
+        cure = next((cure for kind, cure in _CURES.items() if isinstance(error, kind)), _CURE)
+        raise UserError(f"{name}: cannot be opened ({reason}); {cure}") from None
 
 
 class _Resampler:

@@ -1,3 +1,4 @@
+import http.server
 import threading
 import time
 
@@ -136,8 +137,49 @@ def test_what_cannot_be_opened_is_named_without_its_password(tmp_path, serve):
         Stream(serve(tmp_path / "sound.mka", seconds=0.1))
 
 
+@pytest.mark.parametrize(("status", "said"), [(401, "give the right user and password"), (404, "check what follows")])
+def test_what_a_server_refuses_comes_with_what_to_do(status, said):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(status)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(UserError, match=rf"/1: cannot be opened \(.*{status}.*\); .*{said}"):
+            Stream(f"http://me:wrong@127.0.0.1:{server.server_port}/1")
+        server.shutdown()
+
+
 def test_a_list_on_a_server_cannot_name_files_of_this_machine(video, serve, tmp_path):
     playlist = tmp_path / "list.m3u8"
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile://{video}\n#EXT-X-ENDLIST\n")
     with pytest.raises(UserError, match="cannot be opened"), Stream(serve(playlist, seconds=0.1)) as stream:
         read(stream)
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_first_picture_without_a_time_stamp_is_there_and_its_recording_plays(tmp_path, serve, b_frames):
+    path = tmp_path / "film.ts"
+    options = {"g": "30", "bf": str(b_frames), "b_strategy": "0", "preset": "ultrafast"}
+    with av.open(str(path), "w", format="mpegts") as file:
+        track = file.add_stream("libx264", rate=10, options=options)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for n in range(40):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 6 * n, np.uint8), format="rgb24")
+            file.mux(track.encode(frame))
+        file.mux(track.encode(None))
+    data = bytearray(path.read_bytes())
+    header = data.index(b"\0\0\1\xe0")  # of the first picture: its flags say which time stamps follow, see ISO 13818-1
+    data[header + 7] &= 0x3F
+    data[header + 9 : header + 9 + data[header + 8]] = b"\xff" * data[header + 8]
+    path.write_bytes(data)
+    with Stream(serve(path, seconds=0.3), recording=tmp_path / "copy.mkv") as stream:
+        times, means, _ = read(stream)
+    np.testing.assert_allclose(times, np.arange(40) / 10, atol=1e-3)
+    np.testing.assert_allclose(np.diff(means), 6, atol=3)
+    with VideoReader(tmp_path / "copy.mkv", short_side=24) as reader:
+        copied = [(time, image.mean()) for time, image in reader.frames()]
+    np.testing.assert_allclose(copied, list(zip(times, means)), atol=2e-3)
