@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
+from avsf_det.media.address import open_address, scheme_of, without_password
 from avsf_det.media.audio import FILTER_SIZE, GAP
 from avsf_det.media.track import playable
 from avsf_det.media.video import sample_aspect, scaled, upright
@@ -25,49 +24,10 @@ logger = logging.getLogger(__name__)
 
 SILENCE = 10.0
 """Seconds without anything new after which a stream is taken to have ended."""
-# What FFmpeg may open on behalf of an address; never a file of this machine.
-_PROTOCOLS = {
-    "http": "http,https,httpproxy,tls,tcp,crypto",
-    "https": "http,https,httpproxy,tls,tcp,crypto",
-    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto",
-    "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto",
-}
 # Time stamps that go back by this many seconds or more start anew, as where a camera restarts; time goes on.
 _RESTART = 1.0
 # A first picture without a time stamp waits for this many to know its own: the one shown next may come that late.
 _PICTURES = 8
-_CURE = "check the address, and that a video player shows it"
-_CURES = {
-    av.error.HTTPUnauthorizedError: "give the right user and password, as in rtsp://USER:PASSWORD@camera.local/1",
-    av.error.HTTPNotFoundError: "the server is there: check what follows its name in the address",
-}
-
-
-def is_stream(address: str) -> bool:
-    """Whether an input is an address (http, https, rtsp, rtsps) or a camera such as /dev/video0, and no file."""
-    return _scheme(address) in _PROTOCOLS or Path(address).is_char_device()
-
-
-def stream_name(address: str) -> str:
-    """A name for the results of a stream: of letters, digits, dot, - and _, and without the password of an address."""
-    if _scheme(address) in _PROTOCOLS:
-        parts = urlsplit(address)
-        path = re.sub(r"\.\w{1,5}$", "", parts.path)
-        address = f"{parts.hostname or 'stream'}{path}"
-    else:
-        address = Path(address).stem
-    return re.sub(r"[^\w.-]+", "_", address, flags=re.ASCII).strip("_.") or "stream"
-
-
-def without_password(address: str) -> str:
-    """The address as people are shown it: without user, password, and what follows a question mark."""
-    if _scheme(address) not in _PROTOCOLS:
-        return address
-    return re.sub(r"(?<=://)[^/?#]*@", "", address).partition("?")[0]
-
-
-def _scheme(address: str) -> str:
-    return address.partition("://")[0].lower() if "://" in address else ""
 
 
 class Picture(NamedTuple):
@@ -111,7 +71,7 @@ class Stream:
         """
         self.name, self.sample_rate, self._silence = without_password(address), sample_rate, silence
         self.ended = ""
-        self._container = _open(address, self.name, silence)
+        self._container = open_address(address, silence)
         tracks = playable(self._container)
         self._video = next((track for track in tracks if track.type == "video"), None)
         self._audio = next((track for track in tracks if track.type == "audio"), None)
@@ -121,7 +81,7 @@ class Stream:
         self._video.thread_type = "AUTO"
         self.has_audio = self._audio is not None
         self.fps = self._video.average_rate or self._video.guessed_rate or Fraction(25)
-        self.can_wait = _scheme(address) not in ("rtsp", "rtsps") and self._container.size > 0
+        self.can_wait = scheme_of(address) not in ("rtsp", "rtsps") and self._container.size > 0
         self._reformatter = VideoReformatter()
         self._origin: Fraction | None = None
         self._last: dict[int, Fraction] = {}
@@ -225,28 +185,6 @@ class Stream:
         packet.dts = None if packet.dts is None else packet.dts + ticks
         packet.pts = packet.dts if packet.pts is None else packet.pts + ticks
         return packet.pts >= 0
-
-
-def _open(address: str, name: str, silence: float) -> av.container.InputContainer:
-    scheme, path = _scheme(address), Path(address)
-    if scheme in _PROTOCOLS:
-        options = {"protocol_whitelist": _PROTOCOLS[scheme]}
-        if scheme.startswith("rtsp"):
-            options["rtsp_flags"] = "prefer_tcp"
-        how = {"file": address, "options": options}
-    elif path.is_char_device():
-        how = {"file": address, "format": "v4l2"}
-    else:
-        if not path.is_file():
-            raise UserError(f"{name}: no such file; check the path")
-        options = {"follow": "1", "seekable": "0", "protocol_whitelist": "file"}
-        how = {"file": f"file:{address}", "options": options}
-    try:
-        return av.open(**how, timeout=(silence, silence))
-    except (av.error.FFmpegError, OSError) as error:
-        reason = f"nothing came for {silence:g} s" if isinstance(error, av.error.ExitError) else error.strerror
-        cure = next((cure for kind, cure in _CURES.items() if isinstance(error, kind)), _CURE)
-        raise UserError(f"{name}: cannot be opened ({reason}); {cure}") from None
 
 
 class _Resampler:
