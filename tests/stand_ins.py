@@ -45,7 +45,10 @@ def write_files(folder: Path, scenes: Path, weights: str) -> None:
         (folder / name).write_text(_scored(truth))
     for name in ("excluded.csv", "ava_val_excluded_timestamps_v2.2.csv"):
         (folder / name).write_text("film,0001\n")
-    boxes = (annotations / "test_person_boxes.csv").read_text().replace("test_0000", "film")
+    boxes = "".join(
+        (annotations / "test_person_boxes.csv").read_text().replace("test_0000", name)
+        for name in ("film", "127.0.0.1_test_0000")  # the second is a stream of it
+    )
     for name in ("boxes.csv", "ava_detection_val_boxes_and_labels.csv"):
         (folder / name).write_text(boxes)
     (folder / "tubes.csv").write_text(truth)
