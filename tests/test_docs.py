@@ -45,6 +45,18 @@ def test_a_command_named_in_the_text_is_there_with_its_options(name, capsys):
     assert set(options) <= set(re.findall(r"(?<!\S)--?\w[\w-]*", told.out.replace(",", " ")))
 
 
+def test_every_key_named_in_the_text_is_one():
+    """But for keys of Detectron2, on the page of the person detector, and those said to be of PySlowFast."""
+    known = set(re.findall(r"^([A-Z_.0-9]+) = ", describe_keys(), flags=re.MULTILINE))
+    known |= {"DATA.REVERSE_INPUT_CHANNEL", "AVA.BGR", "TRAIN.CHECKPOINT_EPOCH_RESET"}
+    groups = "|".join({key.partition(".")[0] for key in known})
+    for page in (page for page in PAGES if page.name != "detector.md"):
+        for key in re.findall(
+            rf"\b(?:{groups})\.[A-Z][A-Z0-9_]*[A-Z0-9]\b(?![_*\\])", page.read_text(encoding="utf-8")
+        ):
+            assert key in known, f"{page.name} names {key}"
+
+
 def test_blocks_of_commands_are_marked_as_bash():
     """Those are the ones that tests/test_commands.py runs."""
     for page in PAGES:
