@@ -71,7 +71,7 @@ def reader(scenes, weights, zoo, tmp_path, monkeypatch):
 def test_every_command_of_a_page_does_what_it_is_for(page, reader, tiny, serve, live_file, monkeypatch):
     network = stand_ins.tiny_network(tiny)
     for words in COMMANDS[page]:
-        words = [re.sub("^/data/", f"{reader}/data/", word) for word in words]
+        words = [re.sub("(^|=)/data/", rf"\1{reader}/data/", word) for word in words]
         words = [serve(live_file, seconds=0.5) if word in ELSEWHERE else word for word in words]
         told = " ".join(words)
         if words[0] == "torchrun":
