@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ class ClipRow:
     """A clip as an annotation file has it.
 
     Attributes:
-        line: of the file, from 1 on; 0 where the file has none for it.
-        video: the file's path.
+        line: of the file, from 1 on; 0 where the annotations are many files.
+        video: the file's path under the folder of videos; before it is looked for there, its name.
         labels: for each of its labels the number of the head and of the head's class, and where the label does not
             hold throughout, from which second of the video to which.
         start, end: seconds of the video; None for the whole of it.
@@ -54,7 +55,7 @@ class LabelledClip:
     """A stretch of a video and what is done in it.
 
     Attributes:
-        video: the file's path.
+        video: the file's path under the folder of videos.
         start: seconds of the video.
         end: seconds of the video; None where the clip is the whole of it.
         labels: (K,) float32, 1 for each class that holds, the heads' classes one after the other.
@@ -73,7 +74,7 @@ class LabelledClips(Sequence):
 
     Args:
         split: its name.
-        path: the annotation file, for messages.
+        path: the annotation file, or the folder of several, for messages.
         heads: what is asked of each clip; K classes in all.
         rows: the clips.
         bad: a line of text on each row that cannot be used.
@@ -124,7 +125,7 @@ class LabelledClips(Sequence):
         return LabelledClip(self.video(i), start, None if np.isnan(end) else end, self.labels(i))
 
     def video(self, index: int) -> str:
-        """The path of a clip's video."""
+        """The path of a clip's video under the folder of videos."""
         return self.video_names[self._videos[index].item()]
 
     def labels(self, index: int, begin: float = -np.inf, end: float = np.inf) -> np.ndarray:
@@ -178,12 +179,13 @@ class LabelledClips(Sequence):
 
     def place(self, index: int) -> str:
         """File and line of a clip."""
-        return f"{self.path}:{self._lines[index].item()}"
+        line = self._lines[index].item()
+        return f"{self.path}:{line}" if line else str(self.path)
 
     def head_slices(self) -> list[slice]:
         """Where each head's classes are among the K."""
         ends = np.cumsum([0, *(len(head.classes) for head in self.heads)]).tolist()
-        return [slice(a, b) for a, b in zip(ends, ends[1:])]
+        return [slice(a, b) for a, b in pairwise(ends)]
 
 
 def _tensor(values: array) -> torch.Tensor:

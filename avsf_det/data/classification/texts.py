@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class Texts(Sequence):
 
     def __iter__(self) -> Iterator[str]:
         whole, ends = self._bytes.numpy().tobytes(), self._starts.tolist()
-        return (whole[a:b].decode("utf-8", "surrogateescape") for a, b in zip(ends, ends[1:]))
+        return (whole[a:b].decode("utf-8", "surrogateescape") for a, b in pairwise(ends))
 
     @property
     def nbytes(self) -> int:
