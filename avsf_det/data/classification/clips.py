@@ -145,6 +145,12 @@ class LabelledClips(Sequence):
         return sum(len(head.classes) for head in self.heads)
 
     @property
+    def class_names(self) -> list[str]:
+        """K different names; where there are several heads, with the head's before each."""
+        several = len(self.heads) > 1
+        return [f"{head.name} {name}" if several else name for head in self.heads for name in head.classes]
+
+    @property
     def lines(self) -> np.ndarray:
         """(S,) int64, the line of the file that each clip is from."""
         return self._lines.numpy()
@@ -164,12 +170,12 @@ class LabelledClips(Sequence):
         """(S,) float64, seconds; NaN where the clip is the whole video."""
         return self._spans[:, 1].numpy()
 
-    @property
-    def class_counts(self) -> np.ndarray:
-        """(K,) int64, how many clips have each label."""
+    def class_counts(self, some: np.ndarray | None = None) -> np.ndarray:
+        """(K,) int64, how many clips have each label; of those of the given numbers, or of all."""
         owners = np.repeat(np.arange(len(self)), np.diff(self._label_starts.numpy()))
         once = np.unique(owners * self.num_classes + self._labels.numpy())
-        return np.bincount(once % max(self.num_classes, 1), minlength=self.num_classes)
+        owners, labels = np.divmod(once, self.num_classes)
+        return np.bincount(labels if some is None else labels[np.isin(owners, some)], minlength=self.num_classes)
 
     @property
     def nbytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from ava_eval.label_map import LabelMap, read_label_map
@@ -38,8 +39,11 @@ class Imported(Layout):
             )
         return found
 
+    @cached_property
+    def _label_map(self) -> LabelMap:
+        return read_label_map(self._files(r"label_map\.pbtxt")[0])
+
     def _read_heads(self) -> tuple[Head, ...]:
-        self._label_map: LabelMap = read_label_map(self._files(r"label_map\.pbtxt")[0])
         several = any(self._has_several(path) for path in self._tables())
         return (Head("action", self._label_map.names, multi_label=several),)
 

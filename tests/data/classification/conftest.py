@@ -5,11 +5,12 @@ from tests.data.classification.layouts import LAYOUTS
 
 @pytest.fixture
 def held(tmp_path, scenes):
-    """A function that makes the dataset of a layout, its videos the tiny scenes, and returns its folder."""
+    """A function that makes the dataset of a layout of tiny scenes, once a test, and returns its folder."""
 
     def make(layout, **options):
         root = tmp_path / layout
-        LAYOUTS[layout](root, sorted((scenes / "videos").glob("*.mp4")), **options)
+        if not root.exists():
+            LAYOUTS[layout](root, sorted((scenes / "videos").glob("*.mp4")), **options)
         return root
 
     return make

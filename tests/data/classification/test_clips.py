@@ -39,7 +39,7 @@ def test_a_clip_is_what_its_row_says():
     assert second.labels.tolist() == [1, 0, 0, 0, 0]
     assert third.video == "a.mp4" and list(clips.video_names) == ["a.mp4", "b.mp4"]
     assert clips.place(1) == "train.csv:7"
-    assert clips.class_counts.tolist() == [1, 1, 1, 0, 1]
+    assert clips.class_counts().tolist() == [1, 1, 1, 0, 1]
     assert clips.head_slices() == [slice(0, 2), slice(2, 5)]
 
 
@@ -50,11 +50,11 @@ def test_labels_that_hold_for_a_while_are_those_of_the_seconds_asked_for():
     assert clips.labels(0, 0.0, 2.0).tolist() == [1, 0, 1]
     assert clips.labels(0, 3.5, 5.0).tolist() == [1, 1, 1]
     assert clips.labels(0, 6.5, 7.5).tolist() == [0, 0, 1]
-    assert clips.class_counts.tolist() == [1, 1, 1]  # once a clip, however often it holds
+    assert clips.class_counts().tolist() == [1, 1, 1]  # once a clip, however often it holds
 
 
 def test_a_split_without_clips_has_none_of_any_class():
-    assert len(table([])) == 0 and table([]).class_counts.tolist() == [0] * 5
+    assert len(table([])) == 0 and table([]).class_counts().tolist() == [0] * 5
 
 
 def _labels(clips, answers):

@@ -91,4 +91,4 @@ def test_columns_of_all_layouts_are_within_their_classes(held):
         for clip in clips:
             per_head = [clip.labels[columns].sum() for columns in clips.head_slices()]
             assert all(n == 1 or head.multi_label for n, head in zip(per_head, clips.heads))
-        assert np.sum(clips.class_counts) >= len(clips) - 1  # one video of Charades has no label
+        assert np.sum(clips.class_counts()) >= len(clips) - 1  # one video of Charades has no label
