@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from ava_eval.label_map import SHIPPED
 from avsf_det.data.annotations import warn_of_bad
 from avsf_det.data.ava_csv import some
 from avsf_det.data.classification.charades import Charades
@@ -75,6 +76,27 @@ class ClipFolder:
             UserError: as above.
         """
         return cls(cfg.DATA.ROOT, cfg.TRAIN.DATASET, cfg.DATA.PATH_PREFIX, cfg.DATA.FOLD)
+
+    @classmethod
+    def found(cls, cfg: object) -> ClipFolder | None:
+        """The dataset of labelled clips that a configuration is about; None where it is one of boxes, or none.
+
+        It is about clips if TRAIN.DATASET names theirs, or if DATA.ROOT has annotation files of theirs and no boxes.
+
+        Raises:
+            UserError: if TRAIN.DATASET names a dataset that is not there.
+        """
+        annotations, ava = Path(cfg.DATA.ROOT, cfg.AVA.ANNOTATION_DIR), cfg.AVA
+        has_classes = ava.LABEL_MAP_FILE in SHIPPED or (annotations / ava.LABEL_MAP_FILE).is_file()
+        has_boxes = has_classes and (annotations / ava.GROUNDTRUTH_FILE.format(split=cfg.DATA.TRAIN_SPLIT)).is_file()
+        if not cfg.TRAIN.DATASET and (has_boxes or not cfg.DATA.ROOT):
+            return None
+        try:
+            return cls.from_config(cfg)
+        except UserError:
+            if cfg.TRAIN.DATASET:
+                raise
+            return None
 
     @property
     def heads(self) -> tuple[Head, ...]:
