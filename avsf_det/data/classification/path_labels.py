@@ -13,7 +13,7 @@ from avsf_det.data.classification.layout import SPLIT_NAMES, Layout, read_lines,
 from avsf_det.errors import UserError
 
 EXPECTED = "a path and a class number, with a blank or comma between"
-_ROW = re.compile(r'"?(?P<path>.+?)"?\s*[\s,;]\s*(?P<label>[^\s,;]+)')
+_ROW = re.compile(r"(.+)[\s,;]([^\s,;]+)")
 HEADERS = ("label", "class", "class_id", "label_id")
 """What the first row may say in place of a class number."""
 _TRIED = 20  # first rows, of which one must be of a list
@@ -36,10 +36,10 @@ class PathLabels(Layout):
 
     def _is_list(self, path: Path) -> bool:
         try:
-            rows = [_ROW.fullmatch(line) for (_, line), _ in zip(read_lines(path), range(_TRIED))]
+            rows = [_fields(line) for (_, line), _ in zip(read_lines(path), range(_TRIED))]
         except UserError:
             return False
-        return any(row and row["label"].isdigit() and "," not in row["path"] for row in rows)
+        return any(name and label.isdigit() and "," not in name for name, label in rows)
 
     def path(self, split: str) -> Path:
         """The list of a split.
@@ -56,12 +56,12 @@ class PathLabels(Layout):
         folders: dict[int, set[str]] = defaultdict(set)
         for path in filter(None, (self._of_split(self._lists(), split) for split in SPLIT_NAMES)):
             for _, line in read_lines(path):
-                row = _ROW.fullmatch(line)
-                if row and row["label"].isdigit() and int(row["label"]) < MAX_CLASSES:
-                    folders[int(row["label"])].add(row["path"].rpartition("/")[0].rpartition("/")[2])
+                name, label = _fields(line)
+                if name and label.isdigit() and int(label) < MAX_CLASSES:
+                    folders[int(label)].add(name.rpartition("/")[0].rpartition("/")[2])
         names = read_class_names(self._files(r".*classnames.*\.json"))
         count = max(len(names), max(folders, default=-1) + 1)
-        own = [next(iter(folders[i]), "") if len(folders[i]) == 1 else "" for i in range(count)]
+        own = ["".join(folders[i]) if len(folders.get(i, ())) == 1 else "" for i in range(count)]
         if not names and len({*own} - {""}) == len(folders):
             names = [name or f"class {i}" for i, name in enumerate(own)]
         return (Head("action", (*names, *(f"class {i}" for i in range(len(names), count)))),)
@@ -69,15 +69,20 @@ class PathLabels(Layout):
     def _rows(self, split: str) -> Iterator[tuple[str, int, str]]:
         path = self.path(split)
         for number, line in read_lines(path):
-            row = _ROW.fullmatch(line)
-            if number > 1 or not row or row["label"].lower() not in HEADERS:
+            if number > 1 or _fields(line)[1].lower() not in HEADERS:
                 yield str(path), number, line
 
     def _clip(self, line: int, content: str) -> ClipRow:
-        row = _ROW.fullmatch(content)
-        if not row:
+        name, label = _fields(content)
+        if not name:
             raise ValueError(f"got {content!r}, expected {EXPECTED}")
-        return ClipRow(line, row["path"], [(0, whole_number(row["label"], "class", len(self._all_heads[0].classes)))])
+        return ClipRow(line, name, [(0, whole_number(label, "class", len(self._all_heads[0].classes)))])
 
     def _video(self, name: str) -> str | None:
         return name if self.videos.has(name) else None
+
+
+def _fields(line: str) -> tuple[str, str]:
+    """Path and class number of a row; no path where it has one field only."""
+    row = _ROW.fullmatch(line)
+    return (row[1].strip(' \t,;"'), row[2]) if row else ("", line)

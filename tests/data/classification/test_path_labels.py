@@ -26,7 +26,9 @@ def test_a_header_is_no_bad_row(held):
 def test_classes_reach_to_the_highest_number_of_any_list(held):
     root = held("path_labels")
     (root / "test.csv").write_text("videos/drum/a.mp4 4\n")
-    assert len(ClipFolder(root).clips("train").heads[0].classes) == 5
+    assert ClipFolder(root).heads[0].classes == tuple(f"class {i}" for i in range(5))  # one folder has two of them
+    (root / "test.csv").write_text("videos/eat/d.mp4 4\n")
+    assert ClipFolder(root).heads[0].classes == ("clap hands", "drum", "class 2", "class 3", "eat")
 
 
 def test_names_of_a_json(held):
