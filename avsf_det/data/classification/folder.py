@@ -9,7 +9,7 @@ from pathlib import Path
 from ava_eval.label_map import SHIPPED
 from avsf_det.data.annotations import warn_of_bad
 from avsf_det.data.ava_csv import some
-from avsf_det.data.classification.charades import Charades
+from avsf_det.data.classification.charades import Charades, CharadesFrames
 from avsf_det.data.classification.clips import Head, LabelledClips
 from avsf_det.data.classification.epic_kitchens import EpicKitchens
 from avsf_det.data.classification.imported import Imported
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 DATASETS: dict[str, tuple[tuple[type[Layout], ...], Sequence[str] | None]] = {
     "kinetics": ((Kinetics, PathLabels), None),
     "kinetics_sounds": ((Kinetics, PathLabels), SOUNDS),
-    "charades": ((Charades,), None),
+    "charades": ((Charades, CharadesFrames), None),
     "epickitchens": ((EpicKitchens,), None),
     "ucf101": ((UCF101,), None),
     "hmdb51": ((HMDB51,), None),
@@ -32,7 +32,7 @@ DATASETS: dict[str, tuple[tuple[type[Layout], ...], Sequence[str] | None]] = {
     "path_label": ((PathLabels,), None),
 }
 """What TRAIN.DATASET may say: the layouts that the folder may have, and which classes are kept, or None for all."""
-LAYOUTS = (Imported, EpicKitchens, Charades, Kinetics, UCF101, HMDB51, PathLabels)
+LAYOUTS = (Imported, EpicKitchens, Charades, CharadesFrames, Kinetics, UCF101, HMDB51, PathLabels)
 """In the order in which they are looked for where it says nothing."""
 
 

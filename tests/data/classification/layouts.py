@@ -75,6 +75,15 @@ def charades(root, videos):
     )
 
 
+def charades_frames(root, videos):
+    """PySlowFast's lists of frames, 24 a second: two actions at once in the first second, none in the last."""
+    link(root, videos, ["videos/46GP8.mp4", "videos/YSKX3.mp4"])
+    for name, video in (("train", "46GP8"), ("val", "YSKX3")):
+        held = ['"92,147"'] * 24 + ['"147"'] * 48 + ['""'] * 24
+        rows = [f"{video} 0 {i} {video}/{video}-{i + 1:06d}.jpg {labels}\n" for i, labels in enumerate(held)]
+        write(root, {f"frame_lists/{name}.csv": "original_vido_id video_id frame_id path labels\n" + "".join(rows)})
+
+
 def epic_55(root, videos):
     """Persons 1 and 25 are trained on, and person 26 is not."""
     link(root, videos, ["videos/P01/P01_01.MP4", "videos/P25/P25_01.MP4", "videos/P26/P26_01.MP4"])
@@ -146,5 +155,6 @@ def imported(root, videos):
 
 
 LAYOUTS = {
-    layout.__name__: layout for layout in (kinetics, path_labels, charades, epic_55, epic_100, ucf101, hmdb51, imported)
+    layout.__name__: layout
+    for layout in (kinetics, path_labels, charades, charades_frames, epic_55, epic_100, ucf101, hmdb51, imported)
 }

@@ -10,6 +10,7 @@ KINDS = {
     "kinetics": "Kinetics",
     "path_labels": "PathLabels",
     "charades": "Charades",
+    "charades_frames": "CharadesFrames",
     "epic_55": "EpicKitchens",
     "epic_100": "EpicKitchens",
     "ucf101": "UCF101",
