@@ -44,8 +44,13 @@ class VideoFiles:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        found = defaultdict(list)
+        found, seen = defaultdict(list), set()
         for folder, folders, names in os.walk(self.root, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in seen:  # links may lead in circles
+                folders.clear()
+                continue
+            seen.add(real)
             folders.sort()
             below = Path(folder).relative_to(self.root).as_posix()
             for name in sorted(names):
