@@ -54,7 +54,7 @@ class EpicKitchens(TableLayout):
     def _names(self, what: str, count: int) -> tuple[str, ...]:
         names = {i: f"{what} {i}" for i in range(count)}
         for path in self._files(rf"EPIC_(100_)?{what}_classes\.csv"):
-            names |= {int(row[0]): row[1] for _, row in read_csv(path) if len(row) > 1 and row[0].isdigit()}
+            names |= {int(row[0]): row[1] for _, row in read_csv(path) if len(row) > 1 and row[0].isdecimal()}
         if sorted(names) != list(range(len(names))):
             raise UserError(f"{self.root}: the {what} classes have gaps; expected numbers from 0 to {len(names) - 1}")
         return tuple(names[i] for i in range(len(names)))
@@ -63,7 +63,7 @@ class EpicKitchens(TableLayout):
         divided, trains = self._is_55, split == "train"
         for path, line, row in super()._rows(split):
             person = row.get("participant_id", "").removeprefix("P")
-            if not divided or (person.isdigit() and int(person) in TRAIN_PERSONS) == trains:
+            if not divided or (person.isdecimal() and int(person) in TRAIN_PERSONS) == trains:
                 yield path, line, row
 
     def _clip(self, line: int, content: dict[str, str]) -> ClipRow:

@@ -59,7 +59,7 @@ class Imported(Layout):
         if len(content) != 4:
             raise ValueError(f"got {len(content)} columns, expected video,start,end,class id")
         video, start, end, class_id = content
-        if not class_id.strip().isdigit() or int(class_id) not in self._label_map.ids:
+        if not class_id.strip().isdecimal() or int(class_id) not in self._label_map.ids:
             raise ValueError(f"got class id {class_id!r}, expected one of {len(self._label_map)} in the label map")
         return ClipRow(line, video, [(0, self._label_map.ids.index(int(class_id)))], *seconds(start, end))
 

@@ -26,7 +26,8 @@ class Layout(ABC):
     Args:
         root: its folder.
         video_dir: the folder of its videos, under `root` unless it is absolute.
-        chosen: names of the classes to keep, whose order is theirs then; clips of others are passed over. None for all.
+        chosen: names of the classes to keep, in whose order they are then; clips of others are passed over. None for
+            all. Only for datasets of one head and one label a clip.
         fold: which of several divisions into splits, from 1 on.
 
     Attributes:
@@ -62,8 +63,8 @@ class Layout(ABC):
         """File, line and content of each row of a split."""
 
     @abstractmethod
-    def _clip(self, line: int, content: object) -> ClipRow | None:
-        """The clip of a row, or None where the row is not of this split.
+    def _clip(self, line: int, content: object) -> ClipRow:
+        """The clip of a row, its video's name in place of the path.
 
         Raises:
             ValueError: if the row cannot be used.
@@ -79,7 +80,7 @@ class Layout(ABC):
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        """The first head's classes by their plain names, before any are chosen."""
+        """The first head's classes by their plain names, before some are chosen."""
         return {plain(name): i for i, name in enumerate(self._all_heads[0].classes)}
 
     @cached_property
@@ -97,11 +98,11 @@ class Layout(ABC):
                 f"{self.root}: none of the {len(self._chosen)} classes to keep, such as {self._chosen[0]!r}, is there; "
                 f"expected some of its {len(self._numbers)}, such as {self._all_heads[0].classes[0]!r}"
             )
-        return (replace(self._all_heads[0], classes=names), *self._all_heads[1:])
+        return (replace(self._all_heads[0], classes=names),)
 
     @cached_property
     def _kept(self) -> dict[int, int]:
-        """For each class of the first head that is kept, its number among these."""
+        """For each class that is kept, its number among these."""
         return {self._numbers[plain(name)]: i for i, name in enumerate(self.heads[0].classes)}
 
     def clips(self, split: str) -> LabelledClips:
@@ -122,10 +123,11 @@ class Layout(ABC):
             except ValueError as error:
                 bad.append(f"{file}:{line}: {error}")
                 continue
-            if clip and self._chosen is not None:
-                labels = [(h, n if h else self._kept[n], *when) for h, n, *when in clip.labels if h or n in self._kept]
-                clip = replace(clip, labels=labels) if any(label[0] == 0 for label in labels) else None
-            if clip:
+            if self._chosen is not None:
+                clip = replace(
+                    clip, labels=[(0, self._kept[number]) for _, number in clip.labels if number in self._kept]
+                )
+            if clip.labels or self._chosen is None:
                 yield f"{file}:{line}", clip
 
     def _found(self, parsed: Iterable[tuple[str, ClipRow]], missing: list[str]) -> Iterator[ClipRow]:

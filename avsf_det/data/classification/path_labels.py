@@ -39,7 +39,7 @@ class PathLabels(Layout):
             rows = [_fields(line) for (_, line), _ in zip(read_lines(path), range(_TRIED))]
         except UserError:
             return False
-        return any(name and label.isdigit() and "," not in name for name, label in rows)
+        return any(name and label.isdecimal() and "," not in name for name, label in rows)
 
     def path(self, split: str) -> Path:
         """The list of a split.
@@ -57,7 +57,7 @@ class PathLabels(Layout):
         for path in filter(None, (self._of_split(self._lists(), split) for split in SPLIT_NAMES)):
             for _, line in read_lines(path):
                 name, label = _fields(line)
-                if name and label.isdigit() and int(label) < MAX_CLASSES:
+                if name and label.isdecimal() and int(label) < MAX_CLASSES:
                     folders[int(label)].add(name.rpartition("/")[0].rpartition("/")[2])
         names = read_class_names(self._files(r".*classnames.*\.json"))
         count = max(len(names), max(folders, default=-1) + 1)

@@ -2,6 +2,8 @@ import logging
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from avsf_det.data.classification.folder import DATASETS, ClipFolder
 from avsf_det.errors import UserError
@@ -84,6 +86,27 @@ def test_videos_may_lie_elsewhere(held, tmp_path):
     for name in ("brush_hair", "wave"):
         (root / name).rename(tmp_path / "elsewhere" / name)
     assert len(ClipFolder(root, "hmdb51", str(tmp_path / "elsewhere")).clips("train")) == 2
+
+
+@pytest.mark.parametrize("layout", KINDS)
+def test_whatever_follows_in_a_file_is_read_or_refused_in_words(held, layout):
+    root = held(layout)
+    path = ClipFolder(root).layout.path("train")
+    path = min(path.iterdir()) if path.is_dir() else path
+    before = path.read_bytes()
+
+    @settings(max_examples=50)
+    @given(st.text() | st.text(alphabet='0123456789:.,;" \n\t²c-'))
+    def check(text):
+        path.write_bytes(before + text.encode("utf-8", "replace"))
+        try:
+            clips = ClipFolder(root).layout.clips("train")
+        except UserError as error:
+            assert str(root) in str(error)
+        else:
+            assert all(len(clip.labels) == clips.num_classes for clip in clips)
+
+    check()
 
 
 def test_columns_of_all_layouts_are_within_their_classes(held):
