@@ -143,9 +143,7 @@ def get_cfg() -> CfgNode:
     cfg.TEST.BATCH_SIZE = 8  # clips
     cfg.TEST.SCALES = []  # short sides to average the scores of, [224, 256, 320] in papers; [] for DATA.TEST_CROP_SIZE
     cfg.TEST.FLIP = False  # average with the scores of the mirrored picture
-    cfg.TEST.NUM_ENSEMBLE_VIEWS = (
-        1  # clips to average: a keyframe moves evenly through them, they evenly through a clip
-    )
+    cfg.TEST.NUM_ENSEMBLE_VIEWS = 1  # clips to average, in equal steps: around a keyframe, or over a labelled clip
     cfg.TEST.NUM_SPATIAL_CROPS = 3  # cuts of each of a labelled clip's views: left, centre, right; 1 for the centre
     cfg.TEST.PRECISION = "float32"  # or bfloat16: up to 3 times faster, a trained model's scores move by about 0.01
     return cfg
