@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from avsf_det.media.address import open_address, scheme_of, without_password
 from avsf_det.media.audio import FILTER_SIZE, GAP
 from avsf_det.media.track import playable
 from avsf_det.media.video import sample_aspect, scaled, upright
+from avsf_det.media.writer import X264
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,12 @@ class Stream:
         self._origin: Fraction | None = None
         self._last: dict[int, Fraction] = {}
         self._shifts: dict[int, Fraction] = {}
-        self._recorder = None if recording is None else _Recorder(recording, (self._video, self._audio))
+        try:
+            tracks = [track for track in (self._video, self._audio) if track]
+            self._recorder = None if recording is None else _Recorder(recording, tracks, self.fps)
+        except UserError:
+            self._container.close()
+            raise
 
     def __enter__(self) -> Stream:
         return self
@@ -213,26 +219,55 @@ class _Resampler:
 
 
 class _Recorder:
-    """A copy of a stream's packets in a Matroska file, which can be read up to its last packet whatever happens."""
+    """A copy of a stream's packets in a Matroska file, which can be read up to its last packet whatever happens.
 
-    def __init__(self, path: Path, tracks: tuple[av.VideoStream, av.AudioStream | None]) -> None:
-        self._file = av.open(f"file:{path}", "w", format="matroska")
+    A camera's raw pictures, which would fill the disk and which Matroska does not take, become H.264.
+
+    Raises:
+        UserError: if the file cannot be made.
+    """
+
+    def __init__(self, path: Path, tracks: Sequence[av.VideoStream | av.AudioStream], fps: Fraction) -> None:
         self.failed = ""
-        self._tracks = {
-            track.index: self._file.add_stream_from_template(track, opaque=True) for track in tracks if track
-        }
+        self._encoder: av.VideoStream | None = None
+        try:
+            self._file = av.open(f"file:{path}", "w", format="matroska")
+            self._tracks = {track.index: self._add(track, fps) for track in tracks}
+            self._file.start_encoding()
+        except (av.error.FFmpegError, OSError, ValueError) as error:  # the last for codecs that Matroska does not take
+            path.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"{path}: the stream cannot be recorded ({reason}); do without what is made from the "
+                "recording: --outputs csv,jsonl"
+            ) from None
+
+    def _add(self, track: av.VideoStream | av.AudioStream, fps: Fraction) -> av.VideoStream | av.AudioStream:
+        if track.codec_context.name != "rawvideo":
+            return self._file.add_stream_from_template(track, opaque=True)
+        self._encoder = self._file.add_stream("libx264", rate=fps, options=X264)
+        self._encoder.width, self._encoder.height = track.width // 2 * 2, track.height // 2 * 2
+        self._encoder.pix_fmt, self._encoder.codec_context.time_base = "yuv420p", track.time_base
+        return self._encoder
 
     def write(self, packet: av.Packet) -> None:
         if self.failed:
             return
-        packet.stream = self._tracks[packet.stream.index]
+        track = self._tracks[packet.stream.index]
         try:
-            self._file.mux(packet)
+            if track is self._encoder:
+                self._file.mux([coded for frame in packet.decode() for coded in track.encode(frame)])
+            else:
+                packet.stream = track
+                self._file.mux(packet)
         except ValueError:  # time stamps out of order: this packet is left out
             return
         except OSError as error:  # the disk is full
             self.failed = error.strerror
 
     def close(self) -> None:
+        with suppress(OSError, ValueError):
+            if self._encoder:
+                self._file.mux(self._encoder.encode(None))
         with suppress(OSError):
             self._file.close()

@@ -59,6 +59,37 @@ def test_what_a_stream_has_recorded_is_a_file_on_the_same_clock(video, serve, tm
     np.testing.assert_allclose(copied, list(zip(times, means)), atol=2e-3)
 
 
+def grey(path, codec, pix_fmt, count=20):
+    """A video of 64x48 pixels at 10 fps that grows lighter."""
+    with av.open(str(path), "w") as file:
+        track = file.add_stream(codec, rate=10)
+        track.width, track.height, track.pix_fmt = 64, 48, pix_fmt
+        for n in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * n, np.uint8), format="rgb24")
+            file.mux(track.encode(frame))
+        file.mux(track.encode(None))
+    return path
+
+
+def test_the_raw_pictures_of_a_camera_are_recorded_as_h264(tmp_path, serve):
+    camera = serve(grey(tmp_path / "camera.mkv", "rawvideo", "yuyv422"), seconds=0.3)
+    with Stream(camera, recording=tmp_path / "copy.mkv") as stream:
+        times, means, _ = read(stream)
+    assert probe(tmp_path / "copy.mkv").codec == "h264" and len(times) == 20
+    with VideoReader(tmp_path / "copy.mkv", short_side=24) as reader:
+        copied = [(time, image.mean()) for time, image in reader.frames()]
+    np.testing.assert_allclose(copied, list(zip(times, means)), atol=2)
+
+
+def test_what_cannot_be_recorded_says_how_to_do_without(tmp_path, serve):
+    address = serve(grey(tmp_path / "film.gif", "gif", "rgb8"), seconds=0.1)
+    with pytest.raises(UserError, match=r"copy\.mkv: the stream cannot be recorded \(.+--outputs csv,jsonl$"):
+        Stream(address, recording=tmp_path / "copy.mkv")
+    assert not (tmp_path / "copy.mkv").exists()
+    with Stream(address) as stream:
+        assert len(read(stream)[0]) == 20
+
+
 def test_a_stream_joined_in_the_middle_begins_at_a_picture_that_can_be_decoded(tmp_path, serve):
     path = tmp_path / "film.ts"
     with av.open(str(path), "w", format="mpegts") as file:
