@@ -128,11 +128,12 @@ class Survey:
                     times.setdefault(video, []).append(own)
         sources = [(self.folder.videos[video], np.unique(np.concatenate(own))) for video, own in times.items()]
         with ThreadPoolExecutor(THREADS) as pool:
-            probed = pool.map(lambda item: _probe(*item), sources)
+            probed = pool.map(lambda item: probe_video(*item), sources)
             return dict(zip(times, self.progress(probed, len(sources))))
 
 
-def _probe(source: VideoSource, times: np.ndarray) -> ProbedVideo:
+def probe_video(source: VideoSource, times: np.ndarray) -> ProbedVideo:
+    """What a video holds, or why it cannot be read."""
     try:
         absent = frame_names(source.path).absent if source.path.is_dir() else 0
         return ProbedVideo(source, times, start_of(source), probe_source(source), absent=absent)
