@@ -106,7 +106,7 @@ class TrainLoader:
 class ViewLoader:
     """Reads the views of labelled clips, one clip after the other, and hands them out in batches.
 
-    Memory: at most 2 * num_workers clips are held, read or being read, of NUM_ENSEMBLE_VIEWS * T * H * W * 3 bytes each.
+    Memory: at most 2 * num_workers clips are held, read or being read, of views.num_views * T * H * W * 3 bytes each.
 
     Args:
         views: what to read.
