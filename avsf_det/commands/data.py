@@ -131,7 +131,9 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         metavar="ATTRIBUTE",
         help="attribute that holds the action, or several with commas between; label is the tool's own",
     )
-    command.add_argument("--label-map", metavar="PBTXT", help="keep to its classes; a file, or ava_v2.2_80")
+    command.add_argument(
+        "--label-map", metavar="FILE", help="keep to its classes: a pbtxt, txt, csv or json, or ava_v2.2_80"
+    )
     which = command.add_mutually_exclusive_group()
     which.add_argument("--split", default="", help="split of all videos (default: the export's)")
     which.add_argument(

@@ -26,7 +26,7 @@ def detect(options: argparse.Namespace) -> int:
     it goes on until it ends or Ctrl-C. Its rows are written as they are found, the other outputs at the end.
     """
     from avsf_det.engine.detect import detect_videos, find_videos
-    from avsf_det.media.stream import is_stream
+    from avsf_det.media.address import is_stream
 
     streams = [address for address in options.videos if options.follow or is_stream(address)]
     if streams and len(options.videos) > 1:
@@ -75,7 +75,7 @@ def _detect_stream(
     address: str, options: argparse.Namespace, predictor: Predictor, detector: PersonDetector, how: DetectOptions
 ) -> int:
     from avsf_det.engine.live import detect_stream
-    from avsf_det.media.stream import without_password
+    from avsf_det.media.address import without_password
 
     result = detect_stream(address, options.output, predictor, detector, how, options.latency, options.silence)
     print(f"{without_password(address)}: {result.summary()}")

@@ -25,8 +25,9 @@ from avsf_det.engine.predictor import Predictor
 from avsf_det.engine.results import SUFFIXES, Detections, csv_rows, json_line, write_results
 from avsf_det.engine.stop import StopSignals
 from avsf_det.errors import UserError
+from avsf_det.media.address import stream_name
 from avsf_det.media.shots import find_cuts
-from avsf_det.media.stream import SILENCE, Stream, stream_name
+from avsf_det.media.stream import SILENCE, Stream
 from avsf_det.media.video import probe
 from avsf_det.structures import Keyframe, Persons
 from detectors import PersonDetector

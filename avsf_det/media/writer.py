@@ -21,7 +21,7 @@ from avsf_det.media.soundtrack import copy_sound, encode_sound
 _TICKS = 90_000
 # x264: visually close to the source, at several times real time. Without B-frames, frames are stored in the order in
 # which they are shown, and mp4 then says exactly how long each one is.
-_X264 = {"preset": "veryfast", "crf": "20", "bf": "0"}
+X264 = {"preset": "veryfast", "crf": "20", "bf": "0"}
 # The index in front, so that playing can start before the whole file is there; edit lists, which say how much later
 # than time 0 a track starts, as exact as the picture's time stamps.
 _MP4 = {"movflags": "+faststart", "movie_timescale": str(_TICKS)}
@@ -82,7 +82,7 @@ class VideoWriter:
 
     def _add_picture(self, fps: Fraction) -> av.VideoStream:
         height, width, _ = self._shape
-        picture = self._file.add_stream("libx264", rate=fps, options=_X264)
+        picture = self._file.add_stream("libx264", rate=fps, options=X264)
         picture.width, picture.height, picture.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         codec = picture.codec_context
         codec.time_base = Fraction(1, _TICKS)

@@ -52,6 +52,7 @@ fieldset { border: 0; padding: 0; margin: 0 0 16px; min-width: 0 }
 legend { font-weight: 600; padding: 0; margin: 0 0 4px }
 legend button { margin-left: 6px; font-weight: 400 }
 #threshold { width: 100%; margin: 2px 0 }
+label b { border-bottom: 4px solid; font-weight: 400 }
 #value { color: #5b656d; font-weight: 400; margin-left: 6px; font-variant-numeric: tabular-nums }
 .list { max-height: 218px; overflow-y: auto; border: 1px solid #e1e5e8; border-radius: 6px; padding: 4px 8px }
 .list label { display: flex; align-items: center; gap: 7px; padding: 1px 0 }
@@ -79,8 +80,8 @@ _BODY = """<main>
 <fieldset><legend>score from <span id="value"></span></legend>
 <input id="threshold" type="range" min="{least}" max="1" step="0.01" aria-label="score from which an action is shown">
 <label hidden><input id="own" type="checkbox"> each class from its own score</label>
-<label hidden><input id="sound" type="checkbox" checked> what sound <b style="color:{added}">added</b> and
-<b style="color:{took}">took</b></label></fieldset>
+<label hidden><input id="sound" type="checkbox" checked> what sound
+<b style="border-color:{added}">added</b> and <b style="border-color:{took}">took</b></label></fieldset>
 <fieldset><legend>actions <button id="classes-all" type="button">all</button>
 <button id="classes-none" type="button">none</button></legend>
 <div id="classes" class="list"></div></fieldset>

@@ -22,7 +22,7 @@ const person = id => data.persons[order.get(id)];
 const shown = scores =>
   scores.filter(([c, score]) => reached(c, score) && !hidden.classes.has(c)).sort((a, b) => b[1] - a[1]);
 // What sound did to a score, as much as is to be told of it.
-const told = added => $('sound').checked && Math.abs(added) >= data.change.least ? added : 0;
+const told = added => data.change && $('sound').checked && Math.abs(added) >= data.change.least ? added : 0;
 const tone = added => added > 0 ? data.change.added : data.change.took;
 
 // Who is where at second t: the nearest keyframe's persons, moved; as avsf_det/visual/interpolation.py has it.
@@ -67,17 +67,16 @@ function drawOverlay() {
   const scale = Math.min(width / video.videoWidth, height / video.videoHeight);
   const w = video.videoWidth * scale, h = video.videoHeight * scale, left = (width - w) / 2, top = (height - h) / 2;
   const size = Math.max(11, Math.min(16, w / 55)), row = size * 1.45;
-  pen.textBaseline = 'middle';
+  const taken = []; pen.textBaseline = 'middle';
   const visible = at(video.currentTime).filter(one => !hidden.persons.has(one[0]));
   const boxes = visible.map(([, [x1, y1, x2, y2]]) => [left + x1 * w, top + y1 * h, (x2 - x1) * w, (y2 - y1) * h]);
   visible.forEach(([id], i) => {
     pen.strokeStyle = 'rgba(0,0,0,.7)'; pen.lineWidth = 4; pen.strokeRect(...boxes[i]);
     pen.strokeStyle = person(id).colour; pen.lineWidth = 2; pen.strokeRect(...boxes[i]);
   });
-  const taken = [];
   visible.forEach(([id, , scores], i) => {
     const lines = shown(scores).slice(0, data.most).map(([c, score, added]) => {
-      const change = data.change ? told(added) : 0, sign = change > 0 ? '+' : '−';
+      const change = told(added), sign = change > 0 ? '+' : '−';
       const part = change ? '  ♪' + sign + Math.abs(change).toFixed(2) : '';
       return {c, text: data.classes[c] + '  ' + score.toFixed(2), part, change};
     });
@@ -154,8 +153,7 @@ function drawLanes() {
     pen.fillStyle = '#5b656d'; pen.textAlign = 'center';
     pen.fillText(step < 1 ? t.toFixed(1) : clock(t), x(t), height - 9);
   }
-  let top = 8;
-  pen.textAlign = 'right';
+  let top = 8; pen.textAlign = 'right';
   const name = (text, y, colour) => {
     pen.fillStyle = colour; pen.fillText(cut(pen, text, LABELS - 52), LABELS - 8, y);
   };
@@ -173,7 +171,7 @@ function drawLanes() {
       name(data.classes[c], y + ROW / 2, '#22282d');
       const tint = score => data.ramp[Math.round(score * (data.ramp.length - 1))];
       strip(cells.map(([i, score]) => [i, tint(score)]), y, ROW - 2);
-      if (data.change) cells.filter(cell => told(cell[2])).forEach(([i, , added]) => {
+      cells.filter(cell => told(cell[2])).forEach(([i, , added]) => {
         const high = Math.abs(added) * (ROW - 2);  // what was added stands on the lower edge, what was taken hangs
         strip([[i, tone(added)]], added > 0 ? y + ROW - 2 - high : y, high);
       });
@@ -278,8 +276,7 @@ slider.addEventListener('input', () => {
   threshold = Number(slider.value); own = each.checked = false; tell(); all();
 });
 each.addEventListener('change', () => { own = each.checked; tell(); all(); });
-$('sound').parentElement.hidden = !data.change;
-$('sound').addEventListener('change', all);
+$('sound').parentElement.hidden = !data.change; $('sound').addEventListener('change', all);
 
 function open() {
   const one = data.sources[source];
