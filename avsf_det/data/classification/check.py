@@ -73,6 +73,8 @@ def tables(survey: ClipSurvey) -> Iterator[Finding]:
             what = f"{len(split.missing)} of {len(split) + len(split.missing)} clips have no video"
             cure = "download them, or set DATA.PATH_PREFIX to where they are; as it is, they are left out"
             yield Finding(ERROR, what, split.split, cure, tuple(split.missing))
+        if not len(split):
+            yield Finding(ERROR, "no clip is left", split.split, f"see {split.path}; nothing can be learned from it")
     for name, error in survey.unread.items():
         yield Finding(ERROR, error, name, "put its annotations there, or name another split (DATA.EVAL_SPLIT)")
 

@@ -82,6 +82,15 @@ def test_videos_in_both_splits_by_path_by_name_and_by_content(check):
     assert "val.csv:1: videos/clap hands/c.webm is videos/drum/a.mp4" in errors
 
 
+def test_a_split_without_a_clip(check):
+    def change(root):
+        path = root / "annotations" / "validate.csv"
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+
+    errors = texts(check("kinetics", change), ERROR)
+    assert "val: no clip is left" in errors and "validate.csv" in errors and "train: no clip" not in errors
+
+
 def test_a_split_that_cannot_be_read(check):
     errors = texts(check("ucf101", splits=("train", "holdout")), ERROR)
     assert "holdout: " in errors and "no holdoutlist01.txt" in errors
