@@ -106,6 +106,8 @@ class TrainLoader:
 class ViewLoader:
     """Reads the views of labelled clips, one clip after the other, and hands them out in batches.
 
+    Memory: at most 2 * num_workers clips are held, read or being read, of views.num_views * T * H * W * 3 bytes each.
+
     Args:
         views: what to read.
         collate: makes a batch of a list of samples and of the messages about those that cannot be read.
@@ -142,9 +144,9 @@ class ViewLoader:
             UserError: if a process that reads died.
         """
         runs = (Run(0, np.array([index])) for index in self._indices)
-        for index, (views,) in zip(self._indices, self._pool.map(runs, self._ahead)):
-            failed = [str(views)] if isinstance(views, UserError) else []
-            views = [] if failed else views
+        for index, (moments,) in zip(self._indices, self._pool.map(runs, self._ahead)):
+            failed = [str(moments)] if isinstance(moments, UserError) else []
+            views = [] if failed else [view for moment in moments for view in self.views.cuts(moment)]
             for first in range(0, max(len(views), 1), self._batch_size):
                 batch = self._collate(views[first : first + self._batch_size], failed)
                 yield index, batch.pin_memory() if self._pin_memory else batch

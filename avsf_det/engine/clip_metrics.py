@@ -59,7 +59,16 @@ def measures(heads: Sequence[Head], scores: np.ndarray, labels: np.ndarray) -> d
     Returns:
         top1, top5 and mean_class of each head of one label, after its name where there are several; mAP of a head of
         many labels; action_top1 and action_top5 where there are a verb and a noun. NaN without any clip.
+
+    Raises:
+        UserError: if a score is NaN or infinite, which would be ranked like any other.
     """
+    broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(broken):
+        raise UserError(
+            f"scores of {len(broken)} of {len(scores)} clips, the first of which is number {broken[0]}, are NaN or "
+            "infinite; expected numbers: see that the checkpoint's weights are"
+        )
     found, start, asked = {}, 0, {}
     for head in heads:
         own = slice(start, start + len(head.classes))

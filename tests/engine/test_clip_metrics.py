@@ -115,3 +115,10 @@ def test_an_ensemble_that_is_none():
 def test_no_clip_at_all():
     found = measures([Head("action", ("a", "b"))], np.zeros((0, 2)), np.zeros((0, 2)))
     assert all(map(math.isnan, found.values()))
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_scores_that_are_no_numbers_are_refused_not_counted_as_right(score):
+    scores = np.array([[0.1, 0.9], [score, score]])
+    with pytest.raises(UserError, match="scores of 1 of 2 clips, the first of which is number 1, are NaN or infinite"):
+        measures([Head("action", ("a", "b"))], scores, one_hot([1, 0], 2))

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from avsf_det.data.classification.clips import ClipRow, Head
-from avsf_det.data.classification.layout import Layout, TableLayout, header_of, read_lines, seconds, whole_number
+from avsf_det.data.classification.layout import Layout, TableLayout, header_of, read_lines, second, whole_number
 from avsf_det.data.frame_lists import HEADER
 from avsf_det.errors import UserError
 
@@ -20,20 +20,13 @@ class Charades(TableLayout):
     """`Charades_v1_train.csv` and `Charades_v1_test.csv` with id, actions `c092 11.90 21.20;...`, length and more.
 
     A clip is a whole video, `<id>.mp4` at any depth. Validation is on the test csv, for there is no other. The names of
-    classes are those of Charades_v1_classes.txt where it is there, else their numbers.
+    classes are those of Charades_v1_classes.txt where it is there, else their numbers. An action that ends where it
+    begins, or before, is one of that moment: to a whole video it is as good as any.
     """
 
     folders = ("annotations", "Charades")
     columns = ("id", "actions", "length")
     example = "Charades_v1_{split}.csv"
-
-    def path(self, split: str) -> Path:
-        """The csv of a split.
-
-        Raises:
-            UserError: if there is none.
-        """
-        return self._of_split(self._tables(), split) or super().path("test" if split == "val" else split)
 
     def _read_heads(self) -> tuple[Head, ...]:
         return (_head(self._files(CLASSES_FILE)),)
@@ -47,7 +40,7 @@ class Charades(TableLayout):
             if len(span) != 2:
                 raise ValueError(f"got action {action!r}, expected c000 to c156 and two numbers of seconds")
             number = whole_number(code.removeprefix("c"), "action", NUM_CLASSES)
-            labels.append((0, number, *seconds(*span)))
+            labels.append((0, number, *sorted(map(second, span))))
         return ClipRow(line, content["id"], labels)
 
 

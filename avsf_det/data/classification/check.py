@@ -73,6 +73,8 @@ def tables(survey: ClipSurvey) -> Iterator[Finding]:
             what = f"{len(split.missing)} of {len(split) + len(split.missing)} clips have no video"
             cure = "download them, or set DATA.PATH_PREFIX to where they are; as it is, they are left out"
             yield Finding(ERROR, what, split.split, cure, tuple(split.missing))
+        if not len(split):
+            yield Finding(ERROR, "no clip is left", split.split, f"see {split.path}; nothing can be learned from it")
     for name, error in survey.unread.items():
         yield Finding(ERROR, error, name, "put its annotations there, or name another split (DATA.EVAL_SPLIT)")
 
@@ -97,14 +99,18 @@ def classes(survey: ClipSurvey) -> Iterator[Finding]:
 
 
 def beyond(survey: ClipSurvey) -> Iterator[Finding]:
-    """Clips that end after their video, or begin after it."""
-    lost, cut = [], []
+    """Clips, and labels that hold for a while, that end after their video, or begin after it."""
+    lost, cut, late = [], [], []
     for split in survey.splits:
         info = [survey.videos[name].info for name in split.video_names]
         ends = np.array([one.duration if one else np.inf for one in info])[split.videos]
         for i in np.flatnonzero((split.starts >= ends) | (split.ends > ends + ROUNDING)):
             line = f"{split.place(i)}: {split.starts[i]:g} to {split.ends[i]:g}, {split.video(i)} lasts {ends[i]:.1f} s"
             (lost if split.starts[i] >= ends[i] else cut).append(line)
+        counts = split.labels_from(ends)
+        late += [
+            f"{split.place(i)}: {counts[i]}, {split.video(i)} lasts {ends[i]:.1f} s" for i in np.flatnonzero(counts)
+        ]
     cure = "see that the seconds are of these files, and that the files are whole"
     if lost:
         what = f"{len(lost)} begin after the end of their video"
@@ -112,6 +118,9 @@ def beyond(survey: ClipSurvey) -> Iterator[Finding]:
     if cut:
         what = f"{len(cut)} end after their video"
         yield Finding(WARNING, what, "clips", f"{cure}; they are cut to it", tuple(cut))
+    if late:
+        what = f"{len(late)} videos have labels that begin after their end"
+        yield Finding(WARNING, what, "clips", f"{cure}; in training these labels never hold", tuple(late))
 
 
 def silence(survey: ClipSurvey) -> Iterator[Finding]:

@@ -82,6 +82,7 @@ class LabelledClips(Sequence):
 
     Attributes:
         video_names: the different videos' paths.
+        bad, missing: the same lines.
     """
 
     def __init__(
@@ -94,7 +95,6 @@ class LabelledClips(Sequence):
         missing: Sequence[str] = (),
     ) -> None:
         self.split, self.path, self.heads = split, path, tuple(heads)
-        self.bad, self.missing = bad, missing
         first = np.cumsum([0, *(len(head.classes) for head in heads)]).tolist()
         codes: dict[str, int] = {}
         lines, videos, spans, counts = array("q"), array("i"), array("d"), array("q")
@@ -115,6 +115,7 @@ class LabelledClips(Sequence):
         self._labels = _tensor(labels)
         label_spans = _tensor(label_spans).reshape(-1, 2)
         self._label_spans = label_spans if label_spans.isfinite().any() else None
+        self.bad, self.missing = Texts(bad), Texts(missing)  # a reader of `rows` may have filled them just now
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -138,6 +139,18 @@ class LabelledClips(Sequence):
         labels = np.zeros(self.num_classes, dtype=np.float32)
         labels[held] = 1
         return labels
+
+    def labels_from(self, seconds: np.ndarray) -> np.ndarray:
+        """(S,) int64, how many labels of each clip hold from no earlier than a second of its video on.
+
+        Args:
+            seconds: (S,) one for each clip.
+        """
+        if self._label_spans is None:
+            return np.zeros(len(self), dtype=np.int64)
+        owners = np.repeat(np.arange(len(self)), np.diff(self._label_starts.numpy()))
+        late = self._label_spans[:, 0].numpy() >= seconds[owners]
+        return np.bincount(owners[late], minlength=len(self))
 
     @property
     def num_classes(self) -> int:
@@ -181,7 +194,8 @@ class LabelledClips(Sequence):
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         tensors = [value for value in vars(self).values() if isinstance(value, torch.Tensor)]
-        return self.video_names.nbytes + sum(t.numel() * t.element_size() for t in tensors)
+        texts = (self.video_names, self.bad, self.missing)
+        return sum(text.nbytes for text in texts) + sum(t.numel() * t.element_size() for t in tensors)
 
     def place(self, index: int) -> str:
         """File and line of a clip."""

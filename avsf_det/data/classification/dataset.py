@@ -162,20 +162,21 @@ class ClipViews(_ClipSamples):
         return cls(clips, root, spec, test.NUM_ENSEMBLE_VIEWS, test.NUM_SPATIAL_CROPS, size)
 
     def read(self, run: Run) -> list[list[Sample] | UserError]:
-        """For each clip of a run its views, moment after moment, or what is wrong with it."""
-        return [self._views(self._kept[index].item()) for index in run.indices]
+        """For each clip of a run its moments with the whole picture (see `cuts`), or what is wrong with it."""
+        return [self._moments(self._kept[index].item()) for index in run.indices]
 
-    def _views(self, number: int) -> list[Sample] | UserError:
-        shares = [0.5] if self.num_views == 1 else [i / self.num_views for i in range(self.num_views)]
+    def cuts(self, moment: Sample) -> list[Sample]:
+        """The views of a moment; they share its memory, so that this is cheap once it is where it is needed."""
         places = (1,) if self.num_crops == 1 else (0, 1, 2)
+        return [replace(moment, frames=uniform_crop(moment.frames, self._crop_size, place)) for place in places]
+
+    def _moments(self, number: int) -> list[Sample] | UserError:
+        shares = [0.5] if self.num_views == 1 else [i / self.num_views for i in range(self.num_views)]
         try:
             path, stretch, _ = self._stretch(number)
             centers = [stretch.center(share, self.spec.duration) for share in shares]
             labels = torch.from_numpy(self.clips.labels(number))[None]
-            views = []
-            for center, clip in zip(centers, read_clips(path, centers, self.spec)):
-                whole = replace(self._sample(number, center, clip), labels=labels)
-                views += [replace(whole, frames=uniform_crop(whole.frames, self._crop_size, p)) for p in places]
-            return views
+            clips = zip(centers, read_clips(path, centers, self.spec))
+            return [replace(self._sample(number, center, clip), labels=labels) for center, clip in clips]
         except UserError as error:
             return UserError(f"{self.clips.place(number)}: {error}")

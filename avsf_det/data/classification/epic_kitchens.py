@@ -31,7 +31,14 @@ class EpicKitchens(TableLayout):
 
     @property
     def _is_55(self) -> bool:
-        return any(path.name == EPIC_55 for path in self._tables())
+        names = {path.name for path in self._tables()}
+        later = sorted(names & {f"EPIC_100_{split}.csv" for split in ("train", "validation")})
+        if EPIC_55 in names and later:
+            raise UserError(
+                f"{self.root}: {EPIC_55} is of EPIC-Kitchens-55 and {later[0]} of -100, whose classes differ; expected "
+                "one of them: move the other away"
+            )
+        return EPIC_55 in names
 
     def path(self, split: str) -> Path:
         """The csv of a split.

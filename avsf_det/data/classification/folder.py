@@ -114,10 +114,10 @@ class ClipFolder:
             UserError: if the annotations cannot be read or nothing is left.
         """
         found = self.layout.clips(split)
-        warn_of_bad(found.bad)
-        if found.missing:
-            logger.warning("%s: %d clips have no video: %s", found.path, len(found.missing), some(found.missing))
+        warn_of_bad(list(found.bad))
+        if len(found.missing):
+            logger.warning("%s: %d clips have no video: %s", found.path, len(found.missing), some(list(found.missing)))
         if not len(found):
-            bad = f"; first bad row: {found.bad[0]}" if found.bad else ""
+            bad = f"; first bad row: {found.bad[0]}" if len(found.bad) else ""
             raise UserError(f"{found.path}: no clip of any video in {self.root} is left to use{bad}")
         return found

@@ -21,8 +21,9 @@ SOUNDS = (
 
 The paper has 34, of Kinetics before its release, where four have other names: blowing out (now blowing out candles),
 dribbling ball (dribbling basketball), mowing the lawn by pushing lawnmower (mowing lawn), stomping (stomping grapes).
-The release has no fingerpicking, patting or typing. Others train on the same 31, such as OGM-GE (Peng et al. 2022);
-of the papers that count 32 no list was found.
+The release has no fingerpicking, patting or typing. Kinetics-700 has all 31 by the same names. Others train on the same
+31, such as OGM-GE (Peng et al. 2022); of the papers that count 32 no list of names was found (AV-SUPERB, which follows
+AVSlowFast, has its 32 as numbers only).
 """
 
 

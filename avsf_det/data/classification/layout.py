@@ -16,8 +16,12 @@ from avsf_det.data.classification.clips import ClipRow, Head, LabelledClips
 from avsf_det.data.classification.video_files import VideoFiles
 from avsf_det.errors import UserError
 
-SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "validate", "validation", "valid"), "test": ("test",)}
-"""Split -> what files call it."""
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "validate", "validation", "valid", "test"),
+    "test": ("test",),
+}
+"""Split -> what files call it, the first found of them; where nothing is for validation, the test split is."""
 
 
 class Layout(ABC):
@@ -262,19 +266,26 @@ def seconds(start: str | None, end: str | None) -> tuple[float, float]:
     Raises:
         ValueError: if they are none, or the end is not after the start.
     """
-    begin, stop = _seconds(start or ""), _seconds(end or "")
-    if not 0 <= begin < stop:
+    begin, stop = second(start), second(end)
+    if begin >= stop:
         raise ValueError(f"got {start!r} to {end!r}, expected seconds, the end after the start")
     return begin, stop
 
 
-def _seconds(text: str) -> float:
+def second(text: str | None) -> float:
+    """Seconds from 0 on, of a number or of h:mm:ss.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    parts = (text or "").strip().split(":")
     try:
-        parts = [float(part) for part in text.strip().split(":")]
+        total = sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
     except ValueError:
-        return math.nan
-    total = sum(part * 60**power for power, part in enumerate(reversed(parts)))
-    return total if len(parts) <= 3 and math.isfinite(total) else math.nan
+        total = math.nan
+    if len(parts) > 3 or not 0 <= total < math.inf:
+        raise ValueError(f"got {text!r}, expected seconds or h:mm:ss")
+    return total
 
 
 def plain(name: str) -> str:

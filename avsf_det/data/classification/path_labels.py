@@ -54,7 +54,8 @@ class PathLabels(Layout):
 
     def _read_heads(self) -> tuple[Head, ...]:
         folders: dict[int, set[str]] = defaultdict(set)
-        for path in filter(None, (self._of_split(self._lists(), split) for split in SPLIT_NAMES)):
+        lists = self._lists()
+        for path in {self._of_split(lists, split) for split in SPLIT_NAMES} - {None}:
             for _, line in read_lines(path):
                 name, label = _fields(line)
                 if name and label.isdecimal() and int(label) < MAX_CLASSES:

@@ -40,7 +40,8 @@ class VideoFiles:
         folder, _, name = name.rpartition("/")
         stem = PurePosixPath(name).stem if name.lower().endswith(VIDEO_SUFFIXES) else name
         found = self._by_stem.get(stem, ())
-        return next((path for path in found if path.rpartition("/")[0].endswith(folder)), next(iter(found), None))
+        inside = [path for path in found if f"/{path}".rpartition("/")[0].endswith(f"/{folder}" if folder else "")]
+        return next(iter((*inside, *found)), None)
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:

@@ -20,13 +20,23 @@ def test_validation_is_on_the_test_csv(held):
     assert [c.video for c in folder.clips("val")] == [c.video for c in folder.clips("test")]
 
 
-@pytest.mark.parametrize("actions", ["c157 0 1", "c001 1", "x 0 1", "c001 3 1", "c001 a b"])
+@pytest.mark.parametrize("actions", ["c157 0 1", "c001 1", "x 0 1", "c001 -1 3", "c001 a b"])
 def test_actions_that_cannot_be_read(held, actions):
     root = held("charades")
     with open(root / "Charades_v1_train.csv", "a") as file:
         file.write(f"46GP8,,,,,,,,,{actions},4\n")
     clips = ClipFolder(root).clips("train")
     assert len(clips) == 2 and clips.bad[0].startswith(f"{root}/Charades_v1_train.csv:4: got")
+
+
+@pytest.mark.parametrize("span", ["3.0 3.0", "3.0 2.0"])
+def test_an_action_without_duration_is_one_of_that_moment(held, span):
+    root = held("charades")
+    with open(root / "Charades_v1_train.csv", "a") as file:
+        file.write(f"46GP8,,,,,,,,,c001 {span},4\n")
+    clips = ClipFolder(root).clips("train")
+    assert not len(clips.bad) and clips[2].labels[1] == 1
+    assert clips.labels(2, 1.9, 3.1)[1] == 1 and clips.labels(2, 3.1, 4.0)[1] == 0
 
 
 def test_pyslowfasts_lists_of_frames(held):
@@ -39,4 +49,4 @@ def test_pyslowfasts_lists_of_frames(held):
     with open(root / "frame_lists" / "train.csv", "a") as file:
         file.write("YSKX3 1 0 YSKX3/YSKX3-000001.jpg\n")
     bad = ClipFolder(root).clips("train").bad
-    assert bad == [f"{root}/frame_lists/train.csv:98: frame 0 of YSKX3 has 4 columns, expected five"]
+    assert list(bad) == [f"{root}/frame_lists/train.csv:98: frame 0 of YSKX3 has 4 columns, expected five"]

@@ -58,6 +58,17 @@ def test_clips_beyond_the_end(check):
     assert "clips: 1 end after their video" in texts(found, WARNING) and "csv:4: 3 to 9" in texts(found, WARNING)
 
 
+def test_labels_beyond_the_end(check):
+    def change(root):
+        with open(root / "Charades_v1_train.csv", "a") as file:
+            file.write("46GP8,,,,,,,,,c001 0 9;c002 4.5 5;c003 6 7,9\n")
+
+    found = texts(check("charades", change), WARNING)
+    assert "clips: 1 videos have labels that begin after their end" in found
+    assert "Charades_v1_train.csv:4: 2, Charades_v1_480/46GP8.mp4 lasts 4.0 s" in found
+    assert "labels that begin" not in texts(check("charades_frames"), WARNING)
+
+
 def test_videos_in_both_splits_by_path_by_name_and_by_content(check):
     errors = texts(check("imported"), ERROR)
     assert "train and val: 1 videos in both: " in errors and "val_clips.csv:1: videos/kitchen, late.mp4" in errors
@@ -69,6 +80,15 @@ def test_videos_in_both_splits_by_path_by_name_and_by_content(check):
     errors = texts(check("path_labels", change), ERROR)
     assert "1 pairs of videos are the same file" in errors
     assert "val.csv:1: videos/clap hands/c.webm is videos/drum/a.mp4" in errors
+
+
+def test_a_split_without_a_clip(check):
+    def change(root):
+        path = root / "annotations" / "validate.csv"
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+
+    errors = texts(check("kinetics", change), ERROR)
+    assert "val: no clip is left" in errors and "validate.csv" in errors and "train: no clip" not in errors
 
 
 def test_a_split_that_cannot_be_read(check):

@@ -46,3 +46,11 @@ def test_classes_with_gaps_are_an_error(held):
         file.write("200,far,\n")
     with pytest.raises(UserError, match="the verb classes have gaps"):
         ClipFolder(root).clips("train")
+
+
+def test_both_editions_in_one_folder_are_not_mixed(held):
+    root = held("epic_55")
+    later = held("epic_100") / "annotations" / "EPIC_100_train.csv"
+    (root / "annotations" / later.name).write_bytes(later.read_bytes())
+    with pytest.raises(UserError, match=r"is of EPIC-Kitchens-55 and EPIC_100_train\.csv of -100"):
+        ClipFolder(root).clips("train")

@@ -53,12 +53,21 @@ def test_a_split_without_file_is_named(held, layout, split):
         ClipFolder(held(layout)).clips(split)
 
 
+@pytest.mark.parametrize("layout", ["kinetics", "path_labels", "charades_frames"])
+def test_without_a_validation_split_the_test_split_is_it(held, layout):
+    root = held(layout)
+    path = ClipFolder(root).layout.path("val")
+    path.rename(path.with_name("test.csv"))
+    assert ClipFolder(root).layout.path("val").name == "test.csv"
+    assert len(ClipFolder(root).clips("val")) == 1
+
+
 def test_missing_videos_are_named_counted_and_left_out(held, caplog):
     root = held("kinetics")
     with caplog.at_level(logging.WARNING):
         clips = ClipFolder(root).clips("val")
     assert len(clips) == 1
-    assert clips.missing == [f"{root}/annotations/validate.csv:3: gone_000000_000010"]
+    assert list(clips.missing) == [f"{root}/annotations/validate.csv:3: gone_000000_000010"]
     assert "1 clips have no video" in caplog.text and "validate.csv:3" in caplog.text
 
 

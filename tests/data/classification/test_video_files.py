@@ -15,7 +15,7 @@ def test_files_are_found_by_name_at_any_depth(tmp_path):
 
 
 def test_of_several_the_one_in_the_named_folder_is_meant(tmp_path):
-    touch(tmp_path, "jump/one.avi", "walk/one.avi", "walk/two.5 m.avi")
+    touch(tmp_path, "highjump/one.avi", "jump/one.avi", "walk/one.avi", "walk/two.5 m.avi")
     files = VideoFiles(tmp_path)
     assert files.find("walk/one.avi") == "walk/one.avi" and files.find("jump/one") == "jump/one.avi"
     assert files.find("elsewhere/two.5 m") == "walk/two.5 m.avi"
