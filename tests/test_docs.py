@@ -1,17 +1,76 @@
-"""The pages of docs/ build into a site, their links lead somewhere, and what they quote is in the code."""
+"""The pages build into a site, and what they link to, name and quote is there; test_commands.py runs their commands."""
 
 import ast
+import json
 import re
 
 import pytest
 
+import ava_eval.cli
+import avsf_det.cli
 from avsf_det.config import describe_keys
-from tests.pages import PAGES, ROOT
+from avsf_det.engine.results import json_line
+from avsf_det.structures import Persons
+from tests.pages import PAGES, ROOT, blocks
 
 MESSAGES = [
     pytest.param(message, id=message)
     for message in re.findall(r"^\| `(.+?)`", (ROOT / "docs" / "errors.md").read_text("utf-8"), flags=re.MULTILINE)
 ]
+
+
+NAMED = sorted(
+    {
+        name
+        for page in PAGES
+        for name in re.findall(r"`((?:avsf-det|ava-eval|make) [^`]+)`", page.read_text(encoding="utf-8"))
+        if "COMMAND" not in name
+    }
+)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_command_named_in_the_text_is_there_with_its_options(name, capsys):
+    program, *words = name.split()
+    if program == "make":
+        assert re.search(f"^{words[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        return
+    parser = avsf_det.cli._parser() if program == "avsf-det" else ava_eval.cli._parser()
+    options = [word for word in words if word.startswith("-")]
+    words = words[: words.index(options[0])] if options else words
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args([*words, "--help"])
+    told = capsys.readouterr()
+    assert end.value.code == 0, told.err
+    assert set(options) <= set(re.findall(r"(?<!\S)--?\w[\w-]*", told.out.replace(",", " ")))
+
+
+def test_every_key_named_in_the_text_is_one():
+    """But for keys of Detectron2, on the page of the person detector, and those said to be of PySlowFast."""
+    known = set(re.findall(r"^([A-Z_.0-9]+) = ", describe_keys(), flags=re.MULTILINE))
+    known |= {"DATA.REVERSE_INPUT_CHANNEL", "AVA.BGR", "TRAIN.CHECKPOINT_EPOCH_RESET"}
+    groups = "|".join({key.partition(".")[0] for key in known})
+    named = re.compile(rf"\b(?:{groups})\.[A-Z][A-Z0-9_]*[A-Z0-9]\b(?![_*\\])")
+    for page in PAGES:
+        if page.name != "detector.md":
+            unknown = set(named.findall(page.read_text(encoding="utf-8"))) - known
+            assert not unknown, f"{page.name} names {unknown}"
+
+
+def test_blocks_of_commands_are_marked_as_bash():
+    """Those are the ones that tests/test_commands.py runs."""
+    command = re.compile(r"(\$ )?(avsf-det|ava-eval|torchrun|make|python) ")
+    for page in PAGES:
+        assert not any(map(command.match, blocks(page, "")))
+        assert not any(blocks(page, language) for language in ("sh", "shell", "console"))
+
+
+def test_the_line_of_json_is_what_detect_writes():
+    (text,) = blocks(ROOT / "docs" / "detect.md", "json")
+    shown = json.loads(text)
+    (person,) = shown["persons"]
+    persons = Persons([person["box"]], [person["score"]], [person["id"]], [list(person["scores"].values())])
+    assert json_line(shown["video"], shown["time"], persons, list(person["scores"])) == text.strip()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

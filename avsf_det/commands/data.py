@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from avsf_det.commands.arguments import OVERRIDES, add_command, add_overrides, positive, share
@@ -51,12 +52,15 @@ def data_check(options: argparse.Namespace) -> int:
 
     Reads the csv files of both splits, opens every video and tells what is lost and how to mend it; nothing is changed.
     A dataset in the plain layout needs its folder alone; of another, a --config or KEY VALUE pairs name the files.
+    Datasets of labelled clips, such as Kinetics, are known by their files.
     """
     from tqdm import tqdm
 
     from ava_eval.errors import InputError
     from avsf_det.config import load_cfg
     from avsf_det.data.check import check_dataset, summary
+    from avsf_det.data.classification.check import ClipSurvey, check_clips
+    from avsf_det.data.classification.folder import ClipFolder
     from avsf_det.data.finding import ERROR, Finding
     from avsf_det.data.survey import Survey
     from avsf_det.files import written_whole
@@ -65,11 +69,20 @@ def data_check(options: argparse.Namespace) -> int:
     if len(overrides) % 2:
         overrides = ["DATA.ROOT", *overrides]
     cfg = load_cfg(options.config, overrides)
+
+    def progress(videos: Iterable, total: int) -> Iterable:
+        return tqdm(videos, "look at videos", total, unit="video", disable=None)
+
+    survey = None
     try:
-        survey = Survey.from_config(
-            cfg, lambda videos, total: tqdm(videos, "look at videos", total, unit="video", disable=None)
-        )
-        findings = check_dataset(survey)
+        clips = ClipFolder.found(cfg)
+        if clips and options.html:
+            raise UserError(f"--html: pages are of datasets with boxes, and {cfg.DATA.ROOT} has labelled clips")
+        if clips:
+            findings = check_clips(ClipSurvey(clips, (cfg.DATA.TRAIN_SPLIT, cfg.DATA.EVAL_SPLIT), progress))
+        else:
+            survey = Survey.from_config(cfg, progress)
+            findings = check_dataset(survey)
     except (UserError, InputError) as error:
         survey, findings = None, [Finding(ERROR, str(error))]
     for finding in findings:
@@ -118,7 +131,9 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         metavar="ATTRIBUTE",
         help="attribute that holds the action, or several with commas between; label is the tool's own",
     )
-    command.add_argument("--label-map", metavar="PBTXT", help="keep to its classes; a file, or ava_v2.2_80")
+    command.add_argument(
+        "--label-map", metavar="FILE", help="keep to its classes: a pbtxt, txt, csv or json, or ava_v2.2_80"
+    )
     which = command.add_mutually_exclusive_group()
     which.add_argument("--split", default="", help="split of all videos (default: the export's)")
     which.add_argument(

@@ -25,6 +25,7 @@ CHECKS = (
     check_videos.keyframes_within,
     check_videos.sounds,
     check_videos.frame_folders,
+    check_videos.keyframe_pictures,
     check_videos.copies,
 )
 """In the order of their findings; each takes a `Survey` and yields a `Finding` for each thing it saw."""

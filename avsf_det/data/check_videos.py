@@ -128,6 +128,11 @@ def frame_folders(survey: Survey) -> Iterator[Finding]:
     if gaps:
         cure = "extract their frames again; until then the frame before stands in"
         yield Finding(ERROR, f"{len(gaps)} lack pictures", "folders of frames", cure, gaps)
+    strange = tuple(f"{name} {video.others}" for name, video in _readable(survey) if video.others)
+    if strange:
+        cure = "move them to a folder of their own if they are another video; they are passed over"
+        what = f"{len(strange)} hold pictures of several names"
+        yield Finding(WARNING, what, "folders of frames", cure, strange)
     other = []
     for name, video in _readable(survey):
         listed = survey.folder.listed_frames.get(name)
@@ -137,6 +142,20 @@ def frame_folders(survey: Survey) -> Iterator[Finding]:
     if other:
         cure = "extract their frames again, or make the lists anew (AVA.FRAME_LIST_DIR)"
         yield Finding(ERROR, f"{len(other)} are not as their frame list says", "folders of frames", cure, tuple(other))
+
+
+def keyframe_pictures(survey: Survey) -> Iterator[Finding]:
+    """Keyframes in folders of frames whose own picture, or another of their clip, is missing or broken."""
+    own, others = [], []
+    for name, video in _readable(survey):
+        for found, faults in ((own, video.faults), (others, video.clip_faults)):
+            found += [f"{survey.first_row(name, t)}: {name} at {t:g}, {fault}" for t, fault in faults.items()]
+    cure = "extract the frames again, or delete the rows; as it is, these keyframes are left out"
+    if own:
+        yield Finding(ERROR, f"{len(own)} keyframes have no picture", "folders of frames", cure, tuple(own))
+    if others:
+        what = f"{len(others)} keyframes have a broken picture in their clip"
+        yield Finding(ERROR, what, "folders of frames", cure, tuple(others))
 
 
 def copies(survey: Survey) -> Iterator[Finding]:

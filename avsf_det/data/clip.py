@@ -13,8 +13,9 @@ import torch
 
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
+from avsf_det.media.frame_folder import frame_names, picture_fault
 from avsf_det.media.logmel import LogMel
-from avsf_det.media.source import VideoSource, open_audio, open_video, probe_source, start_of
+from avsf_det.media.source import VideoSource, as_source, open_audio, open_video, probe_source, start_of
 from avsf_det.media.video import VideoReader
 
 
@@ -139,22 +140,54 @@ def read_clips(path: str | Path | VideoSource, centers: Sequence[float], spec: C
 
 
 def within_video(
-    path: str | Path | VideoSource, times: Sequence[float], spec: ClipSpec
+    path: str | Path | VideoSource, times: Sequence[float], spec: ClipSpec, whole: bool = False
 ) -> tuple[list[float], str | None]:
-    """The times whose clip has a frame within the video, and where there are others, a line of text that names them.
+    """The times that there is something to see at, and where there are others, a line of text that names them.
+
+    Others are those whose clip has no frame within the video and those of `picture_faults`, of their own pictures or,
+    with `whole`, of any that their clips show.
 
     Raises:
         UserError: if the video cannot be read.
     """
     begin, end = start_of(path), probe_source(path).duration
     within = [time for time in times if spec.touches(time, begin, end)]
-    beyond = sorted(set(times) - set(within))
-    if not beyond:
-        return within, None
-    return within, (
-        f"{path}: lasts from second {begin:g} to {end:.1f}, and {len(beyond)} keyframes are beyond, such as "
-        f"{beyond[0]:g}; expected a whole film, or AVA.VIDEO_START as it was cut"
-    )
+    beyond, lines = sorted(set(times) - set(within)), []
+    if beyond:
+        lines.append(
+            f"{path}: lasts from second {begin:g} to {end:.1f}, and {len(beyond)} keyframes are beyond, such as "
+            f"{beyond[0]:g}; expected a whole film, or AVA.VIDEO_START as it was cut"
+        )
+    faults = picture_faults(path, within, spec if whole else None)
+    if faults:
+        time, fault = next(iter(faults.items()))
+        lines.append(f"{path}: {len(faults)} keyframes lack pictures, such as that at {time:g}, of which {fault}")
+    return [time for time in within if time not in faults], "; ".join(lines) or None
+
+
+def picture_faults(
+    path: str | Path | VideoSource, times: Sequence[float], spec: ClipSpec | None = None
+) -> dict[float, str]:
+    """Times of a folder of frames whose picture is missing or broken -> which picture, and what is wrong with it.
+
+    Args:
+        path: the folder; a file has no pictures that could be missing.
+        times: seconds.
+        spec: look at the pictures that the clips there show, too, of which one that is missing is no fault.
+    """
+    source = as_source(path)
+    if not source.path.is_dir():
+        return {}
+    names, start, found = frame_names(source.path), start_of(source), {}
+    fault = lru_cache(maxsize=None)(lambda number: picture_fault(source.path / names.name(number)))
+    for time in times:
+        own = names.at(np.array([time - start]), source.fps)
+        shown = [] if spec is None else names.shown(names.at(spec.frame_times(time) - start, source.fps)).tolist()
+        numbers = [*(own if names.is_missing(own)[0] else names.shown(own)).tolist(), *shown]
+        broken = next((number for number in numbers if fault(number)), None)
+        if broken is not None:
+            found[time] = f"{names.name(broken)} {fault(broken)}"
+    return found
 
 
 def read_log_mel(path: str | Path | VideoSource, center: float, spec: ClipSpec) -> torch.Tensor | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.ava_csv import BoxTable, join, read_boxes
-from avsf_det.data.clip import ClipSpec
+from avsf_det.data.clip import ClipSpec, picture_faults
 from avsf_det.data.keyframes import Keyframes
 from avsf_det.errors import UserError
 from avsf_det.media.frame_folder import frame_names
@@ -59,7 +59,9 @@ class ProbedVideo:
         start: second of the dataset's clock at which it begins.
         info: what it holds, or None where it cannot be read.
         error: why it cannot be read.
-        absent: pictures that are missing in a folder of frames.
+        absent, others: pictures that are missing in a folder of frames, and such as are no frames of it.
+        faults: second of a keyframe whose own picture is missing or broken -> which and how.
+        clip_faults: the same for those of which only another picture of their clip is broken.
     """
 
     source: VideoSource
@@ -68,6 +70,9 @@ class ProbedVideo:
     info: VideoInfo | None = None
     error: str = ""
     absent: int = 0
+    others: int = 0
+    faults: Mapping[float, str] = field(default_factory=dict)
+    clip_faults: Mapping[float, str] = field(default_factory=dict)
 
 
 class Survey:
@@ -128,13 +133,19 @@ class Survey:
                     times.setdefault(video, []).append(own)
         sources = [(self.folder.videos[video], np.unique(np.concatenate(own))) for video, own in times.items()]
         with ThreadPoolExecutor(THREADS) as pool:
-            probed = pool.map(lambda item: _probe(*item), sources)
+            probed = pool.map(lambda item: probe_video(*item, self.spec), sources)
             return dict(zip(times, self.progress(probed, len(sources))))
 
 
-def _probe(source: VideoSource, times: np.ndarray) -> ProbedVideo:
+def probe_video(source: VideoSource, times: np.ndarray, spec: ClipSpec | None = None) -> ProbedVideo:
+    """What a video holds, or why it cannot be read; of a folder of frames also what is wrong with its pictures."""
     try:
-        absent = frame_names(source.path).absent if source.path.is_dir() else 0
-        return ProbedVideo(source, times, start_of(source), probe_source(source), absent=absent)
+        start, info = start_of(source), probe_source(source)
+        if not source.path.is_dir():
+            return ProbedVideo(source, times, start, info)
+        names, faults = frame_names(source.path), picture_faults(source, times.tolist())
+        others = [time for time in times.tolist() if time not in faults]
+        of_clips = picture_faults(source, others, spec)
+        return ProbedVideo(source, times, start, info, "", names.absent, names.others, faults, of_clips)
     except UserError as error:
         return ProbedVideo(source, times, error=str(error))

@@ -102,7 +102,7 @@ def evaluate_split(
             video_id, times = chunks[number]
             path = dataset.videos[video_id]
             try:
-                times, beyond = within_video(path, times, predictor.spec)
+                times, beyond = within_video(path, times, predictor.spec, whole=True)
                 if beyond:
                     short[video_id] = beyond
                 persons = find_persons(path, times, detector, cache)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +18,11 @@ from av.video.reformatter import VideoReformatter
 from avsf_det.errors import UserError
 from avsf_det.media.video import ROUNDING, VideoInfo, scaled
 
-_PICTURE = re.compile(r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.(?:jpe?g|png|bmp|webp))", re.IGNORECASE)
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_PICTURE = re.compile(r"(?!\.)(?P<prefix>.*?)(?P<number>\d{1,9})(?P<suffix>\.(?:jpe?g|png|bmp|webp))", re.IGNORECASE)
+# How files of a kind begin and, where that is fixed, end; JPEG may have padding after its end.
+_SIGNS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG", b"IEND\xaeB`\x82"), (b"BM", b""), (b"RIFF", b""))
+_TAIL = 1024  # bytes in which the end is looked for
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,16 @@ class FrameNames:
 
     Attributes:
         numbers: (F,) int32, ascending; the first frame of the video is number 1, or 0 where there is a number 0.
+        odd: number -> name of those that are written otherwise, such as `frame_7.JPG` among `frame_000006.jpg`.
+        others: numbered pictures that are no frames, for their prefix is another than most have.
     """
 
     prefix: str
     digits: int
     suffix: str
     numbers: np.ndarray
+    odd: Mapping[int, str] = field(default_factory=dict)
+    others: int = 0
 
     @property
     def origin(self) -> int:
@@ -44,7 +54,24 @@ class FrameNames:
 
     def name(self, number: int) -> str:
         """The file name of a number."""
-        return f"{self.prefix}{number:0{self.digits}d}{self.suffix}"
+        return self.odd.get(number) or f"{self.prefix}{number:0{self.digits}d}{self.suffix}"
+
+    def at(self, times: np.ndarray, fps: float) -> np.ndarray:
+        """(T,) numbers of the frames whose turn it is at (T,) seconds, whether they are there or not."""
+        return (np.floor((np.asarray(times, dtype=np.float64) + ROUNDING) * fps) + self.origin).astype(np.int64)
+
+    def shown(self, numbers: np.ndarray) -> np.ndarray:
+        """(T,) numbers of the pictures on display at (T,) numbers: their own or, if missing, the one before."""
+        return self.numbers[(np.searchsorted(self.numbers, numbers, side="right") - 1).clip(0)]
+
+    def is_missing(self, numbers: np.ndarray) -> np.ndarray:
+        """(T,) bool, which pictures are missing between the first frame and the last picture.
+
+        Where only every so many frames were kept, that many share a picture.
+        """
+        stride = np.median(np.diff(self.numbers)) if len(self.numbers) > 1 else 1
+        apart = np.abs(numbers - self.shown(numbers)) >= stride
+        return apart & (numbers >= self.origin) & (numbers <= self.numbers[-1])
 
 
 def frame_names(folder: Path) -> FrameNames:
@@ -65,10 +92,36 @@ def _frame_names(folder: Path, changed: int) -> FrameNames:
         found = [match for entry in entries if (match := _PICTURE.fullmatch(entry.name))]
     if not found:
         raise UserError(f"{folder}: no picture in this folder; expected frames such as {folder.name}_000001.jpg")
-    first = min(found, key=lambda match: (int(match["number"]), match.string))
-    prefix, suffix = first["prefix"], first["suffix"]
-    numbers = [int(match["number"]) for match in found if (match["prefix"], match["suffix"]) == (prefix, suffix)]
-    return FrameNames(prefix, len(first["number"]), suffix, np.unique(np.array(numbers, dtype=np.int32)))
+    groups = defaultdict(list)
+    for match in sorted(found, key=lambda match: match.string):
+        groups[match["prefix"].casefold()].append(match)
+    own = max(groups.values(), key=len)
+    prefix, suffix = (Counter(match[part] for match in own).most_common(1)[0][0] for part in ("prefix", "suffix"))
+    padded = Counter(len(match["number"]) for match in own if match["number"].startswith("0"))
+    numbers = np.unique(np.array([int(match["number"]) for match in own], dtype=np.int32))
+    names = FrameNames(prefix, padded.most_common(1)[0][0] if padded else 1, suffix, numbers)
+    there = {match.string for match in own}
+    odd = {number: match.string for match in reversed(own) if names.name(number := int(match["number"])) not in there}
+    return replace(names, odd=odd, others=len(found) - len(own))
+
+
+def picture_fault(path: Path) -> str:
+    """What is wrong with the file of a picture, as its beginning and end show: "is missing" and the like, or ""."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4)
+            file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
+            tail = file.read()
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not head:
+        return "is empty"
+    end = next((end for begin, end in _SIGNS if head.startswith(begin)), None)
+    if end is None:
+        return "is no picture"
+    return "" if end in tail else "is cut off"
 
 
 class FrameFolderReader:
@@ -88,11 +141,11 @@ class FrameFolderReader:
             short_side: scale frames so that their shorter side has this many pixels, keeping their proportions.
 
         Raises:
-            UserError: if there is no picture, or the first cannot be read.
+            UserError: if there is no picture, or none that can be read.
         """
         self._folder, self._fps, self._names = folder, fps, frame_names(folder)
         names, numbers = self._names, self._names.numbers
-        height, width = self._read(int(numbers[0])).shape[:2]
+        height, width = self._first().shape[:2]
         self.info = VideoInfo(
             path=str(folder),
             duration=(int(numbers[-1]) - names.origin + 1) / fps,
@@ -129,12 +182,21 @@ class FrameFolderReader:
         Raises:
             UserError: if a picture cannot be read.
         """
-        numbers = np.floor((np.asarray(times, dtype=np.float64) + ROUNDING) * self._fps) + self._names.origin
-        rows = (np.searchsorted(self._names.numbers, numbers, side="right") - 1).clip(0)
-        images = np.empty((len(rows), self.height, self.width, 3), dtype=np.uint8)
-        for row in np.unique(rows):
-            images[rows == row] = self._image(int(self._names.numbers[row]))
+        numbers = self._names.shown(self._names.at(times, self._fps))
+        images = np.empty((len(numbers), self.height, self.width, 3), dtype=np.uint8)
+        for number in np.unique(numbers):
+            images[numbers == number] = self._image(int(number))
         return images
+
+    def _first(self) -> np.ndarray:
+        """The first picture that can be read, which has the size of all."""
+        error = None
+        for number in self._names.numbers.tolist():
+            try:
+                return self._read(number)
+            except UserError as reason:
+                error = error or reason
+        raise error
 
     def _image(self, number: int) -> np.ndarray:
         picture = self._read(number)

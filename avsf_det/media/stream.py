@@ -234,7 +234,7 @@ class _Recorder:
             self._file = av.open(f"file:{path}", "w", format="matroska")
             self._tracks = {track.index: self._add(track, fps) for track in tracks}
             self._file.start_encoding()
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+        except (av.error.FFmpegError, OSError, ValueError) as error:  # the last for codecs that Matroska does not take
             path.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or error
             raise UserError(

@@ -92,6 +92,19 @@ def test_what_is_no_video_is_said_in_the_name_the_user_knows(uploads, tmp_path):
     assert uploads.earlier() == [] and not any(uploads.folder.iterdir())
 
 
+def test_what_was_scored_is_kept_when_the_results_cannot_be_written(uploads, video, monkeypatch):
+    def full(*_, **__):
+        raise UserError("no room")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("avsf_det.engine.detect.write_results", full)
+        with pytest.raises(UserError, match="no room"):
+            uploads.detect(video, Reports())
+    rest = Reports()
+    uploads.detect(video, rest)
+    assert [line for _, line in rest if "actions" in line] == ["test_0000.mp4: actions"]
+
+
 def test_one_that_is_cut_off_is_shown_and_said_to_be(uploads, live_file, tmp_path):
     short = tmp_path / "test_0000.mkv"
     short.write_bytes(live_file.read_bytes()[: live_file.stat().st_size * 2 // 3])
