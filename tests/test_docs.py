@@ -3,12 +3,17 @@
 import ast
 import json
 import re
+import shlex
 
 import pytest
 
 import ava_eval.cli
 import avsf_det.cli
-from avsf_det.config import describe_keys
+from avsf_det.config import describe_keys, load_cfg
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.ava_csv import read_timestamps
+from avsf_det.data.classification.folder import ClipFolder
+from avsf_det.data.video_table import COLUMNS, recorded_frame_rate
 from avsf_det.engine.results import json_line
 from avsf_det.structures import Persons
 from tests.pages import PAGES, ROOT, blocks
@@ -19,6 +24,7 @@ MESSAGES = [
 ]
 
 
+KEYS = frozenset(re.findall(r"^([A-Z_.0-9]+) = ", describe_keys(), flags=re.MULTILINE))
 NAMED = sorted(
     {
         name
@@ -47,14 +53,30 @@ def test_a_command_named_in_the_text_is_there_with_its_options(name, capsys):
 
 def test_every_key_named_in_the_text_is_one():
     """But for keys of Detectron2, on the page of the person detector, and those said to be of PySlowFast."""
-    known = set(re.findall(r"^([A-Z_.0-9]+) = ", describe_keys(), flags=re.MULTILINE))
-    known |= {"DATA.REVERSE_INPUT_CHANNEL", "AVA.BGR", "TRAIN.CHECKPOINT_EPOCH_RESET"}
+    known = KEYS | {"DATA.REVERSE_INPUT_CHANNEL", "AVA.BGR", "TRAIN.CHECKPOINT_EPOCH_RESET"}
     groups = "|".join({key.partition(".")[0] for key in known})
     named = re.compile(rf"\b(?:{groups})\.[A-Z][A-Z0-9_]*[A-Z0-9]\b(?![_*\\])")
     for page in PAGES:
         if page.name != "detector.md":
             unknown = set(named.findall(page.read_text(encoding="utf-8"))) - known
             assert not unknown, f"{page.name} names {unknown}"
+
+
+PAIRS = sorted(
+    {
+        code
+        for page in PAGES
+        for code in re.findall(r"`([A-Z_]+\.[A-Z_0-9]+ [^`…]+)`", page.read_text(encoding="utf-8"))
+        if code.split()[0] in KEYS
+    }
+)
+
+
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_key_value_pairs_work_as_they_are_typed(pairs):
+    words = shlex.split(pairs)
+    load_cfg(None, words)
+    assert set(words[::2]) <= KEYS
 
 
 def test_blocks_of_commands_are_marked_as_bash():
@@ -71,6 +93,29 @@ def test_the_line_of_json_is_what_detect_writes():
     (person,) = shown["persons"]
     persons = Persons([person["box"]], [person["score"]], [person["id"]], [list(person["scores"].values())])
     assert json_line(shown["video"], shown["time"], persons, list(person["scores"])) == text.strip()
+
+
+def test_the_format_is_what_is_read(tmp_path, caplog):
+    """The files that the page shows, as a dataset."""
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^`([\w/]+\.\w+)`[^`]+```\n(.+?)^```", page, flags=re.MULTILINE | re.DOTALL))
+    assert len(shown) == 5
+    for name in [*shown, "videos/holiday 1.mp4", "videos/kitchen, late.mkv"]:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown.get(name, ""))
+    cfg = load_cfg(None, ["DATA.ROOT", str(tmp_path)])
+    dataset = AvaFolder.from_config(cfg)
+    assert dataset.label_map.names == ("sit", "talk")
+    first, late = dataset.keyframes("train")
+    assert (first.video_id, first.time, first.persons.actions.tolist()) == ("holiday 1", 1, [[1, 1]])
+    assert (late.video_id, late.time, late.persons.ids.tolist()) == ("kitchen, late", 2.5, [-1])
+    ((video, time),) = read_timestamps(dataset.exclusion_path("train"))
+    assert (video, time) == ("holiday 1", 3)
+    (clip,) = ClipFolder(tmp_path, "imported").clips("train")
+    assert (clip.start, clip.end) == (0, 4.5)
+    assert tuple(shown["videos.csv"].splitlines()[0].split(",")) == COLUMNS
+    assert recorded_frame_rate(tmp_path / "videos.csv") is None and not caplog.messages
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
