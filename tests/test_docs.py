@@ -29,7 +29,7 @@ NAMED = sorted(
     {
         name
         for page in PAGES
-        for name in re.findall(r"`((?:avsf-det|ava-eval|make) [^`]+)`", page.read_text(encoding="utf-8"))
+        for name in re.findall(r"`((?:avsf-det|ava-eval|make|python) [^`]+)`", page.read_text(encoding="utf-8"))
         if "COMMAND" not in name
     }
 )
@@ -40,6 +40,11 @@ def test_a_command_named_in_the_text_is_there_with_its_options(name, capsys):
     program, *words = name.split()
     if program == "make":
         assert re.search(f"^{words[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        return
+    if program == "python":
+        file = f"{words[1].replace('.', '/')}.py" if words[0] == "-m" else words[0]
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert all(f'"{word}"' in text for word in words if word.startswith("--"))
         return
     parser = avsf_det.cli._parser() if program == "avsf-det" else ava_eval.cli._parser()
     options = [word for word in words if word.startswith("-")]
@@ -60,6 +65,12 @@ def test_every_key_named_in_the_text_is_one():
         if page.name != "detector.md":
             unknown = set(named.findall(page.read_text(encoding="utf-8"))) - known
             assert not unknown, f"{page.name} names {unknown}"
+
+
+def test_the_code_that_the_page_of_the_model_names_is_there():
+    files = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "model.md").read_text(encoding="utf-8"))
+    folders = [ROOT, ROOT / "avsf_det", ROOT / "avsf_det" / "models"]
+    assert files and not [file for file in files if not any((folder / file).is_file() for folder in folders)]
 
 
 PAIRS = sorted(
