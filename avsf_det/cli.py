@@ -52,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train an action model on an AVA-format dataset. Run it again after an interruption and it goes on."""
+    """Train an action model. Run it again after an interruption and it goes on.
+
+    On a dataset with boxes in AVA's format it learns to score the actions of each person; with DETECTION.ENABLE False,
+    as in configs/kinetics, what is done in whole clips (docs/data.md has the layouts of datasets).
+    """
     from avsf_det.config import load_cfg
     from avsf_det.distributed import is_main, process_group
     from avsf_det.engine.device import choose_device
@@ -73,14 +77,25 @@ def train(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Evaluate a trained model on a split: frame mAP at IoU 0.5, AVA's official protocol."""
+    """Evaluate a trained model on a split: frame mAP at IoU 0.5 by AVA's protocol, or of whole clips accuracy or mAP.
+
+    Which of them follows from the checkpoint. Of whole clips the scores of TEST.NUM_ENSEMBLE_VIEWS moments x
+    TEST.NUM_SPATIAL_CROPS cuts are averaged, or the highest taken where several classes hold at once.
+    """
     from avsf_det.distributed import process_group
-    from avsf_det.engine.audio_effect import effect_table
     from avsf_det.engine.device import choose_device
+    from avsf_det.engine.predictor import scores_boxes
+
+    evaluate_one = _evaluate_boxes if scores_boxes(options.weights) else _evaluate_clips
+    with process_group(choose_device("auto")):
+        return evaluate_one(options)
+
+
+def _evaluate_boxes(options: argparse.Namespace) -> int:
+    from avsf_det.engine.audio_effect import effect_table
     from avsf_det.engine.evaluate import evaluate_weights
 
-    with process_group(choose_device("auto")):
-        result = evaluate_weights(options.weights, options.overrides, not options.no_audio, options.explain_audio)
+    result = evaluate_weights(options.weights, options.overrides, not options.no_audio, options.explain_audio)
     if result is None:
         return 0
     print(result.evaluation.table())
@@ -88,6 +103,19 @@ def evaluate(options: argparse.Namespace) -> int:
         print(f"\n{effect_table(result.effects)}\n")
     print(f"persons: {result.persons}")
     print(f"detections: {result.detections}")
+    return 1 if result.failed else 0
+
+
+def _evaluate_clips(options: argparse.Namespace) -> int:
+    from avsf_det.engine.evaluate_clips import evaluate_clip_weights
+
+    if options.explain_audio:
+        raise UserError("--explain-audio is for models of boxes; of whole clips, evaluate with and without --no-audio")
+    result = evaluate_clip_weights(options.weights, options.overrides, not options.no_audio)
+    if result is None:
+        return 0
+    print(result.table())
+    print(f"predictions: {result.predictions}")
     return 1 if result.failed else 0
 
 

@@ -35,6 +35,7 @@ def get_cfg() -> CfgNode:
     cfg.DATA.PATH_PREFIX = ""  # folder of the videos of labelled clips; under ROOT, unless it is absolute
     cfg.DATA.FOLD = 1  # which of the three divisions of UCF101 and HMDB51
     cfg.DATA.TRAIN_SPLIT = "train"  # what {split} becomes in AVA.* file names when training
+    cfg.DATA.TRAIN_SHARE = 1.0  # share of each class's labelled clips that is learned from, at least one clip
     cfg.DATA.EVAL_SPLIT = "val"  # ... and when evaluating
     cfg.DATA.CACHE_DIR = ""  # keeps decoded training clips here, so that each is decoded once; "" decodes every time
     cfg.DATA.CLIPS_PER_READ = 4  # neighbouring clips read at once, then spread over as many batches; 1 for none

@@ -119,8 +119,16 @@ class VideoSamples(ABC):
         Args:
             samples: (U,) their indices; those behind them move up.
         """
+        self.keep(np.delete(np.arange(len(self)), samples))
+
+    def keep(self, samples: np.ndarray) -> None:
+        """Forget all other samples.
+
+        Args:
+            samples: (S,) the indices of those that stay.
+        """
         for name in ("_kept", "video_numbers", "times"):
-            setattr(self, name, np.delete(getattr(self, name), samples))
+            setattr(self, name, getattr(self, name)[samples])
 
 
 class ActionDataset(VideoSamples):

@@ -23,14 +23,15 @@ from avsf_det.engine.sharding import shard, shard_optimizer_state, whole
 from avsf_det.engine.training_data import synchronises
 from avsf_det.errors import UserError
 from avsf_det.models.architecture import SLOW_TEMPORAL_KERNELS
+from avsf_det.models.avslowfast import Scores
 from avsf_det.models.build import build_model
 from avsf_det.models.pathways import FAST_STEM_KERNEL
 from avsf_det.models.synchronisation import choose_negatives, easy_negatives
 
 logger = logging.getLogger(__name__)
 
-Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Logits (N, K) and labels (N, K) to the sum of their losses."""
+Criterion = Callable[[Scores, torch.Tensor], torch.Tensor]
+"""What a model returned and labels (N, K) to the sum of their losses over boxes or clips."""
 
 
 class NotFinite(Exception):
@@ -41,7 +42,7 @@ class Learner:
     """A model that learns from batches.
 
     The processes of a group each learn from clips of their own and then take the same step, that of the mean over all
-    boxes of all of them. Batch norms that are not synchronised see a process's own clips.
+    boxes, or clips, of all of them. Batch norms that are not synchronised see a process's own clips.
 
     Args:
         cfg: the configuration.
@@ -96,18 +97,18 @@ class Learner:
         with nullcontext() if last or self._network is self.model else self._network.no_sync():
             yield
 
-    def step(self, batches: Sequence[Batch], boxes: int, epoch: int, lr: float) -> dict[str, float]:
+    def step(self, batches: Sequence[Batch], rows: int, epoch: int, lr: float) -> dict[str, float]:
         """Learn from some micro-batches as from one batch.
 
         Args:
             batches: on the device, none of them without clips.
-            boxes: how many all processes have in this step.
+            rows: how many boxes, or clips, all processes have in this step.
             epoch: complete epochs, for the curriculum of synchronisation's negatives.
             lr: the learning rate.
 
         Returns:
             "loss", "grad_norm", and "avs_loss" where synchronisation is trained; the losses are this process's part,
-            whose mean over the processes is that of all boxes.
+            whose mean over the processes is that of all boxes or clips.
 
         Raises:
             NotFinite: if the loss, or the gradient, is not finite in any process.
@@ -115,13 +116,13 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
-        elements = max(boxes * self.cfg.MODEL.NUM_CLASSES, 1) / distributed.world_size()
+        share = max(rows, 1) / distributed.world_size()
         losses = []
         for number, batch in enumerate(batches, 1):
             with self._gradients_sent(last=number == len(batches)):
                 action_loss, avs_loss = self.losses(batch, epoch)
                 avs_loss = self.cfg.SLOWFAST.AVS_WEIGHT * avs_loss / len(batches)
-                loss = action_loss / elements + avs_loss
+                loss = action_loss / share + avs_loss
                 self.scaler.scale(loss).backward()
             losses.append(torch.stack((loss.detach(), torch.as_tensor(avs_loss, device=loss.device).detach())))
         self.scaler.unscale_(self.optimizer)
@@ -137,8 +138,9 @@ class Learner:
         return values | ({"avs_loss": avs_loss} if self._synchronises else {})
 
     def losses(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """The sum of the actions' losses over a batch's boxes, and synchronisation's loss."""
-        data, inputs = self.cfg.DATA, (batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
+        """The sum of the actions' losses over a batch's boxes or clips, and synchronisation's loss."""
+        data, boxes = self.cfg.DATA, batch.boxes if self.cfg.DETECTION.ENABLE else None
+        inputs = (batch.slow, batch.fast, batch.audio, boxes, batch.audio_present)
         avs_loss = 0.0
         with torch.autocast(self.device.type, self._dtype, enabled=self._mixed):
             if not self._synchronises:
@@ -149,7 +151,7 @@ class Learner:
                 easy = easy_negatives(len(batch), epoch, data.MIX_NEG_EPOCH, data.EASY_NEG_RATIO)
                 logits, losses = self._network(*inputs, misaligned=choose_negatives(sounds, easy))
                 avs_loss = sum(losses.values())
-        return self._criterion(logits.float(), batch.labels), avs_loss
+        return self._criterion(logits, batch.labels), avs_loss
 
     def _clip(self) -> torch.Tensor:
         """The gradient's norm, before it is clipped where that is asked for."""

@@ -30,7 +30,7 @@ class TrainingLog:
       "compute_seconds", waiting for clips and learning from them; counts: "failed", clips left out because they cannot
       be read, and "skipped", steps without a finite gradient; "gpu_memory_gb", the peak;
     - "epoch": the same over an epoch;
-    - "eval": "mAP" at IoU 0.5.
+    - "eval": the measures of the task, such as "mAP" at IoU 0.5.
 
     Each process has one, to which it tells its steps; the main one writes.
 
@@ -87,12 +87,12 @@ class TrainingLog:
                 self._writer.add_scalar(f"{kind}/{name}", value, step)
             self._writer.flush()
 
-    def draw_curves(self, path: Path) -> None:
-        """Write a picture of all that is recorded."""
+    def draw_curves(self, path: Path, measure: str) -> None:
+        """Write a picture of all that is recorded, of evaluations a measure."""
         from avsf_det.visual.curves import draw_curves
 
         if distributed.is_main():
-            draw_curves(path, self._records)
+            draw_curves(path, self._records, measure)
 
     def picture(self, name: str, step: int, image: np.ndarray | None) -> None:
         """Show a picture (H, W, 3) uint8, if there is one, in TensorBoard."""
@@ -113,9 +113,9 @@ class TrainingLog:
         known = any(record["kind"] == "eval" and record["step"] == step for record in self._records)
         return distributed.from_main(known)
 
-    def best_map(self) -> float:
-        """The highest mAP so far, below 0 if there is none; all processes are told."""
-        known = [record["mAP"] for record in self._records if record["kind"] == "eval"]
+    def best(self, measure: str) -> float:
+        """The highest value of a measure so far, below 0 if there is none; all processes are told."""
+        known = [record[measure] for record in self._records if record["kind"] == "eval" and measure in record]
         return distributed.from_main(max(known, default=-1.0))
 
     def close(self) -> None:

@@ -247,6 +247,15 @@ def checkpoint_cfg(checkpoint: dict, path: str | Path) -> CfgNode:
     return cfg
 
 
+def scores_boxes(weights: str | Path) -> bool:
+    """Whether the model of a checkpoint scores the actions of boxes, rather than of whole clips.
+
+    Raises:
+        UserError: if the file is missing, is no checkpoint, or carries no configuration.
+    """
+    return checkpoint_cfg(load_checkpoint(weights), weights).DETECTION.ENABLE
+
+
 def checkpoint_label_map(checkpoint: dict, path: str | Path) -> LabelMap:
     """The label map that a checkpoint carries.
 

@@ -1,4 +1,4 @@
-"""Training of the action model on an AVA-format dataset; killed at any moment, the same command goes on.
+"""Training of an action model; killed at any moment, the same command goes on.
 
 One process, several GPUs, several machines: the same command, started by `torchrun` (docs/training.md has the lines).
 """
@@ -19,23 +19,19 @@ from tqdm import tqdm
 from yacs.config import CfgNode
 
 from avsf_det import distributed
-from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Batch
 from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
-from avsf_det.engine.evaluate import check_label_map, evaluate_split
-from avsf_det.engine.examples import draw_example_clips
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import TrainingLog
 from avsf_det.engine.output import make_output, set_aside
 from avsf_det.engine.precise_bn import update_running_statistics
-from avsf_det.engine.predictor import Predictor, checkpoint_cfg, checkpoint_label_map, load_all_weights
-from avsf_det.engine.recipe import choose_recipe
+from avsf_det.engine.predictor import checkpoint_cfg, load_all_weights
 from avsf_det.engine.schedule import describe_schedule, lr_at
 from avsf_det.engine.stop import Stopped, StopSignals
-from avsf_det.engine.training_data import check_failed, training_loader
+from avsf_det.engine.task import open_task
+from avsf_det.engine.training_data import check_failed
 from avsf_det.errors import UserError
-from avsf_det.models.build import build_loss
 from avsf_det.models.checkpoint import load_weights, save_checkpoint
 from avsf_det.models.importers import OURS, read_weights
 
@@ -49,35 +45,28 @@ class Trainer:
     """One training run in a configuration's OUTPUT_DIR; each process of a group makes one.
 
     Args:
-        cfg: the configuration; its MODEL.NUM_CLASSES is set from the dataset's label map.
+        cfg: the configuration, which is completed by what follows from the dataset, such as MODEL.NUM_CLASSES.
 
     Raises:
         UserError: for anything wrong with the dataset, the weights to start from or the output folder.
     """
 
     def __init__(self, cfg: CfgNode) -> None:
-        if not cfg.DETECTION.ENABLE:
-            raise UserError("DETECTION.ENABLE is False, but training is on boxes; expected True")
         if cfg.TRAIN.ON_NAN not in ("stop", "skip"):
             raise UserError(f"TRAIN.ON_NAN: got {cfg.TRAIN.ON_NAN!r}, expected stop or skip")
-        self.dataset = AvaFolder.from_config(cfg)
+        self.task = open_task(cfg)
         self.output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR")
         self.checkpoints = CheckpointFolder(self.output, cfg.TRAIN.KEEP_CHECKPOINTS)
         resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
-        if cfg.TRAIN.AUTO_KEYS:
-            choose_recipe(cfg, self.dataset, resumed and checkpoint_cfg(resumed[1], resumed[0]))
-            self.dataset = AvaFolder.from_config(cfg)
-        cfg.MODEL.NUM_CLASSES = len(self.dataset.label_map)
+        self.loader = self.task.prepare(resumed and checkpoint_cfg(resumed[1], resumed[0]))
         self.cfg = cfg
         self.device = choose_device(cfg.DEVICE)
-        self.loader = training_loader(cfg, self.dataset)
         self.steps_per_epoch = max(len(self.loader) // cfg.TRAIN.ACCUMULATION_STEPS, 1)
         self.epoch, self.epoch_step, self.skipped = 0, 0, 0
         self._log_sums = None
         self.saved_at = time.monotonic()
         seed_everything(cfg.RNG_SEED)
-        counts = None if cfg.MODEL.CLASS_BALANCE == "none" else self.loader.samples.class_counts()
-        self.learner = Learner(cfg, self.device, build_loss(cfg, counts), lambda model: self._fill(model, resumed))
+        self.learner = Learner(cfg, self.device, self.task.criterion(), lambda model: self._fill(model, resumed))
         if resumed:
             self._go_on(*resumed)
         else:
@@ -100,7 +89,7 @@ class Trainer:
         """Give a model its first weights."""
         if resumed:
             path, checkpoint = resumed
-            check_label_map(checkpoint_label_map(checkpoint, path), self.dataset)
+            self.task.check_classes(checkpoint, path)
             load_all_weights(model, checkpoint["model_state"], path)
         elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
             weights = read_weights(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)
@@ -160,8 +149,8 @@ class Trainer:
         cfg, processes = self.cfg, distributed.world_size()
         parameters = sum(p.numel() for p in self.model.parameters())
         logger.info(
-            "%d keyframes, %d classes, %.2f M parameters, on %s x %d",
-            len(self.loader.samples), cfg.MODEL.NUM_CLASSES, parameters / 1e6, self.device, processes,
+            "%d %s, %d classes, %.2f M parameters, on %s x %d",
+            len(self.loader.samples), self.task.unit, cfg.MODEL.NUM_CLASSES, parameters / 1e6, self.device, processes,
         )  # fmt: skip
         logger.info(
             "a step: %d clips, %d x %d processes x %d micro-batches; learning rate %s",
@@ -183,7 +172,7 @@ class Trainer:
                 self._stop()
             if together["save"]:
                 self._save()
-            values = {} if together["empty"] else self._learn(group, together["boxes"])
+            values = {} if together["empty"] else self._learn(group, together["rows"])
             self.skipped = 0 if "loss" in values else self.skipped + 1
             values |= {"data_seconds": begun - asked, "compute_seconds": time.monotonic() - begun}
             self.epoch_step += 1
@@ -203,7 +192,7 @@ class Trainer:
         due = period.CHECKPOINT_STEPS and self.epoch_step and self.step % period.CHECKPOINT_STEPS == 0
         due |= bool(period.CHECKPOINT_MINUTES and time.monotonic() - self.saved_at >= 60 * period.CHECKPOINT_MINUTES)
         mine = {
-            "boxes": sum(len(batch.labels) for batch in group),
+            "rows": sum(len(batch.labels) for batch in group),
             "clips": sum(len(batch.clips) for batch in group),
             "failed": sum(len(batch.failed) for batch in group),
             "empty": any(not batch.clips for batch in group),
@@ -217,14 +206,14 @@ class Trainer:
                     logger.warning("a clip is left out: %s", message)
         return together
 
-    def _learn(self, group: Sequence[Batch], boxes: int) -> dict[str, float]:
+    def _learn(self, group: Sequence[Batch], rows: int) -> dict[str, float]:
         """Take a step; nothing where it is skipped because its gradient is no number."""
         cfg = self.cfg
         group = [batch.to(self.device) for batch in group]
         statistics = self.learner.statistics() if cfg.TRAIN.ON_NAN == "skip" else None
         lr = lr_at(self.epoch + self.epoch_step / self.steps_per_epoch, cfg, cfg.TRAIN.BATCH_SIZE)
         try:
-            return {"lr": lr, **self.learner.step(group, boxes, self.epoch, lr)}
+            return {"lr": lr, **self.learner.step(group, rows, self.epoch, lr)}
         except NotFinite as error:
             why = f"epoch {self.epoch + 1}, step {self.epoch_step + 1}: {error}"
         if statistics is None:
@@ -265,7 +254,7 @@ class Trainer:
             **self.learner.state(),
             "processes": distributed.gather(mine),
             "cfg": self.cfg.dump(),
-            "label_map": self.dataset.label_map.to_pbtxt(),
+            **self.task.classes(),
         }
         if distributed.is_main():
             if best:
@@ -284,30 +273,24 @@ class Trainer:
         )
 
     def _evaluate(self) -> None:
-        """Compute the mAP where it is due and not known yet, and keep the best weights."""
+        """See how good the model is where that is due and not known yet, and keep the best weights."""
         cfg = self.cfg
         last = self.epoch == cfg.SOLVER.MAX_EPOCH
         ended = self.epoch and not self.epoch_step
         due = ended and cfg.TRAIN.EVAL_PERIOD and (last or self.epoch % cfg.TRAIN.EVAL_PERIOD == 0)
         if not due or self.log.evaluated(self.step):
             return
-        split = cfg.DATA.EVAL_SPLIT
         states = generator_states(self.device)
         with self.learner.shared_statistics():
-            predictor = Predictor(self.learner.whole_model(), cfg, self.dataset.label_map)
-            result = evaluate_split(
-                predictor, self.dataset, split, self.output / f"detections_{split}.csv", self._heed_stop
-            )
-            if distributed.is_main():
-                name = self.output / "examples" / f"epoch_{self.epoch:05d}.jpg"
-                self.log.picture("examples", self.step, draw_example_clips(predictor, self.dataset, split, name))
+            judgement = self.task.judge(self.learner.whole_model(), self.output, self.epoch, self._heed_stop)
         set_generator_states(states, self.device)
-        found = distributed.from_main(result and result.evaluation.mAP)
-        if better := found > self.log.best_map():
+        found, name = distributed.from_main(judgement and judgement.measures), self.task.measure
+        if better := found[name] > self.log.best(name):
             self._save(best=True)
-        self.log.write("eval", self.step, {"mAP": found})
-        self.log.draw_curves(self.output / "curves.png")
-        logger.info("epoch %d: mAP %.4f%s", self.epoch, found, ", the best so far" if better else "")
+        self.log.write("eval", self.step, found)
+        self.log.picture("examples", self.step, judgement and judgement.picture)
+        self.log.draw_curves(self.output / "curves.png", name)
+        logger.info("epoch %d: %s %.4g%s", self.epoch, name, found[name], ", the best so far" if better else "")
 
     def _heed_stop(self) -> None:
         """Stop in the middle of evaluation; what was learned is saved already, and the same command evaluates anew."""

@@ -11,8 +11,11 @@ from yacs.config import CfgNode
 from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Collate
+from avsf_det.data.classification.dataset import ClipDataset
+from avsf_det.data.classification.folder import ClipFolder
+from avsf_det.data.classification.shares import share_of_each
 from avsf_det.data.clip import ClipSpec
-from avsf_det.data.dataset import ActionDataset
+from avsf_det.data.dataset import ActionDataset, VideoSamples
 from avsf_det.data.loader import TrainLoader
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.engine.device import choose_device
@@ -21,34 +24,64 @@ from avsf_det.errors import UserError
 logger = logging.getLogger(__name__)
 
 
-def training_loader(cfg: CfgNode, dataset: AvaFolder) -> TrainLoader:
-    """This process's share of DATA.TRAIN_SPLIT.
+def keyframe_samples(cfg: CfgNode, dataset: AvaFolder) -> ActionDataset:
+    """The keyframes of DATA.TRAIN_SPLIT.
 
     Raises:
-        UserError: if TRAIN.BATCH_SIZE cannot be shared out, the split cannot be used, or too many of its videos cannot
-            be read.
+        UserError: if the split cannot be read.
     """
-    spec = ClipSpec.from_config(cfg, max(cfg.DATA.TRAIN_JITTER_SCALES))
-    clips = _clips_at_once(cfg)
-    samples = ActionDataset(
+    return ActionDataset(
         dataset.keyframes(cfg.DATA.TRAIN_SPLIT),
         dataset.videos,
-        spec,
+        clip_spec(cfg),
         TrainTransform.from_config(cfg, dataset.label_map.names),
         cfg.RNG_SEED,
         Path(cfg.DATA.CACHE_DIR) if cfg.DATA.CACHE_DIR else None,
-        _misaligned_gap(cfg),
+        misaligned_gap(cfg),
     )
+
+
+def clip_samples(cfg: CfgNode, folder: ClipFolder) -> ClipDataset:
+    """The labelled clips of DATA.TRAIN_SPLIT, or the share DATA.TRAIN_SHARE of them.
+
+    Raises:
+        UserError: if the split cannot be read, or the share is not within 0..1.
+    """
+    clips = folder.clips(cfg.DATA.TRAIN_SPLIT)
+    transform = TrainTransform.from_config(cfg, clips.class_names)
+    samples = ClipDataset(clips, folder.root, clip_spec(cfg), transform, cfg.RNG_SEED, misaligned_gap(cfg))
+    if cfg.DATA.TRAIN_SHARE < 1:
+        samples.keep(share_of_each(clips, cfg.DATA.TRAIN_SHARE, cfg.RNG_SEED))
+    return samples
+
+
+def clip_spec(cfg: CfgNode) -> ClipSpec:
+    """What training clips are made of."""
+    return ClipSpec.from_config(cfg, max(cfg.DATA.TRAIN_JITTER_SCALES))
+
+
+def training_loader(cfg: CfgNode, samples: VideoSamples, clips_per_read: int = 1) -> TrainLoader:
+    """This process's share of samples, without those that cannot be used, which are named in a warning.
+
+    Args:
+        cfg: the configuration.
+        samples: of the whole split.
+        clips_per_read: neighbours of a video that are read at once.
+
+    Raises:
+        UserError: if TRAIN.BATCH_SIZE cannot be shared out, or too many of the videos cannot be read.
+    """
+    clips = _clips_at_once(cfg)
     _leave_out_unusable(samples, cfg.TRAIN.MAX_FAILED_SHARE)
     return TrainLoader(
         samples,
-        Collate.from_config(cfg, spec),
+        Collate.from_config(cfg, samples.spec),
         clips,
         cfg.RNG_SEED,
         cfg.TRAIN.NUM_WORKERS,
         distributed.rank(),
         distributed.world_size(),
-        cfg.DATA.CLIPS_PER_READ,
+        clips_per_read,
         pin_memory=choose_device(cfg.DEVICE).type == "cuda",
     )
 
@@ -88,12 +121,12 @@ def synchronises(cfg: CfgNode) -> bool:
     return cfg.MODEL.MODEL_NAME == "AVSlowFast" and any(cfg.SLOWFAST.AVS_FLAG)
 
 
-def _misaligned_gap(cfg: CfgNode) -> float | None:
+def misaligned_gap(cfg: CfgNode) -> float | None:
     """Seconds between a clip's sound and its negative's; None where there is none."""
     return cfg.DATA.AUDIO_MISALIGNED_GAP * cfg.DATA.AUDIO_STEP_SZ / 1000 if synchronises(cfg) else None
 
 
-def _leave_out_unusable(samples: ActionDataset, share: float) -> None:
+def _leave_out_unusable(samples: VideoSamples, share: float) -> None:
     """Every process leaves out what the main one finds unusable; it is named in a warning."""
     videos, found = len(set(samples.video_numbers.tolist())), None
     if distributed.is_main():
@@ -103,9 +136,9 @@ def _leave_out_unusable(samples: ActionDataset, share: float) -> None:
         if found.videos:
             logger.warning("%d videos left out: %s", len(found.videos), "; ".join(found.videos.values()))
         if found.beyond:
-            logger.warning("keyframes left out: %s", "; ".join(found.beyond))
+            logger.warning("clips left out: %s", "; ".join(found.beyond))
     found = distributed.from_main(found)
     check_failed("videos", len(found.videos), videos, share, next(iter(found.videos.values()), ""))
     samples.leave_out(found.samples)
     if not len(samples):
-        raise UserError(f"no keyframe of the training split lies within its video; {found.beyond[0]}")
+        raise UserError(f"no clip of the training split lies within its video; {found.beyond[0]}")

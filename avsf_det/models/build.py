@@ -17,7 +17,14 @@ from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.drop_pathway import DropPathway
 from avsf_det.models.freezing import freeze_stages
 from avsf_det.models.heads import ClassificationHead, RoIHead
-from avsf_det.models.losses import MultiLabelLoss, binary_cross_entropy, effective_number_weights, focal_loss
+from avsf_det.models.losses import (
+    LabelSpacesLoss,
+    MultiLabelLoss,
+    SingleLabelLoss,
+    binary_cross_entropy,
+    effective_number_weights,
+    focal_loss,
+)
 from avsf_det.models.norms import set_norms
 from avsf_det.models.pathways import Pathways
 
@@ -83,16 +90,28 @@ def build_loss(cfg: CfgNode, class_counts: Sequence[int] | torch.Tensor | None =
     model = cfg.MODEL
     if model.LOSS_FUNC not in LOSSES:
         raise UserError(f"MODEL.LOSS_FUNC: got {model.LOSS_FUNC!r}, expected one of {', '.join(LOSSES)}")
-    terms = LOSSES[model.LOSS_FUNC](model)
-    if model.CLASS_BALANCE == "none":
-        return MultiLabelLoss(terms)
-    if model.CLASS_BALANCE != "effective_number" or class_counts is None:
-        counted = "" if class_counts is not None else ", and class_counts"
-        raise UserError(f"MODEL.CLASS_BALANCE: got {model.CLASS_BALANCE!r}, expected none or effective_number{counted}")
-    try:
-        return MultiLabelLoss(terms, effective_number_weights(class_counts, model.CLASS_BALANCE_BETA))
-    except ValueError as error:
-        raise UserError(f"MODEL.CLASS_BALANCE_BETA: {error}; mend the config") from error
+    return MultiLabelLoss(LOSSES[model.LOSS_FUNC](model), _class_weights(cfg, class_counts))
+
+
+def build_clip_loss(
+    cfg: CfgNode, heads: Sequence[tuple[str, int, bool]], class_counts: Sequence[int] | None = None
+) -> nn.Module:
+    """The loss of what is asked of whole clips: cross-entropy where one class holds, else as `build_loss`.
+
+    Args:
+        cfg: the configuration.
+        heads: of each label space its name, how many classes it has, and whether any number of them hold.
+        class_counts: (K,) labels of each class of all of them in the training split; as of `build_loss`.
+
+    Raises:
+        UserError: as `build_loss`.
+    """
+    losses, start = {}, 0
+    for name, size, multi_label in heads:
+        counts = None if class_counts is None else class_counts[start : start + size]
+        losses[name] = build_loss(cfg, counts) if multi_label else SingleLabelLoss(_class_weights(cfg, counts))
+        start += size
+    return LabelSpacesLoss(losses, [size for _, size, _ in heads]) if len(losses) > 1 else losses[heads[0][0]]
 
 
 def example_inputs(cfg: CfgNode, size: int = 0, clips: int = 1, boxes: int = 1) -> dict[str, torch.Tensor | None]:
@@ -127,6 +146,20 @@ LOSSES: dict[str, Callable[[CfgNode], Callable[[torch.Tensor, torch.Tensor], tor
     "focal": lambda model: partial(focal_loss, gamma=model.FOCAL_GAMMA, alpha=model.FOCAL_ALPHA),
 }
 """MODEL.LOSS_FUNC -> from the keys under MODEL to the loss of each box and class."""
+
+
+def _class_weights(cfg: CfgNode, counts: Sequence[int] | torch.Tensor | None) -> torch.Tensor | None:
+    """(K,) weights of the classes, as MODEL.CLASS_BALANCE says."""
+    model = cfg.MODEL
+    if model.CLASS_BALANCE == "none":
+        return None
+    if model.CLASS_BALANCE != "effective_number" or counts is None:
+        counted = "" if counts is not None else ", and class_counts"
+        raise UserError(f"MODEL.CLASS_BALANCE: got {model.CLASS_BALANCE!r}, expected none or effective_number{counted}")
+    try:
+        return effective_number_weights(counts, model.CLASS_BALANCE_BETA)
+    except ValueError as error:
+        raise UserError(f"MODEL.CLASS_BALANCE_BETA: {error}; mend the config") from error
 
 
 def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway | None) -> AVSlowFast:

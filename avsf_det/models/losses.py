@@ -1,4 +1,4 @@
-"""Losses of the actions. Each is a sum, which training divides by what it was summed over in all processes.
+"""Losses of the actions. Each is a sum over boxes or clips, which training divides by how many all processes have.
 
 AVA's classes are a long tail: of its 80, some have a hundred thousand labels and some a dozen. Two switches, off by
 default, make more of the rare ones; they can be combined. Both look at single terms, a box and a class:
@@ -12,7 +12,7 @@ default, make more of the rare ones; they can be combined. Both look at single t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 
 class MultiLabelLoss(nn.Module):
-    """The sum over boxes and classes of a loss of each term.
+    """Any number of classes hold: the sum over boxes, or clips, of the mean over classes of a loss of each term.
 
     Args:
         terms: (logits, labels), (N, K) each and float32, to (N, K).
@@ -45,7 +45,52 @@ class MultiLabelLoss(nn.Module):
         terms = self.terms(logits.float(), labels)
         if self.class_weights is not None:
             terms = terms * (1 + labels * (self.class_weights.to(terms.device) - 1))
-        return terms.sum()
+        return terms.mean(dim=1).sum()
+
+
+class SingleLabelLoss(nn.Module):
+    """One class holds: the sum over clips of the cross-entropy.
+
+    Args:
+        class_weights: (K,) weights of the clips of each class; None is 1.
+    """
+
+    def __init__(self, class_weights: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """A scalar, float32 whatever the precision of the logits.
+
+        Args:
+            logits: (B, K).
+            labels: (B, K), 1 for the class that holds and 0 for the others.
+        """
+        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        return F.cross_entropy(logits.float(), labels.argmax(dim=1), weights, reduction="sum")
+
+
+class LabelSpacesLoss(nn.Module):
+    """Several things are asked of a clip: the sum of the losses of each.
+
+    Args:
+        losses: name of a label space -> its loss.
+        sizes: how many of the K columns of labels each has, one after the other.
+    """
+
+    def __init__(self, losses: Mapping[str, nn.Module], sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.losses, self.sizes = nn.ModuleDict(losses), list(sizes)
+
+    def forward(self, logits: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """A scalar of the logits of each label space, by name, and labels (B, K) of all."""
+        parts = zip(self.losses.items(), labels.split(self.sizes, dim=1))
+        return sum(loss(logits[name], part) for (name, loss), part in parts)
+
+
+def no_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """0, with a gradient of 0: nothing is asked of the clips."""
+    return 0.0 * logits.float().sum()
 
 
 def binary_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

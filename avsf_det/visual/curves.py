@@ -34,14 +34,15 @@ _STYLE = {
 _SMOOTH = 50  # a running mean is over so many times fewer records than there are
 
 
-def draw_curves(path: str | Path, records: Iterable[Mapping]) -> None:
-    """Write the losses, the learning rate, the mAP and the share of time that training waits for data, over epochs.
+def draw_curves(path: str | Path, records: Iterable[Mapping], measure: str = "mAP") -> None:
+    """Write the losses, the learning rate, a measure and the share of time that training waits for data, over epochs.
 
     Args:
         path: of the PNG, which is written whole or not at all.
         records: of a training log, in the order of steps. Each has "epoch", how many are done, and "kind": "train" has
-            "loss" and further keys that end in "_loss", "lr", "data_seconds" and "compute_seconds", "eval" has "mAP".
-            Other kinds, keys that are missing and values that are no numbers are left out.
+            "loss" and further keys that end in "_loss", "lr", "data_seconds" and "compute_seconds", "eval" has the
+            measure. Other kinds, keys that are missing and values that are no numbers are left out.
+        measure: what the model is judged by.
     """
     records = list(records)
     steps = [record for record in records if record["kind"] == "train"]
@@ -53,12 +54,12 @@ def draw_curves(path: str | Path, records: Iterable[Mapping]) -> None:
         with matplotlib.rc_context(_STYLE), written_whole(Path(path)) as unfinished:
             figure = Figure(figsize=(11, 6.6), layout="constrained")
             FigureCanvasAgg(figure)
-            (loss, lr), (mean_ap, waiting) = figure.subplots(2, 2, sharex=True)
+            (loss, lr), (judged, waiting) = figure.subplots(2, 2, sharex=True)
             _draw_losses(loss, steps)
             _draw_lr(lr, steps)
-            _draw_map(mean_ap, evaluations)
+            _draw_measure(judged, evaluations, measure)
             _draw_waiting(waiting, steps)
-            for axes in (mean_ap, waiting):
+            for axes in (judged, waiting):
                 axes.set_xlabel("epoch")
                 axes.set_xlim(0, max((record["epoch"] for record in records), default=0) or 1)
             figure.savefig(unfinished, dpi=100)
@@ -83,15 +84,15 @@ def _draw_lr(axes: Axes, records: Sequence[Mapping]) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _draw_map(axes: Axes, records: Sequence[Mapping]) -> None:
-    axes.set_title("mAP at IoU 0.5")
-    epochs, values = _series(records, "mAP")
+def _draw_measure(axes: Axes, records: Sequence[Mapping], measure: str) -> None:
+    axes.set_title(measure)
+    epochs, values = _series(records, measure)
     axes.plot(epochs, values, color=_COLOURS[2], marker="o", markersize=4, clip_on=False)
     axes.set_ylim(0, max([0.05, *values]) * 1.15)
     if len(values):
         best = int(values.argmax())
         place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
-        axes.annotate(f"{values[best]:.3f}", (epochs[best], values[best]), color=_COLOURS[2], **place)
+        axes.annotate(f"{values[best]:.4g}", (epochs[best], values[best]), color=_COLOURS[2], **place)
     else:
         axes.text(0.5, 0.5, "no evaluation yet", transform=axes.transAxes, ha="center", color=_SOFT)
 

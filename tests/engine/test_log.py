@@ -34,7 +34,7 @@ def test_a_log_goes_on_where_the_checkpoint_was(tmp_path):
         file.write('{"kind": "train", "ste')
     log = TrainingLog(tmp_path, steps_per_epoch=2, step=3, meters=state, period=2, tensorboard=False)
     assert [record["step"] for record in read_log(tmp_path / "log.jsonl")] == [2, 2]
-    assert log.evaluated(2) and not log.evaluated(3) and log.best_map() == 0.25
+    assert log.evaluated(2) and not log.evaluated(3) and log.best("mAP") == 0.25
     log.add(4, {**STEP, "loss": 5.0})
     *_, last = read_log(tmp_path / "log.jsonl")
     assert (last["step"], last["loss"]) == (4, 4.0)  # the mean of steps 3 and 4

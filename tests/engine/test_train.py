@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from avsf_det.config import load_cfg
-from avsf_det.engine import learner, train
+from avsf_det.engine import detection_task, learner
 from avsf_det.engine.checkpoints import CheckpointFolder
 from avsf_det.engine.stop import Stopped
 from avsf_det.engine.train import Trainer
@@ -87,7 +87,7 @@ def test_what_is_logged_does_not_depend_on_a_kill(make, monkeypatch, tmp_path):
 
     overrides = ["LOG_PERIOD", "3", "TRAIN.CHECKPOINT_STEPS", "1", "TRAIN.EVAL_PERIOD", "1"]
     make("whole", *overrides).run()
-    evaluate, learn = train.evaluate_split, Trainer._learn
+    evaluate, learn = detection_task.evaluate_split, Trainer._learn
 
     def killed(*arguments):
         raise Killed
@@ -95,7 +95,7 @@ def test_what_is_logged_does_not_depend_on_a_kill(make, monkeypatch, tmp_path):
     for name, moment in (("_learn", 1), ("_evaluate", 2), ("_learn", 3)):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             trainer = make("parts", *overrides)
-            patch.setattr(train, "evaluate_split", killed if name == "_evaluate" else evaluate)
+            patch.setattr(detection_task, "evaluate_split", killed if name == "_evaluate" else evaluate)
             patch.setattr(Trainer, "_learn", lambda self, *a: killed() if self.step == moment else learn(self, *a))  # noqa: B023
             trainer.run()
     make("parts", *overrides).run()

@@ -27,7 +27,7 @@ def terms(boxes=6, classes=3):
 
 
 @pytest.mark.parametrize("name", [(), ("LOSS_FUNC", "bce"), ("LOSS_FUNC", "bce_logit")])
-def test_the_default_is_the_plain_sum_over_boxes_and_classes(name):
+def test_the_default_is_the_sum_over_boxes_of_the_mean_over_classes(name):
     logits, labels = terms()
     p = logits.sigmoid()
     expected = -(labels * p.log() + (1 - labels) * (1 - p).log()).sum()
