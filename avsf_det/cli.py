@@ -63,7 +63,7 @@ def train(options: argparse.Namespace) -> int:
     from avsf_det.engine.stop import Stopped
     from avsf_det.engine.train import Trainer
 
-    cfg = load_cfg(options.config, options.overrides)
+    cfg = load_cfg(options.config, [*options.overrides, *options.task])
     with process_group(choose_device(cfg.DEVICE)):
         try:
             weights = Trainer(cfg).run()
@@ -74,6 +74,16 @@ def train(options: argparse.Namespace) -> int:
         if is_main():
             print(f"weights: {weights}")
     return 0
+
+
+def pretrain(options: argparse.Namespace) -> int:
+    """Learn features from videos without labels: which sound belongs to which picture, and which way up a clip is.
+
+    The weights are what `avsf-det train` starts from, as TRAIN.CHECKPOINT_FILE_PATH, on any dataset; with
+    MODEL.DETACH_FINAL_FC True its last layer alone learns (linear probe). Run it again after an interruption and it
+    goes on. DATA.ROOT is a folder of videos (TRAIN.DATASET unlabelled) or a dataset whose labels are not looked at.
+    """
+    return train(options)
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -225,9 +235,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
     command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
 
-    command = add_command(commands, "train", train)
-    command.add_argument("--config", help="yaml file, or the name of one in configs/")
-    add_overrides(command)
+    for name, run, task in (("train", train, []), ("pretrain", pretrain, ["TASK", "ssl"])):
+        command = add_command(commands, name, run)
+        command.add_argument("--config", help="yaml file, or the name of one in configs/")
+        add_overrides(command)
+        command.set_defaults(task=task)
 
     command = add_command(commands, "eval", evaluate)
     command.add_argument("--weights", required=True, help="checkpoint; brings config and label map")

@@ -25,6 +25,7 @@ def get_cfg() -> CfgNode:
     """A fresh configuration with every key at its default. Names follow PySlowFast where it has the same thing."""
     cfg = CfgNode()
 
+    cfg.TASK = ""  # what is learned: "" the actions of boxes, or of clips (DETECTION.ENABLE); "ssl" without labels
     cfg.RNG_SEED = 0  # seeds weights, sampling and augmentation
     cfg.OUTPUT_DIR = "runs/default"  # checkpoints, logs and results go here, and nowhere else
     cfg.DEVICE = "auto"  # "cpu", "cuda", "cuda:1" ..., or "auto" for a GPU where there is one
@@ -70,6 +71,10 @@ def get_cfg() -> CfgNode:
     cfg.DATA.AUDIO_MISALIGNED_GAP = 32  # log-mel frames between a clip's sound and a negative of its own video
     cfg.DATA.MIX_NEG_EPOCH = 96  # until then all negatives of synchronisation are of other clips
     cfg.DATA.EASY_NEG_RATIO = 0.75  # share of them that still are from then on
+
+    cfg.PRETRAIN = CfgNode()
+    cfg.PRETRAIN.ROTATION = True  # TASK ssl also learns by how many quarter turns a clip was turned
+    cfg.PRETRAIN.RETRIEVAL_CLIPS = 1000  # clips of EVAL_SPLIT, evenly spread, among which sound and picture are sought
 
     cfg.AVA = CfgNode()
     cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>; under DATA.ROOT, like all *_DIR

@@ -104,16 +104,19 @@ class TrainLoader:
 
 
 class ViewLoader:
-    """Reads the views of labelled clips, one clip after the other, and hands them out in batches.
+    """Reads the views of labelled clips and hands them out in batches.
 
-    Memory: at most 2 * num_workers clips are held, read or being read, of views.num_views * T * H * W * 3 bytes each.
+    What a batch holds follows from the batch's number alone, not from how many processes there are.
+
+    Memory: at most 2 * num_workers clips are held, read or being read, of views.num_views * T * H * W * 3 bytes each,
+    and those of a batch.
 
     Args:
         views: what to read.
         collate: makes a batch of a list of samples and of the messages about those that cannot be read.
-        batch_size: views a batch at most; one batch is of one clip.
+        batch_size: views a batch at most.
         num_workers: processes that read; 0 reads in this one.
-        rank, world_size: which of how many processes this is; clips are dealt out to them in turn.
+        rank, world_size: which of how many processes this is; blocks of clips are dealt out to them in turn.
         pin_memory: whether batches are in memory from which a GPU copies while it computes.
     """
 
@@ -129,24 +132,35 @@ class ViewLoader:
     ) -> None:
         self.views = views
         self._collate, self._batch_size, self._pin_memory = collate, batch_size, pin_memory
-        self._indices = range(rank, len(views), world_size)
-        self._ahead = 2 * max(num_workers, 1)
+        self._block = max(batch_size // (views.num_views * views.num_crops), 1)
+        self._blocks = range(rank, -(-len(views) // self._block), world_size)
+        self._ahead = max(2 * num_workers, 1)
         self._pool = WorkerPool(views.read, num_workers, views.describe)
 
     def __len__(self) -> int:
         """Clips of this process."""
-        return len(self._indices)
+        return sum(map(len, map(self._clips, self._blocks)))
 
-    def __iter__(self) -> Iterator[tuple[int, Batch]]:
-        """The index of a clip and some of its views, in order; of one that cannot be read an empty batch that says why.
+    def __iter__(self) -> Iterator[tuple[list[int], Batch]]:
+        """Some views, and of each the index of its clip; clips that cannot be read have none, and are in its `failed`.
 
         Raises:
             UserError: if a process that reads died.
         """
-        runs = (Run(0, np.array([index])) for index in self._indices)
-        for index, (moments,) in zip(self._indices, self._pool.map(runs, self._ahead)):
-            failed = [str(moments)] if isinstance(moments, UserError) else []
-            views = [] if failed else [view for moment in moments for view in self.views.cuts(moment)]
+        runs = (Run(0, np.array([index])) for block in self._blocks for index in self._clips(block))
+        read = self._pool.map(runs, self._ahead)
+        for block in self._blocks:
+            views, failed = [], []
+            for index in self._clips(block):
+                (moments,) = next(read)
+                if isinstance(moments, UserError):
+                    failed.append(str(moments))
+                else:
+                    views += [(index, view) for moment in moments for view in self.views.cuts(moment)]
             for first in range(0, max(len(views), 1), self._batch_size):
-                batch = self._collate(views[first : first + self._batch_size], failed)
-                yield index, batch.pin_memory() if self._pin_memory else batch
+                some = views[first : first + self._batch_size]
+                batch = self._collate([view for _, view in some], [] if first else failed)
+                yield [index for index, _ in some], batch.pin_memory() if self._pin_memory else batch
+
+    def _clips(self, block: int) -> range:
+        return range(block * self._block, min((block + 1) * self._block, len(self.views)))

@@ -38,10 +38,6 @@ class ViewScores:
             self._scores[clip] = np.max(both, axis=0) if self._maximum else np.sum(both, axis=0)
             self._counts[clip] += len(scores)
 
-    def count(self, clip: int) -> int:
-        """How many views of a clip there were."""
-        return int(self._counts[clip])
-
     @property
     def seen(self) -> np.ndarray:
         """(S,) bool, the clips of which there was a view."""

@@ -109,12 +109,12 @@ def evaluate_clips(
     failed = []
     quiet = None if distributed.is_main() else True
     with tqdm(total=len(loader), desc=f"evaluate {split}", unit="clip", disable=quiet) as bar:
-        for index, batch in loader:
+        for indices, batch in loader:
             on_progress()
             failed += batch.failed
-            if batch.clips:
-                gathered.add(index, predictor(batch))
-            bar.update(bool(batch.failed) or gathered.count(index) == views.num_views * views.num_crops)
+            for index, scores in zip(indices, predictor(batch) if indices else ()):
+                gathered.add(index, scores[None])
+            bar.update(int(gathered.seen.sum()) + len(failed) - bar.n)
     seen = np.flatnonzero(gathered.seen)
     parts = distributed.gather((seen, gathered.scores()[seen], failed))
     if not distributed.is_main():

@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 
 from avsf_det.data.loader import TrainLoader
 from avsf_det.engine.learner import Criterion
+from avsf_det.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -96,5 +97,10 @@ def open_task(cfg: CfgNode) -> Task:
     """
     from avsf_det.engine.classification_task import ClassificationTask
     from avsf_det.engine.detection_task import DetectionTask
+    from avsf_det.engine.pretraining_task import PretrainingTask
 
+    if cfg.TASK not in ("", "ssl"):
+        raise UserError(f"TASK: got {cfg.TASK!r}, expected '' or ssl")
+    if cfg.TASK == "ssl":
+        return PretrainingTask(cfg)
     return (DetectionTask if cfg.DETECTION.ENABLE else ClassificationTask)(cfg)

@@ -17,6 +17,7 @@ from avsf_det.data.classification.shares import share_of_each
 from avsf_det.data.clip import ClipSpec
 from avsf_det.data.dataset import ActionDataset, VideoSamples
 from avsf_det.data.loader import TrainLoader
+from avsf_det.data.rotation import RandomRotation
 from avsf_det.data.transforms import TrainTransform
 from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
@@ -41,14 +42,20 @@ def keyframe_samples(cfg: CfgNode, dataset: AvaFolder) -> ActionDataset:
     )
 
 
-def clip_samples(cfg: CfgNode, folder: ClipFolder) -> ClipDataset:
+def clip_samples(cfg: CfgNode, folder: ClipFolder, rotate: bool = False) -> ClipDataset:
     """The labelled clips of DATA.TRAIN_SPLIT, or the share DATA.TRAIN_SHARE of them.
+
+    Args:
+        cfg: the configuration.
+        folder: where they are.
+        rotate: turn them at random, in place of their own labels.
 
     Raises:
         UserError: if the split cannot be read, or the share is not within 0..1.
     """
     clips = folder.clips(cfg.DATA.TRAIN_SPLIT)
     transform = TrainTransform.from_config(cfg, clips.class_names)
+    transform = RandomRotation(transform) if rotate else transform
     samples = ClipDataset(clips, folder.root, clip_spec(cfg), transform, cfg.RNG_SEED, misaligned_gap(cfg))
     if cfg.DATA.TRAIN_SHARE < 1:
         samples.keep(share_of_each(clips, cfg.DATA.TRAIN_SHARE, cfg.RNG_SEED))

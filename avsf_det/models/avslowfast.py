@@ -21,6 +21,7 @@ class AVSlowFast(nn.Module):
         head: (feature maps, boxes) to logits, as `RoIHead` or `ClassificationHead`.
         sync_loss: of audiovisual synchronisation, a name in `synchronisation.SYNC_LOSSES`.
         variance_threshold, duplicate_threshold: which sounds it leaves out, see `synchronisation.valid_pairs`.
+        detached: only the head learns, from what the backbone gives outside training (PySlowFast's DETACH_FINAL_FC).
     """
 
     def __init__(
@@ -30,12 +31,15 @@ class AVSlowFast(nn.Module):
         sync_loss: str = "margin",
         variance_threshold: float = 0.01,
         duplicate_threshold: float = 0.99999,
+        detached: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.sync_loss = sync_loss
         self.variance_threshold, self.duplicate_threshold = variance_threshold, duplicate_threshold
+        self.detached = detached
+        backbone.requires_grad_(not detached)
         self.register_state_dict_post_hook(_strip_backbone)
         self.register_load_state_dict_pre_hook(_prepend_backbone)
 
@@ -70,6 +74,25 @@ class AVSlowFast(nn.Module):
         valid = valid_pairs(audio, misaligned, audio_present, self.variance_threshold, self.duplicate_threshold)
         features, embeddings = self.backbone.forward_sync(slow, fast, audio, misaligned, audio_present, valid)
         return self.head(features, boxes), sync_losses(embeddings, valid, self.sync_loss)
+
+    def train(self, mode: bool = True) -> AVSlowFast:
+        """As `nn.Module.train`; a backbone that does not learn stays as it is outside training."""
+        super().train(mode)
+        if self.detached:
+            self.backbone.eval()
+        return self
+
+    def embed(
+        self, slow: torch.Tensor, fast: torch.Tensor, audio: torch.Tensor
+    ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """By junction of synchronisation the embeddings (B, D) of pictures, which hold no sound, and of sounds.
+
+        Args:
+            slow, fast, audio: as `forward`; the model is not in training.
+        """
+        silent = torch.zeros(len(slow), dtype=torch.bool, device=slow.device)
+        _, embeddings = self.backbone.forward_sync(slow, fast, audio, audio, silent)
+        return {junction: (one.visual, one.aligned) for junction, one in embeddings.items()}
 
     def scores(self, logits: Scores) -> Scores:
         """Scores within 0..1 of what `forward` returned."""

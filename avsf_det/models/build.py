@@ -182,7 +182,14 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
         checkpointed=cfg.MODEL.ACT_CHECKPOINT,
     )
     head = _build_head(cfg, backbone.channels)
-    model = AVSlowFast(backbone, head, slowfast.AVS_LOSS, slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH)
+    detached = cfg.MODEL.DETACH_FINAL_FC
+    if detached and any(slowfast.AVS_FLAG):
+        raise ValueError(
+            "MODEL.DETACH_FINAL_FC leaves synchronisation nothing to learn; set SLOWFAST.AVS_FLAG to False"
+        )
+    model = AVSlowFast(
+        backbone, head, slowfast.AVS_LOSS, slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH, detached
+    )
     initialise(model, resnet.ZERO_INIT_FINAL_BN, cfg.MODEL.FC_INIT_STD)
     set_norms(model, cfg.MODEL.FROZEN_BN, _sync_devices(cfg))
     freeze_stages(backbone, cfg.MODEL.FREEZE_AT)

@@ -171,12 +171,24 @@ def test_views_of_a_configuration(held):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_of_testing_are_of_one_clip_each_and_ranks_take_turns(views, workers):
+def test_batches_of_testing_go_over_clips_and_name_those_that_cannot_be_read(views, workers):
     dataset = views("kinetics")
     dataset.root.joinpath(dataset.clips[1].video).unlink()
     found = list(ViewLoader(dataset, COLLATE, 4, workers))
-    assert [(index, len(batch)) for index, batch in found] == [(0, 4), (0, 2), (1, 0), (2, 4), (2, 2)]
+    assert [(indices, len(batch)) for indices, batch in found] == [
+        ([0] * 4, 4),
+        ([0] * 2, 2),
+        ([], 0),
+        ([2] * 4, 4),
+        ([2] * 2, 2),
+    ]
     assert "annotations/train.csv:3: " in found[2][1].failed[0]
+    (indices, batch), (last, _) = ViewLoader(dataset, COLLATE, 12, workers)
+    assert (indices, last) == ([0] * 6, [2] * 6) and len(batch.failed) == 1
+
+
+def test_ranks_take_turns_and_have_the_batches_that_one_process_has(views):
+    dataset = views("kinetics")
     ranks = [ViewLoader(dataset, COLLATE, 6, 0, rank, 2) for rank in range(2)]
-    assert [[index for index, _ in loader] for loader in ranks] == [[0, 2], [1]]
+    assert [[indices[0] for indices, _ in loader] for loader in ranks] == [[0, 2], [1]]
     assert [len(loader) for loader in ranks] == [2, 1]
