@@ -18,14 +18,14 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.MODEL.LABEL_SPACES = []  # names of the label spaces that a clip is classified in at once, such as [verb, noun]
     cfg.MODEL.NUM_CLASSES_LIST = []  # classes of each of LABEL_SPACES, in place of NUM_CLASSES
     cfg.MODEL.DROPOUT_RATE = 0.5  # chance to drop an input of the last layer
-    cfg.MODEL.HEAD_ACT = "softmax"  # of the classification head: softmax (one class a clip) or sigmoid (several); follows from the dataset
+    cfg.MODEL.HEAD_ACT = (
+        "softmax"  # of a head for clips: softmax (one class holds) or sigmoid (several); training sets it
+    )
     cfg.MODEL.ACT_CHECKPOINT = []  # stages (s1 to s5) computed again in the backward pass to save memory
     cfg.MODEL.FC_INIT_STD = 0.01  # standard deviation of the last layer's first weights
     cfg.MODEL.FROZEN_BN = False  # norms stay by the statistics of the weights started from; scales still learn
     cfg.MODEL.FREEZE_AT = 0  # first stages (s1 ...) of Slow and Fast that stay as loaded, norms too; Audio learns
-    cfg.MODEL.DETACH_FINAL_FC = (
-        False  # only the last layer learns, on a backbone as it is outside training (linear probe)
-    )
+    cfg.MODEL.DETACH_FINAL_FC = False  # linear probe: the last layer alone learns, and all before it is as in testing
     cfg.MODEL.LOSS_FUNC = "bce"  # where several classes hold: binary cross-entropy (bce_logit is the same), or focal
     cfg.MODEL.FOCAL_GAMMA = 2.0  # how much less the focal loss makes of what is easy
     cfg.MODEL.FOCAL_ALPHA = 0.25  # its weight of classes that are present; absent ones have 1 - FOCAL_ALPHA

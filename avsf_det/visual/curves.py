@@ -31,6 +31,7 @@ _STYLE = {
     "legend.frameon": False,
     "text.parse_math": False,
 }
+_TITLES = {"top1": "top-1 accuracy, %", "action_top1": "top-1 accuracy of actions, %"}
 _SMOOTH = 50  # a running mean is over so many times fewer records than there are
 
 
@@ -85,7 +86,7 @@ def _draw_lr(axes: Axes, records: Sequence[Mapping]) -> None:
 
 
 def _draw_measure(axes: Axes, records: Sequence[Mapping], measure: str) -> None:
-    axes.set_title(measure)
+    axes.set_title(_TITLES.get(measure, measure.replace("_", " ")))
     epochs, values = _series(records, measure)
     axes.plot(epochs, values, color=_COLOURS[2], marker="o", markersize=4, clip_on=False)
     axes.set_ylim(0, max([0.05, *values]) * 1.15)

@@ -65,6 +65,6 @@ def test_curves_are_drawn_of_what_is_recorded(tmp_path):
     log = TrainingLog(tmp_path, steps_per_epoch=2, period=1, tensorboard=False)
     for step in (1, 2):
         log.add(step, STEP)
-    log.draw_curves(tmp_path / "curves.png")
+    log.draw_curves(tmp_path / "curves.png", "mAP")
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert all(json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines())

@@ -285,7 +285,9 @@ def test_too_many_unreadable_videos_stop_and_few_are_named(make, scenes, tmp_pat
         (["SOLVER.OPTIMIZING_METHOD", "sgd"], "SOLVER.OPTIMIZING_METHOD was 'adamw', is now 'sgd'"),
         (["RESNET.WIDTH_PER_GROUP", "16"], "weights of another architecture"),
         (["MODEL.MODEL_NAME", "SlowFast"], "weights of another model"),
-        (["DETECTION.ENABLE", "False"], "DETECTION.ENABLE is False"),
+        (["DETECTION.ENABLE", "False"], "no annotation files of any of kinetics.*DETECTION.ENABLE True"),
+        (["TASK", "cluster"], "TASK: got 'cluster', expected '' or ssl"),
+        (["TASK", "ssl"], "DETECTION.ENABLE is True, but clips without labels have no boxes"),
     ],
     ids=str,
 )

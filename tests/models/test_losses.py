@@ -30,13 +30,13 @@ def terms(boxes=6, classes=3):
 def test_the_default_is_the_sum_over_boxes_of_the_mean_over_classes(name):
     logits, labels = terms()
     p = logits.sigmoid()
-    expected = -(labels * p.log() + (1 - labels) * (1 - p).log()).sum()
+    expected = -(labels * p.log() + (1 - labels) * (1 - p).log()).mean(dim=1).sum()
     torch.testing.assert_close(make(*name)(logits, labels), expected)
 
 
 def test_focal_loss_is_the_paper_s():
     logits, labels = terms()
-    expected = sigmoid_focal_loss(logits, labels, alpha=0.25, gamma=2, reduction="sum")
+    expected = sigmoid_focal_loss(logits, labels, alpha=0.25, gamma=2, reduction="none").mean(dim=1).sum()
     torch.testing.assert_close(make("LOSS_FUNC", "focal")(logits, labels), expected)
     half = make("LOSS_FUNC", "focal", "FOCAL_GAMMA", "0.0", "FOCAL_ALPHA", "0.5")
     torch.testing.assert_close(half(logits, labels), make()(logits, labels) / 2)
@@ -62,7 +62,8 @@ def test_rare_classes_weigh_more_where_they_are_present():
     absent = torch.zeros(3, 3)
     torch.testing.assert_close(balanced(logits, absent), plain(logits, absent))
     present = [
-        (balanced(logits[:1], row) - plain(logits[:1], row)).item() / math.log(2) + 1 for row in torch.eye(3)[:, None]
+        3 * (balanced(logits[:1], row) - plain(logits[:1], row)).item() / math.log(2) + 1
+        for row in torch.eye(3)[:, None]
     ]
     assert present == pytest.approx(effective_number_weights(COUNTS).tolist())
     assert present[0] == pytest.approx(0.99, abs=0.02) and present[2] == pytest.approx(100, rel=0.05)

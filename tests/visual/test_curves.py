@@ -47,16 +47,16 @@ def test_every_measure_gets_its_panel(drawn):
         ("loss", "loss"),
         ("loss", "avs_loss"),
         ("learning rate", ""),
-        ("mAP at IoU 0.5", ""),
+        ("mAP", ""),
         ("time spent waiting for data: 25.0% in all", ""),
     ]
     np.testing.assert_allclose(lines["loss", "avs_loss"][1], 1.0)
-    np.testing.assert_allclose(lines["mAP at IoU 0.5", ""], [[1, 2], [0.2, 0.3]])
+    np.testing.assert_allclose(lines["mAP", ""], [[1, 2], [0.2, 0.3]])
 
 
 def test_means_over_an_epoch_are_not_taken_for_steps(drawn):
     lines = drawn([*steps(3), *steps(3, "epoch"), evaluation(1, 0.5)])
-    assert len(lines["loss", "loss"][0]) == 3 and lines["mAP at IoU 0.5", ""][1].tolist() == [0.5]
+    assert len(lines["loss", "loss"][0]) == 3 and lines["mAP", ""][1].tolist() == [0.5]
 
 
 def test_the_running_mean_follows_the_course_and_bears_what_is_no_number(drawn):

@@ -64,7 +64,10 @@ class ClipFolder:
         found = next((layout for layout in layouts if layout.is_there()), None)
         if found is None:
             wanted = f"of {dataset}" if dataset else f"of any of {', '.join(name for name in DATASETS)}"
-            raise UserError(f"no dataset at {str(root)!r}: no annotation files {wanted}; docs/data.md has their names")
+            raise UserError(
+                f"no dataset at {str(root)!r}: no annotation files {wanted}; docs/data.md has their names "
+                "(of boxes in AVA's format it is DETECTION.ENABLE True)"
+            )
         self.layout: Layout = found
         self.root = found.videos.root
 
