@@ -125,7 +125,8 @@ def write_videos(
     try:
         if stamp.is_file() and stamp.read_bytes() != wanted:
             raise UserError(
-                f"{root} holds scenes of another size, seed, number or layout; choose another folder, or remove this one"
+                f"{root} holds scenes of another size, seed, number or layout; choose another folder, or remove this "
+                "one"
             )
         for folder in {root, *(path.parent for path in files)}:
             folder.mkdir(parents=True, exist_ok=True)
@@ -140,9 +141,7 @@ def write_videos(
     return {split: [r for job, r in zip(jobs, results) if job[0] == split] for split in CASTS}
 
 
-def write_video(
-    path: Path, spec: ScenesSpec, scene: Scene, track: str, rate: Fraction, sample_rate: int
-) -> None:
+def write_video(path: Path, spec: ScenesSpec, scene: Scene, track: str, rate: Fraction, sample_rate: int) -> None:
     """Write a scene as a video unless it is there.
 
     Args:
