@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -41,17 +41,17 @@ TOLD_BY_LOOKING = tuple(name for name, activity in ACTIVITIES.items() if _motion
 """The activities without a twin."""
 
 
-def _in_turn(count: int) -> Iterator[str]:
+def _in_turn(count: int) -> tuple[str, ...]:
     """Each activity as often as any other; those of videos without sound can be told by looking."""
-    left = sorted(ACTIVITIES) * (count // len(ACTIVITIES))
-    mute = cycle((*TOLD_BY_LOOKING, *TOLD_BY_LOOKING[::-1]))  # each with a silent track, and each with none
-    for number in range(count):
-        chosen = left[0] if track_of(number) == "sound" else next(mute)
-        left.remove(chosen)
-        yield chosen
+    mute = (number for number in range(count) if track_of(number) != "sound")
+    shown = dict(zip(mute, cycle((*TOLD_BY_LOOKING, *TOLD_BY_LOOKING[::-1]))))  # each with either kind of track
+    left = (sorted(ACTIVITIES) * (count // len(ACTIVITIES)))[::-1]
+    for name in shown.values():
+        left.remove(name)
+    return tuple(shown.get(number) or left.pop() for number in range(count))
 
 
-TURNS = tuple(_in_turn(50))
+TURNS = _in_turn(50)
 """What labelled videos show, one after the other and all over again."""
 
 

@@ -139,7 +139,7 @@ def test_a_dataset_is_laid_out_as_kinetics(tmp_path):
     folder = ClipFolder(tmp_path, "kinetics")
     train, val = folder.clips("train"), folder.clips("val")
     assert folder.heads[0].classes == tuple(sorted(ACTIVITIES))
-    assert train.class_counts().tolist() == [2, 2] + [1] * 8 and len(val) == 2
+    assert train.class_counts().tolist() == [3] + [1] * 9 and len(val) == 2
     for clip in train:
         info = probe_source(folder.root / clip.video)
         assert info.duration == pytest.approx(3.0, abs=0.1)
