@@ -103,7 +103,7 @@ def generate_solos(
 ) -> None:
     """Write a dataset of labelled clips to `root`; a whole one is left as it is, and of others the videos there are.
 
-    All activities are equally frequent. Those with a `twin` look the same as another and differ from it by the sound
+    All activities are equally frequent. Those with a twin look the same as another and differ from it by the sound
     of their beats alone, so that both are only in videos with sound. No split shares a body or a place with another.
 
     Files:
