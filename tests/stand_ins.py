@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.data.classification.layouts import ucf101
 from tests.pages import ROOT
 
 NETWORK = (
@@ -76,6 +77,12 @@ def write_ava(root: Path, scenes: Path) -> None:
         shutil.copy(f"{ours}.csv", f"{ava}_v2.2.csv")
         shutil.copy(f"{ours}_person_boxes.csv", f"{ava}_predicted_boxes.csv")
     (root / "annotations" / "ava_val_excluded_timestamps_v2.2.csv").touch()
+
+
+def write_clips(root: Path, scenes: Path) -> None:
+    """The same videos as a dataset of labelled clips, and without labels."""
+    ucf101(root / "ucf101", sorted((scenes / "videos").iterdir()))
+    (root / "films").symlink_to(scenes / "videos")
 
 
 def write_weights(folder: Path, network: list[str]) -> None:

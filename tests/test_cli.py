@@ -76,6 +76,16 @@ def test_scenes_are_made(tmp_path, capsys):
     words = "--train 1 --val 0 --test 0 --width 64 --height 48 --duration 3 --workers 1"
     assert main(["data", "scenes", "--output", str(tmp_path / "scenes"), *words.split(" ")]) == 0
     assert probe(tmp_path / "scenes" / "videos" / "train_0000.mp4").width == 64
+    assert main(["data", "scenes", "--layout", "kinetics", "--output", str(tmp_path / "clips"), *words.split(" ")]) == 0
+    assert (tmp_path / "clips" / "annotations" / "train.csv").is_file()
+    words = words.replace("--val 0 --test 0 ", "")
+    assert main(["data", "scenes", "--layout", "unlabelled", "--output", str(tmp_path / "un"), *words.split(" ")]) == 0
+    assert {path.name for path in (tmp_path / "un").iterdir()} == {"scenes.json", "unlabelled_000000.mp4"}
+
+
+def test_videos_without_labels_have_no_splits(fails, tmp_path):
+    line = fails("data", "scenes", "--layout", "unlabelled", "--output", tmp_path / "un", "--val", 3)
+    assert "--val: videos without labels have no splits; --train says" in line and files(tmp_path) == []
 
 
 def test_a_dataset_is_checked(scenes, tmp_path, capsys):

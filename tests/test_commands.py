@@ -60,6 +60,7 @@ def reader(scenes, weights, zoo, tmp_path, monkeypatch):
     """A folder with all that the pages take for granted; /data is in it."""
     stand_ins.write_files(tmp_path, scenes, weights)
     stand_ins.write_ava(tmp_path / "data" / "ava", scenes)
+    stand_ins.write_clips(tmp_path / "data", scenes)
     for path in zoo.iterdir():
         (tmp_path / path.name).symlink_to(path)
     monkeypatch.chdir(tmp_path)
@@ -122,6 +123,10 @@ def make_tiny(options, network):
         options.detector, options.device, options.rate = "boxes.csv", "cpu", 1.0
     if name == "data_import":
         options.output = Path("imported")  # my_data is there
+    if name == "data_scenes":
+        options.width, options.height, options.duration, options.train, options.workers = 64, 48, 3, 2, 1
+        if options.layout != "unlabelled":
+            options.val = options.test = 1
     if name == "detector_train":
         options.overrides = [*TINY_DETECTOR.split(), *options.overrides]
 

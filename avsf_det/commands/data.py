@@ -10,6 +10,12 @@ from pathlib import Path
 from avsf_det.commands.arguments import OVERRIDES, add_command, add_overrides, positive, share
 from avsf_det.errors import UserError
 
+VIDEOS = {
+    "ava": {"train": 240, "val": 8, "test": 40},
+    "kinetics": {"train": 500, "val": 100, "test": 100},
+    "unlabelled": {"train": 1000},
+}
+"""Layouts of scenes, and how many videos each split has unless told otherwise."""
 SHOWN = 10  # parts left out that are named in the terminal; all are in a file
 
 
@@ -98,16 +104,28 @@ def data_check(options: argparse.Namespace) -> int:
 
 
 def data_scenes(options: argparse.Namespace) -> int:
-    """Make a dataset of synthetic audiovisual scenes in AVA's format, as mp4 files with sound."""
+    """Make a dataset of synthetic audiovisual scenes, as mp4 files with sound.
+
+    In AVA's format several people act, each with boxes and actions. As Kinetics or without labels one person does one
+    thing; people who look the same may then differ in the sound they make alone. The same command goes on where it was
+    stopped.
+    """
     from tqdm import tqdm
 
     from avsf_det.data.scenes.generator import ScenesSpec, generate
+    from avsf_det.data.scenes.solo import generate_solos, generate_unlabelled
 
-    scenes = {"train": options.train, "val": options.val, "test": options.test}
-    spec = ScenesSpec(scenes, options.width, options.height, options.duration, options.seed)
-    generate(
+    usual, asked = VIDEOS[options.layout], {split: getattr(options, split) for split in VIDEOS["ava"]}
+    for split, count in asked.items():
+        if count is not None and split not in usual:
+            raise UserError(f"--{split}: videos without labels have no splits; --train says how many there are to be")
+    scenes = {split: count if asked[split] is None else asked[split] for split, count in usual.items()}
+    if options.layout == "unlabelled":
+        scenes = {"unlabelled": scenes["train"]}
+    write = {"ava": generate, "kinetics": generate_solos, "unlabelled": generate_unlabelled}[options.layout]
+    write(
         options.output,
-        spec,
+        ScenesSpec(scenes, options.width, options.height, options.duration, options.seed),
         options.workers,
         lambda rows, total: tqdm(rows, desc="scenes", total=total, unit="video", disable=None),
     )
@@ -157,8 +175,15 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
 
     command = add_command(commands, "scenes", data_scenes)
     command.add_argument("--output", type=Path, required=True, help="dataset folder")
-    for split, count in (("train", 240), ("val", 8), ("test", 40)):
-        command.add_argument(f"--{split}", type=int, default=count, help=f"videos of this split (default: {count})")
+    command.add_argument(
+        "--layout",
+        choices=VIDEOS,
+        default="ava",
+        help="ava: boxes and actions of several people; kinetics: one label a video; unlabelled: videos alone",
+    )
+    for split in VIDEOS["ava"]:
+        usual = ", ".join(f"{counts[split]} of {layout}" for layout, counts in VIDEOS.items() if split in counts)
+        command.add_argument(f"--{split}", type=int, metavar="N", help=f"videos of this split (default: {usual})")
     command.add_argument("--width", type=int, default=192)
     command.add_argument("--height", type=int, default=144)
     command.add_argument("--duration", type=int, default=5, help="seconds of each video (default: 5)")

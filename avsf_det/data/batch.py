@@ -76,7 +76,8 @@ class Batch:
         audio: (B, 1, 1, A, M) float32.
         audio_present: (B,) bool, False where a clip's file has no sound track.
         boxes: (N, 5) float32, clip index and x1 y1 x2 y2 in pixels.
-        labels: (N, K) float32, or (B, K) of clips that are labelled as a whole; K is 0 in a batch without clips.
+        labels: (N, K) float32, or (B, K) of clips that are labelled as a whole; K is 0 where they have no
+            labels, and in a batch without clips.
         normalisation: how pixels become what a network takes.
         misaligned: (B, 1, 1, A, M) float32, zeros where a clip has no negative; None if none has.
         clips: video id and second of each clip.

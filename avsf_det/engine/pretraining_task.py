@@ -70,6 +70,12 @@ class PretrainingTask(Task):
         """As `Task.prepare`."""
         model = self.cfg.MODEL
         model.NUM_CLASSES, model.LABEL_SPACES, model.NUM_CLASSES_LIST = len(TURNS), [], []
+        if self.cfg.TRAIN.EVAL_PERIOD:
+            try:
+                self.folder.clips(self.cfg.DATA.EVAL_SPLIT)
+            except UserError as error:
+                logger.warning("what is learned is not judged while training: %s", error)
+                self.cfg.TRAIN.EVAL_PERIOD = 0
         return training_loader(self.cfg, clip_samples(self.cfg, self.folder, self.rotates))
 
     def criterion(self) -> Criterion:

@@ -64,7 +64,8 @@ class ClipSurvey:
 def tables(survey: ClipSurvey) -> Iterator[Finding]:
     """What the splits hold, and which rows of theirs cannot be used."""
     for split in survey.splits:
-        text = f"{len(split)} clips of {len(split.video_names)} videos, {split.class_counts().sum()} labels"
+        labels = f"{split.class_counts().sum()} labels" if split.heads else "without labels"
+        text = f"{len(split)} clips of {len(split.video_names)} videos, {labels}"
         yield Finding(FACT, text, f"{split.split} ({split.path.name})")
         if split.bad:
             cure = "mend or delete the rows; they are left out"
@@ -76,7 +77,10 @@ def tables(survey: ClipSurvey) -> Iterator[Finding]:
         if not len(split):
             yield Finding(ERROR, "no clip is left", split.split, f"see {split.path}; nothing can be learned from it")
     for name, error in survey.unread.items():
-        yield Finding(ERROR, error, name, "put its annotations there, or name another split (DATA.EVAL_SPLIT)")
+        if survey.splits and not survey.splits[0].heads:
+            yield Finding(FACT, "no videos; none are needed to learn without labels", name)
+        else:
+            yield Finding(ERROR, error, name, "put its annotations there, or name another split (DATA.EVAL_SPLIT)")
 
 
 def classes(survey: ClipSurvey) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from avsf_det.data.classification.kinetics import SOUNDS, Kinetics
 from avsf_det.data.classification.layout import Layout
 from avsf_det.data.classification.path_labels import PathLabels
 from avsf_det.data.classification.ucf101 import HMDB51, UCF101
+from avsf_det.data.classification.unlabelled import Unlabelled
 from avsf_det.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,11 @@ DATASETS: dict[str, tuple[tuple[type[Layout], ...], Sequence[str] | None]] = {
     "hmdb51": ((HMDB51,), None),
     "imported": ((Imported,), None),
     "path_label": ((PathLabels,), None),
+    "unlabelled": ((Unlabelled,), None),
 }
 """What TRAIN.DATASET may say: the layouts that the folder may have, and which classes are kept, or None for all."""
 LAYOUTS = (Imported, EpicKitchens, Charades, CharadesFrames, Kinetics, UCF101, HMDB51, PathLabels)
-"""In the order in which they are looked for where it says nothing."""
+"""In the order in which they are looked for where it says nothing; whether videos are to have labels it has to say."""
 
 
 class ClipFolder:
@@ -63,7 +65,10 @@ class ClipFolder:
         layouts = (kind(root, video_dir, chosen, fold) for kind in kinds)
         found = next((layout for layout in layouts if layout.is_there()), None)
         if found is None:
-            wanted = f"of {dataset}" if dataset else f"of any of {', '.join(name for name in DATASETS)}"
+            if kinds == (Unlabelled,):
+                raise UserError(f"no dataset at {str(root)!r}: no videos in {root / video_dir}; set DATA.PATH_PREFIX")
+            names = [name for name, (known, _) in DATASETS.items() if known != (Unlabelled,)]
+            wanted = f"of {dataset}" if dataset else f"of any of {', '.join(names)}"
             raise UserError(
                 f"no dataset at {str(root)!r}: no annotation files {wanted}; docs/data.md has their names "
                 "(of boxes in AVA's format it is DETECTION.ENABLE True)"

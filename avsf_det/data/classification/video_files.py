@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -45,8 +46,19 @@ class VideoFiles:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        found, seen = defaultdict(list), set()
-        for folder, folders, names in os.walk(self.root, followlinks=True):
+        found = defaultdict(list)
+        for path in self.paths():
+            found[os.path.splitext(os.path.basename(path))[0]].append(path)
+        return found
+
+    def paths(self, under: str = "") -> Iterator[str]:
+        """The paths, under the folder, of all videos at any depth.
+
+        Args:
+            under: a folder in it, to which they are limited.
+        """
+        seen = set()
+        for folder, folders, names in os.walk(self.root / under, followlinks=True):
             real = os.path.realpath(folder)
             if real in seen:  # links may lead in circles
                 folders.clear()
@@ -55,7 +67,5 @@ class VideoFiles:
             folders.sort()
             below = Path(folder).relative_to(self.root).as_posix()
             for name in sorted(names):
-                stem, suffix = os.path.splitext(name)
-                if suffix.lower() in VIDEO_SUFFIXES:
-                    found[stem].append(name if below == "." else f"{below}/{name}")
-        return found
+                if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith("."):
+                    yield name if below == "." else f"{below}/{name}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,11 @@ from avsf_det.media.writer import VideoWriter
 FRAME_RATES = (Fraction(30), Fraction(30000, 1001), Fraction(25))
 SAMPLE_RATES = (44100, 48000)
 SPLITS = ("train", "val", "test")
+CASTS = (*SPLITS, "unlabelled")
 TRACKS = {3: "silent", 16: "none"}
 """Which of every 25 videos have a silent sound track, and which none."""
-BODIES = {"train": 200, "val": 40, "test": 40}
-"""How many people, and as many places, each split has; no split shares any with another."""
+BODIES = {"train": 200, "val": 40, "test": 40, "unlabelled": 1000}
+"""How many people, and as many places, each of `CASTS` has; none shares any with another."""
 MIN_DURATION, MIN_SIDE = 3, 48
 EXCLUDED_SHARE = 0.02
 """Share of keyframes that the excluded timestamps name."""
@@ -38,7 +39,7 @@ class ScenesSpec:
     """A dataset of scenes; the same spec gives the same dataset.
 
     Attributes:
-        scenes: split -> number of videos.
+        scenes: split, or "unlabelled" -> number of videos.
         width, height: of the picture, in pixels.
         duration: of each video, whole seconds.
         seed: of everything.
@@ -70,34 +71,96 @@ def generate(
         progress: wraps (iterable, total) in a progress bar.
 
     Raises:
-        UserError: if the scenes would be too small, or `root` holds a dataset of another spec or cannot be written.
+        UserError: as of `write_videos`.
+    """
+    annotations = Path(root) / "annotations"
+    finished = annotations / "label_map.pbtxt"  # written last
+    rows = write_videos(Path(root), "ava", spec, _video, _write_scene, [finished], workers, progress)
+    if rows is None:
+        return
+    for split in SPLITS:
+        _write_tables(annotations, split, rows[split], spec.seed)
+    write_text(finished, label_map().to_pbtxt())
+
+
+def write_videos(
+    root: Path,
+    layout: str,
+    spec: ScenesSpec,
+    video: Callable[[Path, ScenesSpec, str, int], Path],
+    write: Callable[[Path, ScenesSpec, str, int], object],
+    tables: Sequence[Path],
+    workers: int = 0,
+    progress: Callable[[Iterable, int], Iterable] | None = None,
+) -> dict[str, list] | None:
+    """Write the videos of a dataset; those that are there are left as they are.
+
+    Args:
+        root: the folder; made if need be, with a `scenes.json` that says what it holds.
+        layout: how the dataset is laid out.
+        spec: what to make.
+        video: the path of a split's video of some number.
+        write: writes that video unless it is there, in another process; what it returns is handed back.
+        tables: the files that the caller writes afterwards; without them the dataset is not whole.
+        workers: processes; 0 for one per processor.
+        progress: wraps (iterable, total) in a progress bar.
+
+    Returns:
+        split -> what `write` returned for each of its videos; None if the dataset is whole already.
+
+    Raises:
+        UserError: if the scenes would be too small, or `root` holds a dataset of another spec or layout or cannot be
+            written.
     """
     if spec.duration < MIN_DURATION or min(spec.width, spec.height) < MIN_SIDE:
         raise UserError(
             f"scenes of {spec.width}x{spec.height} pixels and {spec.duration} s: too small for people to act in; "
             f"expected at least {MIN_SIDE}x{MIN_SIDE} pixels and {MIN_DURATION} s"
         )
-    root = Path(root)
     stamp = root / "scenes.json"
-    wanted = json.dumps(asdict(spec), sort_keys=True)
-    if stamp.is_file() and stamp.read_text() != wanted:
-        raise UserError(f"{root} holds scenes of another size or seed; choose another folder, or remove this one")
+    kind = {} if layout == "ava" else {"layout": layout}
+    wanted = json.dumps(asdict(spec) | kind, sort_keys=True).encode()
+    jobs = [(split, number) for split in CASTS for number in range(spec.scenes.get(split, 0))]
+    files = [*(video(root, spec, *job) for job in jobs), *tables]
     try:
-        for folder in ("videos", "annotations"):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-        stamp.write_text(wanted)
+        if stamp.is_file() and stamp.read_bytes() != wanted:
+            raise UserError(
+                f"{root} holds scenes of another size, seed, number or layout; choose another folder, or remove this "
+                "one"
+            )
+        for folder in {root, *(path.parent for path in files)}:
+            folder.mkdir(parents=True, exist_ok=True)
+        stamp.write_bytes(wanted)
     except OSError as error:
         raise UserError(f"cannot write to {root}: {error.strerror}; choose another folder") from None
-    jobs = [(split, number) for split in SPLITS for number in range(spec.scenes.get(split, 0))]
-    finished = root / "annotations" / "label_map.pbtxt"  # written last
-    if finished.is_file() and all(_video(root, *job).is_file() for job in jobs):
-        return
+    if all(path.is_file() for path in files):
+        return None
     with ProcessPoolExecutor(workers or os.cpu_count(), initializer=leave_interrupts_to_parent) as pool:
-        rows = pool.map(partial(_write_scene, root, spec), *zip(*jobs))
-        rows = list(progress(rows, len(jobs)) if progress else rows)
-    for split in SPLITS:
-        _write_tables(root / "annotations", split, [r for job, r in zip(jobs, rows) if job[0] == split], spec.seed)
-    write_text(finished, label_map().to_pbtxt())
+        results = pool.map(partial(write, root, spec), *zip(*jobs))
+        results = list(progress(results, len(jobs)) if progress else results)
+    return {split: [r for job, r in zip(jobs, results) if job[0] == split] for split in CASTS}
+
+
+def write_video(path: Path, spec: ScenesSpec, scene: Scene, track: str, rate: Fraction, sample_rate: int) -> None:
+    """Write a scene as a video unless it is there.
+
+    Args:
+        path: the file.
+        spec: of the dataset.
+        scene: what it shows.
+        track: "sound", "silent" or "none".
+        rate: frames a second.
+        sample_rate: samples of sound a second.
+    """
+    if path.is_file():
+        return
+    sound = None
+    if track != "none":
+        heard = scene.sound(sample_rate)
+        sound = (heard if track == "sound" else np.zeros_like(heard), sample_rate)
+    with VideoWriter(path, spec.width, spec.height, rate, sound=sound) as writer:
+        for i in range(int(spec.duration * rate)):
+            writer.write(scene.frame(float(i / rate), i)[0], float(i / rate))
 
 
 def leave_interrupts_to_parent() -> None:
@@ -105,41 +168,39 @@ def leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _video(root: Path, split: str, number: int) -> Path:
+def _video(root: Path, spec: ScenesSpec, split: str, number: int) -> Path:
     return root / "videos" / f"{split}_{number:04d}.mp4"
 
 
 def random_source(seed: int, *place: int | str) -> np.random.Generator:
     """The random source of one part of the dataset."""
-    return np.random.default_rng([seed, *(p if isinstance(p, int) else 1000 + SPLITS.index(p) for p in place)])
+    return np.random.default_rng([seed, *(p if isinstance(p, int) else 1000 + CASTS.index(p) for p in place)])
+
+
+@lru_cache(maxsize=len(CASTS))
+def cast_of(seed: int, split: str) -> tuple[list[Body], list[int]]:
+    """The bodies of a split, and the seeds of its places."""
+    people = random_source(seed, split, 1)
+    bodies = [Body.draw(people) for _ in range(BODIES[split])]
+    return bodies, [int(place) for place in people.integers(2**31, size=BODIES[split])]
 
 
 def make_scene(spec: ScenesSpec, split: str, number: int) -> Scene:
     """What video `number` of a split shows."""
-    people = random_source(spec.seed, split, 1)
-    bodies = [Body.draw(people) for _ in range(BODIES[split])]
-    places = [int(p) for p in people.integers(2**31, size=BODIES[split])]
-    rng, sounds = random_source(spec.seed, split, 2, number), _track(number) == "sound"
-    return Scene(rng, bodies, places, spec.width, spec.height, spec.duration, sounds)
+    rng, sounds = random_source(spec.seed, split, 2, number), track_of(number) == "sound"
+    return Scene(rng, *cast_of(spec.seed, split), spec.width, spec.height, spec.duration, sounds)
 
 
-def _track(number: int) -> str:
+def track_of(number: int) -> str:
+    """What sound track video `number` of a split has: "sound", "silent" or "none"."""
     return TRACKS.get(number % 25, "sound")
 
 
 def _write_scene(root: Path, spec: ScenesSpec, split: str, number: int) -> list[tuple]:
     """Write one video unless it is there; its rows (video, second, box, action names, person id)."""
-    path, scene, track = _video(root, split, number), make_scene(spec, split, number), _track(number)
+    path, scene = _video(root, spec, split, number), make_scene(spec, split, number)
     rate, sample_rate = FRAME_RATES[number % len(FRAME_RATES)], SAMPLE_RATES[number % len(SAMPLE_RATES)]
-    sound = None
-    if track == "sound":
-        sound = (scene.sound(sample_rate), sample_rate)
-    elif track == "silent":
-        sound = (np.zeros((spec.duration * sample_rate, 2), np.float32), sample_rate)
-    if not path.is_file():
-        with VideoWriter(path, spec.width, spec.height, rate, sound=sound) as writer:
-            for i in range(int(spec.duration * rate)):
-                writer.write(scene.frame(float(i / rate), i)[0], float(i / rate))
+    write_video(path, spec, scene, track_of(number), rate, sample_rate)
     rows = []
     for second in range(1, spec.duration):
         boxes = scene.frame(second, 0)[1]

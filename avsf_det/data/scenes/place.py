@@ -27,7 +27,7 @@ class Place:
              tuple(int(c) for c in rng.integers(30, 230, 3)))
             for _ in range(rng.integers(0, 4))
         ]  # fmt: skip
-        self._noise = rng.normal(0, rng.uniform(1, 4), (height + 32, width + 32, 1)).astype(np.int16)
+        self._noise = rng.normal(0, rng.uniform(1, 4), (height + 32, width + 32, 1)).astype(np.int16).repeat(3, axis=2)
 
     def _furnish(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         wall, floor = rng.integers(40, 220, (2, 3)).astype(np.float64)
@@ -61,4 +61,4 @@ class Place:
         """`image` with the camera's sensor noise of frame number `frame`."""
         x, y = (frame * 7) % 32, (frame * 13) % 32
         noise = self._noise[y : y + self.height, x : x + self.width]
-        return (image + noise).clip(0, 255).astype(np.uint8)
+        return cv2.add(image, noise, dtype=cv2.CV_8U)  # clipped to 0..255

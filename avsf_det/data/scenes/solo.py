@@ -1,13 +1,12 @@
-"""Scenes of one person who does one thing: a dataset of labelled clips, laid out as Kinetics is."""
+"""Scenes of one person who does one thing: clips with a label, laid out as Kinetics is, or without any."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +14,45 @@ import numpy as np
 from avsf_det.data.scenes.activities import ACTIVITIES, Beats
 from avsf_det.data.scenes.figure import Body
 from avsf_det.data.scenes.generator import (
-    BODIES,
     FRAME_RATES,
     SAMPLE_RATES,
     SPLITS,
     ScenesSpec,
-    leave_interrupts_to_parent,
+    cast_of,
     random_source,
+    track_of,
     write_text,
+    write_video,
+    write_videos,
 )
 from avsf_det.data.scenes.scene import Actor, Scene, Span
-from avsf_det.media.writer import VideoWriter
 
 HEADER = ("label", "youtube_id", "time_start", "time_end", "split")
+LOUD = ("clap", "play a drum", "ring a bell", "talk")
+"""Activities that are heard above any background noise."""
+LOUD_SHARE = 0.85
+"""Share of the unlabelled videos with sound that show one of `LOUD`; without sound alone nothing can be learned."""
+JITTER, UNLABELLED_JITTER = 0.12, 0.4
+"""By which share the gaps between beats vary. With even ones, sound that is late by a beat would nearly fit."""
+
+
+_motions = Counter(activity.motion for activity in ACTIVITIES.values())
+TOLD_BY_LOOKING = tuple(name for name, activity in ACTIVITIES.items() if _motions[activity.motion] == 1)
+"""The activities without a twin."""
+
+
+def _in_turn(count: int) -> tuple[str, ...]:
+    """Each activity as often as any other; those of videos without sound can be told by looking."""
+    mute = (number for number in range(count) if track_of(number) != "sound")
+    shown = dict(zip(mute, cycle((*TOLD_BY_LOOKING, *TOLD_BY_LOOKING[::-1]))))  # each with either kind of track
+    left = (sorted(ACTIVITIES) * (count // len(ACTIVITIES)))[::-1]
+    for name in shown.values():
+        left.remove(name)
+    return tuple(shown.get(number) or left.pop() for number in range(count))
+
+
+TURNS = _in_turn(50)
+"""What labelled videos show, one after the other and all over again."""
 
 
 class SoloScene(Scene):
@@ -36,6 +61,7 @@ class SoloScene(Scene):
     Args:
         activity: one of `ACTIVITIES`.
         rng, bodies, place_seeds, width, height, duration: as of `Scene`.
+        jitter: by which share the gaps between beats vary.
     """
 
     def __init__(
@@ -47,8 +73,9 @@ class SoloScene(Scene):
         width: int,
         height: int,
         duration: float,
+        jitter: float = JITTER,
     ) -> None:
-        self._activity = ACTIVITIES[activity]
+        self._activity, self._jitter = ACTIVITIES[activity], jitter
         super().__init__(rng, bodies, place_seeds, width, height, duration)
 
     def _cast(self, rng: np.random.Generator, bodies: Sequence[Body], sounds: bool) -> list[Actor]:
@@ -62,18 +89,22 @@ class SoloScene(Scene):
                 facing=int(rng.choice((-1, 1))),
                 voice=float(rng.uniform()),
                 spans=(Span(-1, self.duration + 1, pose, activity.name, x, x),),
-                beats={activity.motion: Beats.draw(rng, self.duration, rng.uniform(*activity.period), 0.12)},
+                beats={activity.motion: Beats.draw(rng, self.duration, rng.uniform(*activity.period), self._jitter)},
             )
         ]
 
+    def sound(self, rate: int) -> np.ndarray:
+        """(S,) float32: the sound track of the whole scene, in one channel, which is encoded in a third of the time."""
+        return super().sound(rate).mean(axis=1)
+
 
 def generate_solos(
-    root: Path, spec: ScenesSpec, workers: int = 0, progress: Callable[[Iterable, int], Iterable] | None = None
+    root: str | Path, spec: ScenesSpec, workers: int = 0, progress: Callable[[Iterable, int], Iterable] | None = None
 ) -> None:
-    """Write a dataset of labelled clips to `root`; videos that are there are left as they are.
+    """Write a dataset of labelled clips to `root`; a whole one is left as it is, and of others the videos there are.
 
-    All activities are equally frequent; those with a `twin` look the same as another and sound otherwise. No split
-    shares a body or a place with another.
+    All activities are equally frequent. Those with a twin look the same as another and differ from it by the sound
+    of their beats alone, so that both are only in videos with sound. No split shares a body or a place with another.
 
     Files:
         <split>/<class>/<id>_000000_<seconds>.mp4
@@ -84,31 +115,74 @@ def generate_solos(
         spec: what to make.
         workers: processes; 0 for one per processor.
         progress: wraps (iterable, total) in a progress bar.
+
+    Raises:
+        UserError: as of `write_videos`.
     """
-    jobs = [(split, number) for split in SPLITS for number in range(spec.scenes.get(split, 0))]
-    with ProcessPoolExecutor(workers or os.cpu_count(), initializer=leave_interrupts_to_parent) as pool:
-        rows = pool.map(partial(_write_solo, root, spec), *zip(*jobs))
-        rows = list(progress(rows, len(jobs)) if progress else rows)
-    for split in {split for split, _ in jobs}:
+    tables = {split: Path(root, "annotations", f"{split}.csv") for split in SPLITS if spec.scenes.get(split)}
+    rows = write_videos(Path(root), "kinetics", spec, _solo_video, _write_solo, [*tables.values()], workers, progress)
+    for split, path in tables.items() if rows else ():
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([HEADER, *(row for row in rows if row[-1] == split)])
-        write_text(root / "annotations" / f"{split}.csv", text.getvalue())
+        csv.writer(text, lineterminator="\n").writerows([HEADER, *rows[split]])
+        write_text(path, text.getvalue())
+
+
+def generate_unlabelled(
+    root: str | Path, spec: ScenesSpec, workers: int = 0, progress: Callable[[Iterable, int], Iterable] | None = None
+) -> None:
+    """Write videos of the same kind without annotations: what is seen and heard is all there is to learn from.
+
+    Most show something that is clearly heard, at uneven beats. Bodies and places are those of no split.
+
+    Files:
+        unlabelled_<number>.mp4
+
+    Args:
+        root: the folder; made if need be.
+        spec: what to make; the number of videos is that of "unlabelled".
+        workers, progress: as of `generate_solos`.
+
+    Raises:
+        UserError: as of `write_videos`.
+    """
+    write_videos(Path(root), "unlabelled", spec, _unlabelled_video, _write_unlabelled, [], workers, progress)
+
+
+def _solo_video(root: Path, spec: ScenesSpec, split: str, number: int) -> Path:
+    label = TURNS[number % len(TURNS)]
+    return root / split / label / f"{split}_{number:06d}_000000_{spec.duration:06d}.mp4"
 
 
 def _write_solo(root: Path, spec: ScenesSpec, split: str, number: int) -> tuple[str, str, int, int, str]:
     """Write one video unless it is there; its row."""
-    names = sorted(ACTIVITIES)
-    label, video = names[number % len(names)], f"{split}_{number:06d}"
-    path = root / split / label / f"{video}_000000_{spec.duration:06d}.mp4"
-    if not path.is_file():
-        people = random_source(spec.seed, split, 1)
-        bodies = [Body.draw(people) for _ in range(BODIES[split])]
-        places = [int(place) for place in people.integers(2**31, size=BODIES[split])]
-        rng = random_source(spec.seed, split, 4, number)
-        scene = SoloScene(label, rng, bodies, places, spec.width, spec.height, spec.duration)
-        rate, sample_rate = FRAME_RATES[rng.integers(len(FRAME_RATES))], SAMPLE_RATES[rng.integers(len(SAMPLE_RATES))]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with VideoWriter(path, spec.width, spec.height, rate, sound=(scene.sound(sample_rate), sample_rate)) as writer:
-            for i in range(int(spec.duration * rate)):
-                writer.write(scene.frame(float(i / rate), i)[0], float(i / rate))
-    return label, video, 0, spec.duration, split
+    path, label = _solo_video(root, spec, split, number), TURNS[number % len(TURNS)]
+    _write(path, spec, split, number, random_source(spec.seed, split, 4, number), label, JITTER)
+    return label, f"{split}_{number:06d}", 0, spec.duration, split
+
+
+def _unlabelled_video(root: Path, spec: ScenesSpec, split: str, number: int) -> Path:
+    return root / f"{split}_{number:06d}.mp4"
+
+
+def _write_unlabelled(root: Path, spec: ScenesSpec, split: str, number: int) -> None:
+    """Write one video unless it is there."""
+    rng = random_source(spec.seed, split, 4, number)
+    loud = track_of(number) == "sound" and rng.uniform() < LOUD_SHARE
+    activity = str(rng.choice(LOUD if loud else [name for name in ACTIVITIES if name not in LOUD]))
+    _write(_unlabelled_video(root, spec, split, number), spec, split, number, rng, activity, UNLABELLED_JITTER)
+
+
+def _write(
+    path: Path,
+    spec: ScenesSpec,
+    split: str,
+    number: int,
+    rng: np.random.Generator,
+    activity: str,
+    jitter: float,
+) -> None:
+    if path.is_file():
+        return
+    scene = SoloScene(activity, rng, *cast_of(spec.seed, split), spec.width, spec.height, spec.duration, jitter)
+    rate, sample_rate = FRAME_RATES[rng.integers(len(FRAME_RATES))], SAMPLE_RATES[rng.integers(len(SAMPLE_RATES))]
+    write_video(path, spec, scene, track_of(number), rate, sample_rate)

@@ -154,6 +154,12 @@ def imported(root, videos):
     )
 
 
+def unlabelled(root, videos):
+    """Videos at several depths, and a split of its own, whatever the case of its folder's name."""
+    link(root, videos, ["b/two.mp4", "one.mp4", "Val/three.mp4"])
+    write(root, {"notes.txt": "no video", "b/.two.part.mp4": "half a video"})
+
+
 LAYOUTS = {
     layout.__name__: layout
     for layout in (kinetics, path_labels, charades, charades_frames, epic_55, epic_100, ucf101, hmdb51, imported)

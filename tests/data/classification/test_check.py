@@ -110,6 +110,12 @@ def test_the_command_keeps_to_boxes_where_there_are_any(scenes, capsys):
     assert "keyframes of" in capsys.readouterr().out
 
 
+def test_the_command_takes_videos_without_labels_if_it_is_said(scenes, tmp_path, capsys):
+    (tmp_path / "films").symlink_to(scenes / "videos")
+    assert main(["data", "check", str(tmp_path / "films"), "TRAIN.DATASET", "unlabelled"]) == 0
+    assert "train (films): 5 clips of 5 videos, without labels" in capsys.readouterr().out
+
+
 def test_pages_are_of_boxes(held, tmp_path, capsys):
     assert main(["data", "check", str(held("hmdb51")), "--html", str(tmp_path / "page.html")]) == 1
     assert "--html: pages are of datasets with boxes" in capsys.readouterr().out

@@ -127,6 +127,18 @@ def test_batches_of_training(samples, workers):
     assert torch.equal(batch.audio, again.audio)
 
 
+def test_clips_without_labels_have_no_column(scenes):
+    folder = ClipFolder(scenes / "videos", "unlabelled")
+    clips = folder.clips("train")
+    dataset = ClipDataset(clips, folder.root, SPEC, TrainTransform((48, 48)), 0, misaligned_gap=0.5)
+    assert dataset.class_counts().shape == (0,)
+    (batch,) = TrainLoader(dataset, COLLATE, len(clips), 0, 0).epoch(0)
+    assert len(batch) == 5 and batch.labels.shape == (5, 0) and batch.boxes.shape == (0, 5)
+    assert batch.misaligned.shape == batch.audio.shape and batch.audio_present.any() and batch.failed == []
+    views = ClipViews(clips, folder.root, SPEC, 2, 1, 48)
+    assert [batch.labels.shape for _, batch in ViewLoader(views, COLLATE, 2, 0)] == [(2, 0)] * 5
+
+
 def test_views_are_at_even_moments_and_at_both_ends_and_the_middle(views):
     dataset = views("ucf101", num_views=4)
     found = views_of(dataset, 0)

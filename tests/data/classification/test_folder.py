@@ -34,7 +34,8 @@ def test_a_folder_is_known_by_its_files_and_both_splits_are_read(held, layout):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_folder_without_the_named_dataset_says_so(name, tmp_path):
-    with pytest.raises(UserError, match=f"no annotation files of {name}"):
+    what = "videos in" if name == "unlabelled" else f"annotation files of {name}"
+    with pytest.raises(UserError, match=f"no {what}"):
         ClipFolder(tmp_path, name)
 
 

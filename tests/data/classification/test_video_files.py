@@ -28,6 +28,12 @@ def test_files_at_a_path(tmp_path):
     assert not files.has("b.mp4") and not files.has("nowhere/b.mp4")
 
 
+def test_all_videos_in_order_but_hidden_ones(tmp_path):
+    touch(tmp_path, "b.MP4", "a/c.mkv", "a/.d.mp4", "a/e.txt", "z.avi")
+    assert list(VideoFiles(tmp_path).paths()) == ["b.MP4", "z.avi", "a/c.mkv"]
+    assert list(VideoFiles(tmp_path).paths("a")) == ["a/c.mkv"]
+
+
 def test_links_may_lead_in_circles(tmp_path):
     touch(tmp_path, "a/b.mp4")
     (tmp_path / "a" / "again").symlink_to(tmp_path)

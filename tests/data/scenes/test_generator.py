@@ -54,7 +54,7 @@ def test_what_is_there_is_not_made_again_and_another_spec_is_refused(scenes_spec
     second.unlink()
     generate(tmp_path, spec, workers=1)
     assert first.stat().st_mtime_ns == stamp and second.is_file() and tables(tmp_path) == before
-    with pytest.raises(UserError, match="another size or seed"):
+    with pytest.raises(UserError, match="another size, seed, number or layout"):
         generate(tmp_path, replace(spec, seed=7), workers=1)
 
 
