@@ -123,7 +123,7 @@ class AVSlowFastBackbone(nn.Module):
             stage = Pathways(
                 slow,
                 chain(channels.fast, inner.fast, FAST_TEMPORAL_KERNEL, by_sound=fast_hears),
-                _audio_chain(audio, k, channels.audio, inner.audio) if audio else None,
+                audio_chain(audio, k, channels.audio, inner.audio) if audio else None,
             )
             self.add_module(f"s{k + 2}", Stage(stage, looking))
             channels = Pathways(*(one and one[-1].out_channels for one in stage))
@@ -292,7 +292,8 @@ def _visual_chain(
     return res_chain(transform, kernels, in_channels, inner * block.expansion, stride, by_sound)
 
 
-def _audio_chain(audio: AudioPathway, k: int, in_channels: int, inner: int) -> list[ResBlock]:
+def audio_chain(audio: AudioPathway, k: int, in_channels: int, inner: int) -> list[ResBlock]:
+    """The residual blocks of Audio's stage k, 0 to 3 for res2 to res5."""
     if k >= TF_STAGES:
         return _visual_chain(audio.depth, k, in_channels, inner, 1, STRIDES[k], dilation=1, temporal_blocks=0)
     block, depths = DEPTHS[audio.depth]

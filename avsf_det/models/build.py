@@ -12,6 +12,7 @@ from torch import distributed, nn
 
 from avsf_det.errors import UserError
 from avsf_det.models.architecture import JUNCTIONS, SYNC_JUNCTIONS, AudioPathway, NonLocalBlocks
+from avsf_det.models.audio_only import AudioBackbone
 from avsf_det.models.avslowfast import AVSlowFast, initialise
 from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.drop_pathway import DropPathway
@@ -72,6 +73,20 @@ def build_avslowfast(cfg: CfgNode) -> AVSlowFast:
     return _build(cfg, audio, drop_pathway)
 
 
+def build_audio(cfg: CfgNode) -> AVSlowFast:
+    """The Audio pathway alone."""
+    resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
+    audio = AudioPathway(
+        depth=resnet.AUDIO_DEPTH,
+        alpha=slowfast.AU_ALPHA,
+        beta_inv=slowfast.AU_BETA_INV,
+        block=resnet.AUDIO_TRANS_FUNC,
+        junctions=(),
+    )
+    _check_frames(cfg, audio)
+    return _complete(cfg, AudioBackbone(resnet.WIDTH_PER_GROUP, audio))
+
+
 def build_slowfast(cfg: CfgNode) -> AVSlowFast:
     """Slow and Fast pathways alone."""
     return _build(cfg, audio=None, drop_pathway=None)
@@ -128,7 +143,7 @@ def example_inputs(cfg: CfgNode, size: int = 0, clips: int = 1, boxes: int = 1) 
     """
     size = size or cfg.DATA.TRAIN_CROP_SIZE or cfg.DATA.TEST_CROP_SIZE
     frames = cfg.DATA.NUM_FRAMES
-    hears = cfg.MODEL.MODEL_NAME == "AVSlowFast"
+    hears = cfg.MODEL.MODEL_NAME != "SlowFast"
     rows = [[i % clips, 0, 0, size, size] for i in range(boxes)]
     return {
         "slow": torch.randn(clips, 3, frames // cfg.SLOWFAST.ALPHA, size, size),
@@ -138,7 +153,7 @@ def example_inputs(cfg: CfgNode, size: int = 0, clips: int = 1, boxes: int = 1) 
     }
 
 
-MODELS = {"AVSlowFast": build_avslowfast, "SlowFast": build_slowfast}
+MODELS = {"AVSlowFast": build_avslowfast, "SlowFast": build_slowfast, "Audio": build_audio}
 
 LOSSES: dict[str, Callable[[CfgNode], Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = {
     "bce": lambda model: binary_cross_entropy,
@@ -181,6 +196,12 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
         drop_pathway=drop_pathway,
         checkpointed=cfg.MODEL.ACT_CHECKPOINT,
     )
+    return _complete(cfg, backbone)
+
+
+def _complete(cfg: CfgNode, backbone: nn.Module) -> AVSlowFast:
+    """A backbone with its head, initialised, and with what of it does not learn."""
+    resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
     head = _build_head(cfg, backbone.channels)
     detached = cfg.MODEL.DETACH_FINAL_FC
     if detached and any(slowfast.AVS_FLAG):

@@ -13,14 +13,14 @@ def add_model_defaults(cfg: CfgNode) -> None:
     node = type(cfg)
 
     cfg.MODEL = node()
-    cfg.MODEL.MODEL_NAME = "AVSlowFast"  # AVSlowFast, or SlowFast which does without sound
+    cfg.MODEL.MODEL_NAME = (
+        "AVSlowFast"  # AVSlowFast, SlowFast which does without sound, or Audio which does without pictures
+    )
     cfg.MODEL.NUM_CLASSES = 80  # action classes
     cfg.MODEL.LABEL_SPACES = []  # names of the label spaces that a clip is classified in at once, such as [verb, noun]
     cfg.MODEL.NUM_CLASSES_LIST = []  # classes of each of LABEL_SPACES, in place of NUM_CLASSES
     cfg.MODEL.DROPOUT_RATE = 0.5  # chance to drop an input of the last layer
-    cfg.MODEL.HEAD_ACT = (
-        "softmax"  # of a head for clips: softmax (one class holds) or sigmoid (several); training sets it
-    )
+    cfg.MODEL.HEAD_ACT = "softmax"  # of a head for clips: softmax (one class holds) or sigmoid; training sets it
     cfg.MODEL.ACT_CHECKPOINT = []  # stages (s1 to s5) computed again in the backward pass to save memory
     cfg.MODEL.FC_INIT_STD = 0.01  # standard deviation of the last layer's first weights
     cfg.MODEL.FROZEN_BN = False  # norms stay by the statistics of the weights started from; scales still learn

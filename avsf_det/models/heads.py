@@ -57,7 +57,7 @@ class RoIHead(nn.Module):
             got = "no boxes" if boxes is None else f"boxes of shape {tuple(boxes.shape)}"
             raise ValueError(f"got {got}, expected (N, 5): index of the clip, then x1 y1 x2 y2 in pixels of the clip")
         boxes = boxes.float()
-        pooled = [self._pool_boxes(x.slow, boxes), self._pool_boxes(x.fast, boxes)]
+        pooled = [self._pool_boxes(one, boxes) for one in (x.slow, x.fast) if one is not None]
         if x.audio is not None:
             pooled.append(x.audio.mean(dim=(2, 3, 4))[boxes[:, 0].long()])
         return self.projection(self.dropout(torch.cat(pooled, dim=1)))
@@ -117,10 +117,10 @@ class ClassificationHead(nn.Module):
         """
         if boxes is not None:
             raise ValueError("got boxes, but this head scores whole clips; DETECTION.ENABLE makes one for boxes")
-        pooled = [self._pool_places(x.slow), self._pool_places(x.fast)]
+        pooled = [self._pool_places(one) for one in (x.slow, x.fast) if one is not None]
         if x.audio is not None:
             audio = x.audio.mean(dim=(2, 3, 4), keepdim=True)
-            pooled.append(audio.expand(-1, -1, *pooled[0].shape[2:]))
+            pooled.append(audio.expand(-1, -1, *pooled[0].shape[2:]) if pooled else audio)
         features = self.dropout(torch.cat(pooled, dim=1).flatten(2).transpose(1, 2))
         if not self.label_spaces:
             return self._over_places(self.projection(features))
