@@ -13,9 +13,7 @@ def add_model_defaults(cfg: CfgNode) -> None:
     node = type(cfg)
 
     cfg.MODEL = node()
-    cfg.MODEL.MODEL_NAME = (
-        "AVSlowFast"  # AVSlowFast, SlowFast which does without sound, or Audio which does without pictures
-    )
+    cfg.MODEL.MODEL_NAME = "AVSlowFast"  # AVSlowFast, SlowFast (without sound), or Audio (without pictures)
     cfg.MODEL.NUM_CLASSES = 80  # action classes
     cfg.MODEL.LABEL_SPACES = []  # names of the label spaces that a clip is classified in at once, such as [verb, noun]
     cfg.MODEL.NUM_CLASSES_LIST = []  # classes of each of LABEL_SPACES, in place of NUM_CLASSES
