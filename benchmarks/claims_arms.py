@@ -1,0 +1,153 @@
+"""What `claims.py` compares: the arms of each claim, and the runs that they take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CONFIG = "scenes/avslowfast_claims"
+SCENES = {"train": 300, "val": 60, "test": 0}
+CLIPS = 1000  # to learn from without labels, and as many others with
+LABELLED = {"train": 500, "val": 200, "test": 0}
+DATASETS = (
+    ("scenes", "ava", SCENES),
+    ("unlabelled", "unlabelled", {"train": CLIPS}),
+    ("labelled_start", "kinetics", {"train": CLIPS, "val": 0, "test": 0}),
+    ("labelled", "kinetics", LABELLED),
+)
+"""Folder, layout and videos of each; the number of its row is its seed, so that nobody is in two."""
+RES5, RES345 = [False] * 4 + [True], [False, False, True, True, True]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train: its name in tables, and the keys that make it what it is."""
+
+    name: str
+    keys: dict[str, object] = field(default_factory=dict, hash=False)
+
+
+BASE = Arm("AVSlowFast")
+VISUAL = Arm("SlowFast", {"MODEL.MODEL_NAME": "SlowFast"})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper and what is compared to see whether it holds; the first arm is what others differ from."""
+
+    text: str
+    arms: tuple[Arm, ...]
+
+
+CLAIMS = {
+    "sound": Claim(
+        "Sound helps detection, and where", (VISUAL, BASE, Arm("Audio alone", {"MODEL.MODEL_NAME": "Audio"}))
+    ),
+    "fusion": Claim(
+        "Fusion at several layers beats late fusion",
+        (
+            Arm("pool5 alone", {"SLOWFAST.AFS_FUSION": [False] * 4}),
+            BASE,
+            Arm("res3 and pool5", {"SLOWFAST.AFS_FUSION": [False, False, True, False]}),
+            Arm("res4 and pool5", {"SLOWFAST.AFS_FUSION": [False, False, False, True]}),
+            Arm("A→F→S", {"SLOWFAST.AU_FUSION": "audio_to_fast_to_slow"}),
+            Arm("AV non-local", {"SLOWFAST.AU_FUSION": "audiovisual_non_local"}),
+            Arm("channel attention", {"SLOWFAST.AU_FUSION": "channel_attention"}),
+        ),
+    ),
+    "droppathway": Claim(
+        "DropPathway is what makes joint training work",
+        (
+            Arm("P = 0", {"SLOWFAST.DROPPATHWAY_RATE": 0.0}),
+            BASE,
+            *(Arm(f"P = {rate:g}", {"SLOWFAST.DROPPATHWAY_RATE": rate}) for rate in (0.5, 0.8)),
+            VISUAL,
+        ),
+    ),
+    "avs": Claim(
+        "AVS adds, on the class where only timing tells who makes the sound above all",
+        (
+            BASE,
+            Arm("margin, res5", {"SLOWFAST.AVS_FLAG": RES5}),
+            Arm("margin, res3 to res5", {"SLOWFAST.AVS_FLAG": RES345}),
+            Arm("InfoNCE, res5", {"SLOWFAST.AVS_FLAG": RES5, "SLOWFAST.AVS_LOSS": "infonce"}),
+            Arm("InfoNCE, res3 to res5", {"SLOWFAST.AVS_FLAG": RES345, "SLOWFAST.AVS_LOSS": "infonce"}),
+        ),
+    ),
+}
+TRANSFER = "Features learned without labels transfer"
+WITHOUT_LABELS = {"DATA.ROOT": "unlabelled", "TRAIN.DATASET": "unlabelled", "TASK": "ssl", "SLOWFAST.AVS_FLAG": RES345}
+STARTS = (
+    Arm("random"),
+    Arm("AVS", {**WITHOUT_LABELS, "PRETRAIN.ROTATION": False}),
+    Arm("AVS and rotation", {**WITHOUT_LABELS, "PRETRAIN.ROTATION": True}),
+    Arm("labels", {"DATA.ROOT": "labelled_start"}),
+)
+"""How features are learned before they are transferred."""
+WAYS = {
+    "linear probe": {"MODEL.DETACH_FINAL_FC": True, "SOLVER.BASE_LR": 0.02, "SOLVER.WARMUP_EPOCHS": 0.0},
+    "fine-tuning": {},
+}
+SHARES = {0.01: 40, 0.1: 16, 1.0: 5}
+"""Share of the labels -> epochs."""
+OF_CLIPS = {
+    "DETECTION.ENABLE": False,
+    "RESNET.SPATIAL_STRIDES": [1, 2, 2, 2],
+    "DATA.TRAIN_JITTER_SCALES": [72, 84],
+    "DATA.TRAIN_CROP_SIZE": 72,
+}
+"""What makes of the network for boxes one for whole clips."""
+START_EPOCHS = 8
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run.
+
+    Attributes:
+        name: its folder's, under `runs`.
+        seed: of weights, order and augmentation.
+        keys: KEY -> VALUE; DATA.ROOT is a folder of `DATASETS`.
+        start: the run whose weights it starts from.
+    """
+
+    name: str
+    seed: int
+    keys: dict[str, object] = field(hash=False)
+    start: Run | None = None
+
+    @property
+    def hears(self) -> bool:
+        """Whether it can be evaluated with sound and without."""
+        return "MODEL.MODEL_NAME" not in self.keys
+
+    def output(self, folder: Path) -> Path:
+        """Where all of it is kept."""
+        return folder / "runs" / re.sub(r"[^\w.]+", "_", f"{self.name} {self.seed}")
+
+
+def detection_run(arm: Arm, seed: int) -> Run:
+    """The run of an arm of `CLAIMS`."""
+    return Run(arm.name, seed, {"DATA.ROOT": "scenes", **arm.keys})
+
+
+def transfer_run(start: Arm, way: str, share: float, seed: int) -> Run:
+    """The run that puts the features of one of `STARTS` to use."""
+    before = None
+    if start.keys:
+        keys = {**OF_CLIPS, "SOLVER.MAX_EPOCH": START_EPOCHS, "DATA.MIX_NEG_EPOCH": START_EPOCHS // 2, **start.keys}
+        before = Run(f"start {start.name}", seed, keys)
+    keys = {**OF_CLIPS, "DATA.ROOT": "labelled", "DATA.TRAIN_SHARE": share, "SOLVER.MAX_EPOCH": SHARES[share]}
+    return Run(f"{start.name} {way} {share:g}", seed, {**keys, **WAYS[way]}, before)
+
+
+def runs_of(claim: str, seed: int) -> Iterator[Run]:
+    """All runs of a claim with a seed."""
+    if claim != "transfer":
+        yield from (detection_run(arm, seed) for arm in CLAIMS[claim].arms)
+        return
+    for start in STARTS:
+        for way in WAYS:
+            yield from (transfer_run(start, way, share, seed) for share in SHARES)
