@@ -43,7 +43,7 @@ def write_page(path: Path, results: Results, seeds: int, machine: str) -> None:
         "Controlled experiments on synthetic scenes (docs/data.md): every arm of a claim is trained from scratch with",
         f"the same {seeds} seeds, data and number of steps, and its last weights are evaluated on people, places and",
         "seeds that are in no training video. Numbers are mean ± standard deviation over the seeds; differences are of",
-        "runs of the same seed. What small networks do on drawn people need not hold for large ones on Kinetics or AVA.",
+        "runs of the same seed. What small networks do on drawn people need not hold for large ones on Kinetics.",
         "",
         "```bash",
         f"python benchmarks/claims.py --folder claims --seeds {seeds} --page docs/claims.md",

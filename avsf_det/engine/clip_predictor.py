@@ -72,7 +72,7 @@ class ClipPredictor:
             batch = replace(batch, audio_present=torch.zeros_like(batch.audio_present))
         batch = batch.to(self.device)
         logits = self.model(batch.slow, batch.fast, batch.audio, None, batch.audio_present)
-        scores = self.model.scores(logits)
+        scores = self.model.clip_scores(logits)
         if isinstance(scores, dict):
             scores = torch.cat([scores[head.name] for head in self.heads], dim=1)
         return scores.float().cpu().numpy()

@@ -8,7 +8,7 @@ from torch import nn
 from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.audio_rows import AudioRows
 from avsf_det.models.backbone import audio_chain
-from avsf_det.models.pathways import AudioStem, Pathways, Stage
+from avsf_det.models.pathways import Pathways, Stage, Stem
 
 
 class AudioBackbone(nn.Module):
@@ -27,8 +27,7 @@ class AudioBackbone(nn.Module):
         super().__init__()
         self.audio = audio
         channels = inner = max(1, width // audio.beta_inv)
-        self.s1 = nn.Module()
-        self.s1.pathway2_stem = AudioStem(inner)
+        self.s1 = Stem(Pathways(None, None, inner))
         for k in range(4):
             chain = audio_chain(audio, k, channels, inner)
             self.add_module(f"s{k + 2}", Stage(Pathways(None, None, chain)))
@@ -48,7 +47,7 @@ class AudioBackbone(nn.Module):
             audio_present = torch.zeros(len(slow), dtype=torch.bool, device=slow.device)
         own = None if audio_present is None else audio_present.nonzero().flatten()
         rows = AudioRows(len(slow), own)
-        x = Pathways(None, None, self.s1.pathway2_stem(rows.take(audio)))
-        for k in range(4):
-            x = getattr(self, f"s{k + 2}")(x)
+        x = Pathways(None, None, rows.take(audio))
+        for stage in (self.s1, self.s2, self.s3, self.s4, self.s5):
+            x = stage(x)
         return x._replace(audio=rows.spread_own(x.audio))

@@ -1,4 +1,4 @@
-"""The whole network: a backbone and a head."""
+"""The whole network: a backbone and a head, or two."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from avsf_det.models.pathways import Pathways
 from avsf_det.models.synchronisation import sync_losses, valid_pairs
 
 Scores = torch.Tensor | dict[str, torch.Tensor]
@@ -14,7 +15,7 @@ Scores = torch.Tensor | dict[str, torch.Tensor]
 
 
 class AVSlowFast(nn.Module):
-    """A backbone and a head under one state dict, whose names are PySlowFast's: `s1...`, `head...`.
+    """A backbone and a head under one state dict, whose names are PySlowFast's: `s1...`, `head...`; `clip_head...`.
 
     Args:
         backbone: (slow, fast, audio, audio_present) to `Pathways` of feature maps, as `AVSlowFastBackbone`.
@@ -22,6 +23,7 @@ class AVSlowFast(nn.Module):
         sync_loss: of audiovisual synchronisation, a name in `synchronisation.SYNC_LOSSES`.
         variance_threshold, duplicate_threshold: which sounds it leaves out, see `synchronisation.valid_pairs`.
         detached: only the head learns, from what the backbone gives outside training (PySlowFast's DETACH_FINAL_FC).
+        clip_head: a `ClassificationHead` beside a `RoIHead`, for clips that are given without boxes.
     """
 
     def __init__(
@@ -32,10 +34,13 @@ class AVSlowFast(nn.Module):
         variance_threshold: float = 0.01,
         duplicate_threshold: float = 0.99999,
         detached: bool = False,
+        clip_head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        if clip_head is not None:
+            self.clip_head = clip_head
         self.sync_loss = sync_loss
         self.variance_threshold, self.duplicate_threshold = variance_threshold, duplicate_threshold
         self.detached = detached
@@ -68,12 +73,22 @@ class AVSlowFast(nn.Module):
             ValueError: if the numbers of frames do not fit each other, or boxes are missing or not wanted.
         """
         if misaligned is None:
-            return self.head(self.backbone(slow, fast, audio, audio_present), boxes)
+            return self._logits(self.backbone(slow, fast, audio, audio_present), boxes)
         if audio_present is None:
             audio_present = torch.ones(len(slow), dtype=torch.bool, device=slow.device)
         valid = valid_pairs(audio, misaligned, audio_present, self.variance_threshold, self.duplicate_threshold)
         features, embeddings = self.backbone.forward_sync(slow, fast, audio, misaligned, audio_present, valid)
-        return self.head(features, boxes), sync_losses(embeddings, valid, self.sync_loss)
+        return self._logits(features, boxes), sync_losses(embeddings, valid, self.sync_loss)
+
+    def _logits(self, features: Pathways, boxes: torch.Tensor | None) -> Scores:
+        if not hasattr(self, "clip_head"):
+            return self.head(features, boxes)
+        used, other = (self.clip_head, self.head) if boxes is None else (self.head, self.clip_head)
+        logits = used(features, boxes)
+        if not self.training:
+            return logits
+        nothing = 0.0 * sum(parameter.sum() for parameter in other.parameters())  # DDP waits for every gradient
+        return {name: one + nothing for name, one in logits.items()} if isinstance(logits, dict) else logits + nothing
 
     def train(self, mode: bool = True) -> AVSlowFast:
         """As `nn.Module.train`; a backbone that does not learn stays as it is outside training."""
@@ -96,9 +111,17 @@ class AVSlowFast(nn.Module):
 
     def scores(self, logits: Scores) -> Scores:
         """Scores within 0..1 of what `forward` returned."""
-        if isinstance(logits, dict):
-            return {name: self.head.activation(one) for name, one in logits.items()}
-        return self.head.activation(logits)
+        return _activated(self.head, logits)
+
+    def clip_scores(self, logits: Scores) -> Scores:
+        """The same of whole clips, for a model that may have a head for boxes beside the one for clips."""
+        return _activated(getattr(self, "clip_head", self.head), logits)
+
+
+def _activated(head: nn.Module, logits: Scores) -> Scores:
+    if isinstance(logits, dict):
+        return {name: head.activation(one) for name, one in logits.items()}
+    return head.activation(logits)
 
 
 def initialise(model: nn.Module, zero_init_final_gamma: bool = True, fc_std: float = 0.01) -> None:
@@ -129,5 +152,5 @@ def _strip_backbone(module: AVSlowFast, state: dict[str, Any], prefix: str, meta
 
 def _prepend_backbone(module: AVSlowFast, state: dict[str, Any], prefix: str, *args: object) -> None:
     for name in list(state):
-        if name.startswith(prefix) and not name.startswith(f"{prefix}head."):
+        if name.startswith(prefix) and not name.startswith((f"{prefix}head.", f"{prefix}clip_head.")):
             state[f"{prefix}backbone.{name.removeprefix(prefix)}"] = state.pop(name)

@@ -202,15 +202,20 @@ def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway |
 def _complete(cfg: CfgNode, backbone: nn.Module) -> AVSlowFast:
     """A backbone with its head, initialised, and with what of it does not learn."""
     resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
-    head = _build_head(cfg, backbone.channels)
+    cell = 4 * math.prod(cfg.RESNET.SPATIAL_STRIDES)  # pixels of the clip; conv1 and pool1 have a stride of 2 each
+    spaces = _label_spaces(cfg)
+    if cfg.DETECTION.ENABLE:
+        head = _build_roi_head(cfg, backbone.channels, cell)
+        clip_head = _build_clip_head(cfg, backbone.channels, cell, spaces) if spaces else None
+    else:
+        head, clip_head = _build_clip_head(cfg, backbone.channels, cell, spaces or cfg.MODEL.NUM_CLASSES), None
     detached = cfg.MODEL.DETACH_FINAL_FC
     if detached and any(slowfast.AVS_FLAG):
         raise ValueError(
             "MODEL.DETACH_FINAL_FC leaves synchronisation nothing to learn; set SLOWFAST.AVS_FLAG to False"
         )
-    model = AVSlowFast(
-        backbone, head, slowfast.AVS_LOSS, slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH, detached
-    )
+    thresholds = slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH
+    model = AVSlowFast(backbone, head, slowfast.AVS_LOSS, *thresholds, detached, clip_head)
     initialise(model, resnet.ZERO_INIT_FINAL_BN, cfg.MODEL.FC_INIT_STD)
     set_norms(model, cfg.MODEL.FROZEN_BN, _sync_devices(cfg))
     freeze_stages(backbone, cfg.MODEL.FREEZE_AT)
@@ -227,21 +232,24 @@ def _sync_devices(cfg: CfgNode) -> int | None:
     return devices if kind == "sync_batchnorm" else None
 
 
-def _build_head(cfg: CfgNode, channels: Pathways) -> nn.Module:
-    cell = 4 * math.prod(cfg.RESNET.SPATIAL_STRIDES)  # pixels of the clip; conv1 and pool1 have a stride of 2 each
-    if cfg.DETECTION.ENABLE:
-        return RoIHead(
-            channels,
-            cfg.MODEL.NUM_CLASSES,
-            spatial_scale=1 / cell,
-            resolution=cfg.DETECTION.ROI_XFORM_RESOLUTION,
-            sampling_ratio=cfg.DETECTION.SAMPLING_RATIO,
-            aligned=cfg.DETECTION.ALIGNED,
-            dropout=cfg.MODEL.DROPOUT_RATE,
-        )
+def _build_roi_head(cfg: CfgNode, channels: Pathways, cell: int) -> RoIHead:
+    return RoIHead(
+        channels,
+        cfg.MODEL.NUM_CLASSES,
+        spatial_scale=1 / cell,
+        resolution=cfg.DETECTION.ROI_XFORM_RESOLUTION,
+        sampling_ratio=cfg.DETECTION.SAMPLING_RATIO,
+        aligned=cfg.DETECTION.ALIGNED,
+        dropout=cfg.MODEL.DROPOUT_RATE,
+    )
+
+
+def _build_clip_head(
+    cfg: CfgNode, channels: Pathways, cell: int, num_classes: int | dict[str, int]
+) -> ClassificationHead:
     return ClassificationHead(
         channels,
-        _label_spaces(cfg) or cfg.MODEL.NUM_CLASSES,
+        num_classes,
         pool_size=math.ceil(cfg.DATA.TRAIN_CROP_SIZE / cell) or None,
         activation=cfg.MODEL.HEAD_ACT,
         dropout=cfg.MODEL.DROPOUT_RATE,

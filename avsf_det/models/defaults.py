@@ -15,7 +15,7 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.MODEL = node()
     cfg.MODEL.MODEL_NAME = "AVSlowFast"  # AVSlowFast, SlowFast (without sound), or Audio (without pictures)
     cfg.MODEL.NUM_CLASSES = 80  # action classes
-    cfg.MODEL.LABEL_SPACES = []  # names of the label spaces that a clip is classified in at once, such as [verb, noun]
+    cfg.MODEL.LABEL_SPACES = []  # of a clip's label spaces, such as [verb, noun]; of a detector, for a second head
     cfg.MODEL.NUM_CLASSES_LIST = []  # classes of each of LABEL_SPACES, in place of NUM_CLASSES
     cfg.MODEL.DROPOUT_RATE = 0.5  # chance to drop an input of the last layer
     cfg.MODEL.HEAD_ACT = "softmax"  # of a head for clips: softmax (one class holds) or sigmoid; training sets it

@@ -47,8 +47,9 @@ class InferenceModel(nn.Module):
         self._source = (model,)  # in a tuple, so that its weights are not this module's
         self.hears = any(isinstance(module, BatchNorm3d) and module.by_sound for module in model.modules())
         self.head = copy.deepcopy(model.head).eval()
+        self.clip_head = copy.deepcopy(getattr(model, "clip_head", model.head)).eval()
         self.backbones = nn.ModuleDict({"sound": self._fold(True)})
-        self.scores = model.scores
+        self.scores, self.clip_scores = model.scores, model.clip_scores
 
     def _fold(self, sound: bool) -> nn.Module:
         backbone = fold_norms(copy.deepcopy(self._source[0].backbone).eval(), sound)
@@ -83,7 +84,7 @@ class InferenceModel(nn.Module):
             features = self._features(slow, fast, audio if all(present) else None, all(present))
         else:
             features = self._mixed(slow, fast, audio, torch.tensor(present, device=slow.device))
-        return self.head(features, boxes)
+        return self.clip_head(features, None) if boxes is None else self.head(features, boxes)
 
     def _mixed(self, slow: torch.Tensor, fast: torch.Tensor, audio: torch.Tensor, present: torch.Tensor) -> Pathways:
         """Features of a batch in which clips with and without sound meet, each computed as what it is."""

@@ -222,25 +222,27 @@ def res_chain(
 
 
 class Stem(nn.Module):
-    """conv1 and pool1 of every pathway."""
+    """conv1 and pool1 of every pathway that has channels."""
 
     def __init__(self, channels: Pathways) -> None:
         super().__init__()
-        self.pathway0_stem = VisualStem(channels.slow, temporal_kernel=1)
-        self.pathway1_stem = VisualStem(channels.fast, temporal_kernel=FAST_STEM_KERNEL)
+        if channels.slow:
+            self.pathway0_stem = VisualStem(channels.slow, temporal_kernel=1)
+        if channels.fast:
+            self.pathway1_stem = VisualStem(channels.fast, temporal_kernel=FAST_STEM_KERNEL)
         if channels.audio:
             self.pathway2_stem = AudioStem(channels.audio)
 
     def forward(self, x: Pathways) -> Pathways:
-        audio = None if x.audio is None else self.pathway2_stem(x.audio)
-        return Pathways(self.pathway0_stem(x.slow), self.pathway1_stem(x.fast), audio)
+        stems = (f"{prefix}_stem" for prefix in PREFIX)
+        return Pathways(*(None if one is None else getattr(self, stem)(one) for stem, one in zip(stems, x)))
 
 
 class Stage(nn.Module):
     """res2, res3, res4 or res5 of every pathway.
 
     Args:
-        blocks: of each pathway; None without an Audio pathway.
+        blocks: of each pathway; None for one that is absent.
         non_local: Slow's non-local blocks, by the index of the residual block that each follows.
     """
 

@@ -70,7 +70,9 @@ def summarise(
             shape = tuple(shapes[f"{stage}_fuse"].slow.shape[1:]) if f"{stage}_fuse" in shapes else ()
             gflops = _count(counts, f"backbone.{stage}_fuse")
             rows.append(Row(f"after {title.split(', ')[-1]}", "joined", shape, _parameters(fuse), gflops))
-    rows.append(Row("head", "joined", (), _parameters(model.head), _count(counts, "head")))
+    for name in ("head", "clip_head"):
+        if hasattr(model, name):
+            rows.append(Row(name, "joined", (), _parameters(getattr(model, name)), _count(counts, name)))
     return rows
 
 
