@@ -67,7 +67,9 @@ def add_import_command(commands: argparse._SubParsersAction, add: Callable) -> N
         metavar="ATTRIBUTE",
         help="attribute that holds the action, or several with commas between; label is the tool's own",
     )
-    command.add_argument("--label-map", metavar="PBTXT", help="keep to its classes; a file, or ava_v2.2_80")
+    command.add_argument(
+        "--label-map", metavar="FILE", help="keep to its classes: pbtxt, txt, csv, json, or ava_v2.2_80"
+    )
     which = command.add_mutually_exclusive_group()
     which.add_argument("--split", default="", help="split of all videos (default: the export's)")
     which.add_argument(

@@ -101,9 +101,7 @@ def _frame_names(folder: Path, changed: int) -> FrameNames:
     numbers = np.unique(np.array([int(match["number"]) for match in own], dtype=np.int32))
     names = FrameNames(prefix, padded.most_common(1)[0][0] if padded else 1, suffix, numbers)
     there = {match.string for match in own}
-    odd = {
-        number: match.string for match in reversed(own) if names.name(number := int(match["number"])) not in there
-    }
+    odd = {number: match.string for match in reversed(own) if names.name(number := int(match["number"])) not in there}
     return replace(names, odd=odd, others=len(found) - len(own))
 
 

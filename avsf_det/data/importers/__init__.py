@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ava_eval.label_map import LabelMap, parse_label_map
+from ava_eval.label_map import SHIPPED, read_label_map
 from avsf_det.data.importers import ava, coco, cvat, label_studio, tubes, ucf101_24, via3
+from avsf_det.data.importers.class_lists import LISTS, ClassList, read_class_list
 from avsf_det.data.importers.documents import Document, documents_in
-from avsf_det.data.importers.export import Export
+from avsf_det.data.importers.export import LABEL, Export
 from avsf_det.errors import UserError
 
 
@@ -39,69 +40,112 @@ class Reading(NamedTuple):
         exports: one a file.
         bad: a line on each file that cannot be used, or part of one.
         passed_over: files that hold nothing to import.
+        notes: what was assumed, a line each.
     """
 
     exports: list[Export]
     bad: list[str]
     passed_over: list[str]
+    notes: list[str]
 
 
-def read_export(path: Path) -> Reading:
+def read_export(path: Path, classes: str | None = None) -> Reading:
     """What an export holds: a file, a zip, or a folder of such.
 
-    A label map beside the file, or in the folder, and UCF101's `trainlist01.txt` and `testlist01.txt` are used.
+    A list of classes beside the file, or in the folder, and UCF101's `trainlist01.txt` and `testlist01.txt` are used.
+
+    Args:
+        path: the export.
+        classes: file with a list of classes to use instead, or the name of a label map that comes with the package.
 
     Raises:
         UserError: if it is missing, or nothing of it is of a known format.
     """
-    reading, maps, lists = Reading([], [], []), {}, {}
-    for document in _with_neighbours(path):
+    reading, found, lists = Reading([], [], [], []), {}, {}
+    for document, is_beside in _with_neighbours(path):
         if not document.content.strip():
             reading.bad.append(f"{document.name}: the file is empty")
-        elif document.suffix == ".pbtxt" or document.path.endswith(".pbtxt.txt"):
-            maps[document.name] = parse_label_map(document.text, document.name)
         elif document.stem.lower().startswith(("trainlist", "testlist")):
             if document.stem.lower().endswith(("01", "list")):  # of three ways to split, the first
                 lists |= _listed(document)
-        else:
-            _read(document, reading)
+        elif not _read(document, reading, is_beside):
+            own = read_class_list(document)
+            if own:
+                found[document.name] = own
+            elif not is_beside:
+                reading.passed_over.append(document.name)
     if not reading.exports:
         first = f"; first: {reading.bad[0]}" if reading.bad else ""
         raise UserError(f"{path}: not recognised{first}; expected {', '.join(FORMATS)}, as a file, a zip or a folder")
-    own: LabelMap | None = next(iter(maps.values())) if len(maps) == 1 else None
+    _use_classes(reading, {classes: _class_list(classes)} if classes else found)
     for export in reading.exports:
-        export.label_map = export.label_map or own
         for video in export.videos:
             video.split = video.split or next((lists[_last(n)] for n in video.names if _last(n) in lists), "")
     return reading
 
 
-def _read(document: Document, reading: Reading) -> None:
-    taken_for = "an export"
+def _read(document: Document, reading: Reading, is_beside: bool) -> bool:
+    """Read a file as the first format that recognises it, unless it lies but beside; whether one does."""
+    taken_for, bad = "an export", []
     try:
-        for name, format in FORMATS.items():
-            if format.recognises(document):
-                taken_for = name
-                export = format.read(document)
-                reading.exports.append(export)
-                reading.bad.extend(export.bad)
-                return
+        name = next((name for name, format in FORMATS.items() if format.recognises(document)), None)
+        if name is None:
+            return False
+        taken_for = name
+        if not is_beside:
+            export = FORMATS[name].read(document)
+            reading.exports.append(export)
+            bad = export.bad
     except UserError as error:
-        reading.bad.append(str(error))
-        return
+        bad = [str(error)]
     except (LookupError, TypeError, ValueError, AttributeError) as error:  # of another structure than it should be
         what = f"{type(error).__name__}: {error}".partition("\n")[0]
-        reading.bad.append(f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again")
+        bad = [f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again"]
+    reading.bad.extend([] if is_beside else bad)
+    return True
+
+
+def _class_list(file: str) -> ClassList:
+    if file in SHIPPED and not Path(file).exists():
+        return ClassList(read_label_map(file))
+    document = next(documents_in(Path(file)), None)
+    found = read_class_list(document, is_named=True) if document else None
+    if found is None:
+        raise UserError(f"{file}: no list of classes; expected a pbtxt, or a name a line")
+    return found
+
+
+def _use_classes(reading: Reading, lists: dict[str, ClassList]) -> None:
+    """Give exports that say no classes those of the one list there is, and their numbers the names they stand for."""
+    lists = {name: own for name, own in lists.items() if ".pbtxt" in name} or lists
+    if len(lists) > 1:
+        reading.notes.append(
+            f"there are several lists of classes, so none is used: {', '.join(lists)}; say --label-map"
+        )
+    if len(lists) != 1:
         return
-    reading.passed_over.append(document.name)
+    ((name, own),) = lists.items()
+    exports = [export for export in reading.exports if not export.label_map]
+    values = [one for e in exports for v in e.videos for t in v.tracks for one in t.values]
+    values += [span.values for e in exports for v in e.videos for span in v.spans]
+    texts = {text for one in values for text in one.get(LABEL, ())}
+    own = own.settled(texts)
+    for export in exports:
+        export.label_map = own.label_map
+    if not own.shift:
+        return
+    reading.notes.append(f"{name}: classes count from 0, so the ids of the dataset are one more")
+    for one in {id(one): one for one in values}.values():
+        one[LABEL] = tuple(own.name_of(text) for text in one.get(LABEL, ()))
 
 
-def _with_neighbours(path: Path) -> list[Document]:
-    found = list(documents_in(path))
+def _with_neighbours(path: Path) -> list[tuple[Document, bool]]:
+    """The files of an export and, of one that is a file, those beside it that may list classes or splits."""
+    found = [(document, False) for document in documents_in(path)]
     if path.is_file():
-        beside = [*path.parent.glob("*.pbtxt"), *path.parent.glob("*.pbtxt.txt")]
-        beside += [*path.parent.glob("*list01.txt"), *path.parent.glob("split*/*list01.txt")]
-        found += [document for other in sorted(beside) if other != path for document in documents_in(other)]
+        beside = [p for p in path.parent.iterdir() if p.is_file() and p.suffix.lower() in LISTS and p != path]
+        beside += path.parent.glob("split*/*list01.txt")
+        found += [(document, True) for other in sorted(beside) for document in documents_in(other)]
     return found
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice, pairwise
+
+import numpy as np
 
 from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS, Clock
+from avsf_det.data.importers.columns import Columns, by_header, in_order, is_number
 from avsf_det.data.importers.documents import Document
 from avsf_det.data.importers.export import (
     LABEL,
@@ -23,33 +26,14 @@ from avsf_det.data.importers.export import (
     split_of,
     texts,
 )
+from avsf_det.errors import UserError
 
 NAME = "AVA csv"
-BEYOND = 2.0  # a coordinate above twice the picture is in pixels
+BEYOND = 2.0  # boxes that reach beyond twice the picture are in pixels
 DELIMITERS = (",", ";", "\t", "|", None)  # None is any white space
 EXPECTED = "video,timestamp,x1,y1,x2,y2,action[,person]"
-_NAMES = {
-    "video": "video video_id video_name videoid name file filename file_name clip clip_id clip_name youtube_id image",
-    "time": "time timestamp second seconds sec t time_s middle_frame_timestamp keyframe",
-    "frame": "frame frame_id frame_no frame_num frame_number frame_index frame_idx frameid framenumber",
-    "x1": "x1 xmin x_min left xtl bbox_x1 x",
-    "y1": "y1 ymin y_min top ytl bbox_y1 y",
-    "x2": "x2 xmax x_max right xbr bbox_x2",
-    "y2": "y2 ymax y_max bottom ybr bbox_y2",
-    "w": "w width box_width bbox_w bbox_width",
-    "h": "h height box_height bbox_h bbox_height",
-    "action": "action actions action_id action_name label labels label_id label_name class class_id class_name "
-    "activity category behavior behaviour",
-    "person": "person person_id personid track track_id trackid entity entity_id actor actor_id object_id instance_id "
-    "id",
-    "start": "start start_time begin from",
-    "end": "end end_time stop to",
-    "split": "split subset set",
-}
-_MEANING = {name: meaning for meaning, names in _NAMES.items() for name in names.split()}
-_POSITIONS = ("video", "time", "x1", "y1", "x2", "y2", "action", "person")
-_BOX = {"x1", "y1", "x2", "y2"}
-_SAMPLE = 200  # rows by which the delimiter is chosen
+_EMPTY = ("", "nan", "n/a", "na", "null", "<na>")  # what tables write for nothing
+_SAMPLE = 200  # rows by which the dialect is chosen
 
 
 @dataclass
@@ -64,42 +48,74 @@ class _Row:
     person: str = ""
     split: str = ""
     span: tuple[float | None, float | None] = (None, None)
-    in_frames: bool | None = None
+    unit: str = EITHER
+    picture: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How a table is written.
+
+    Attributes:
+        delimiter: what parts the cells; None for white space.
+        columns: which is what.
+        header: the cells of its first row where that is a header, else none.
+        good: how many of the first rows hold, read so.
+    """
+
+    delimiter: str | None
+    columns: Columns
+    header: tuple[str, ...] = ()
+    good: int = 0
 
 
 def recognises(document: Document) -> bool:
-    """Whether this is such a file: some row of it, read with some delimiter, holds."""
+    """Whether this is such a file: some row of it, read with some delimiter, holds, or its header names boxes."""
     if document.suffix not in (".csv", ".tsv", ".txt") or "excluded" in document.stem:
         return False
-    return _dialect(document)[2] > 0
+    dialect = _dialect(document)
+    return dialect.good > 0 or (bool(dialect.columns.titles) and dialect.columns.has_box)
 
 
 def read(document: Document) -> Export:
     """Its rows. Rows of two columns, moments without anybody, are passed over.
 
     Whole numbers for times of which the header does not say what they count may be frame numbers; that is seen from
-    the videos. Boxes with a coordinate above 2 anywhere in the file are in pixels.
+    the videos. Boxes are in pixels if most of them reach beyond 2.
+
+    Raises:
+        UserError: if its header lacks a column that is needed.
     """
-    export = Export(NAME)
-    delimiter, columns, _ = _dialect(document)
-    rows = []
-    for line, cells in _rows(document.text, delimiter):
+    export, dialect, rows = Export(NAME), _dialect(document), []
+    if dialect.columns.has_box and dialect.columns.lacking:
+        raise UserError(
+            f"{document.name}: no column of {','.join(dialect.header)} is known for {dialect.columns.lacking}; name "
+            f"them as in {EXPECTED}"
+        )
+    for line, cells in _rows(document.text, dialect.delimiter):
         try:
-            row = None if _is_header(cells) else _parse(line, cells, columns, delimiter)
+            row = None if _is_again(cells, dialect) else _parse(line, cells, dialect)
         except ValueError as error:
             export.bad.append(f"{document.name}:{line}: {error}")
             continue
         rows += [row] if row else []
-    boxes = [row.box for row in rows if row.box]
-    picture = PIXELS if any(max(box) > BEYOND for box in boxes) else SHARES
+    if not rows and not export.bad:
+        export.bad.append(f"{document.name}: a header and no rows")
+    reach = [max(row.box) for row in rows if row.box]
+    in_pixels = bool(reach) and float(np.median(reach)) > BEYOND
+    if dialect.header:
+        known = dialect.columns.text() or f"in AVA's order, for {','.join(dialect.header)} is not understood"
+        unit = f"; boxes are in {'pixels' if in_pixels else 'shares of the picture'}" if reach else ""
+        export.notes.append(f"{document.name}: columns {known}{unit}")
     by_person: dict[tuple[str, str], list[_Row]] = {}
     videos: dict[str, ExportedVideo] = {}
     whole = all(row.place == round(row.place) for row in rows if row.place is not None)
     for row in rows:
         if row.video not in videos:
-            unit = EITHER if row.in_frames is None and whole else FRAMES if row.in_frames else SECONDS
+            unit = row.unit if row.unit != EITHER or whole else SECONDS
             split = split_of(row.split) or split_of(document.stem)
             where = f"{document.name}:{row.line}"
+            picture = (row.picture or PIXELS) if in_pixels else SHARES
             videos[row.video] = ExportedVideo((row.video,), where, Clock(unit, None), picture, split)
         if row.box is None:
             where = f"{document.name}:{row.line}"
@@ -115,29 +131,47 @@ def read(document: Document) -> Export:
     return export
 
 
-def _dialect(document: Document) -> tuple[str | None, Mapping[str, int], int]:
-    """Delimiter, column of each meaning, and how many of the first rows then hold; the one by which most do."""
-    best = (",", {}, 0)
+def _dialect(document: Document) -> _Dialect:
+    """The one by which most of the first rows hold."""
+    best = _Dialect(",", in_order())
     for delimiter in DELIMITERS:
-        good, columns = 0, {}
-        for number, (line, cells) in enumerate(_rows(document.text, delimiter)):
-            if number >= _SAMPLE:
-                break
-            if number == 0:
-                columns = _columns(cells)
-                if _is_header(cells):
-                    continue
-            try:
-                good += _parse(line, cells, columns, delimiter) is not None
-            except ValueError:
-                continue
-        if good > best[2]:
-            best = delimiter, columns, good
+        rows = list(islice(_rows(document.text, delimiter), _SAMPLE))
+        header = rows[0][1] if rows and not any(map(is_number, rows[0][1])) else []
+        rows = rows[bool(header) :]
+        named = by_header(header)
+        columns = named or in_order(first=int(_is_counted(rows)))
+        found = [_parsed(line, cells, _Dialect(delimiter, columns)) for line, cells in rows]
+        boxes = [row.box for row in found if row and row.box]
+        if header and not named and sum(a < c and b < d for a, b, c, d in boxes) < len(boxes):
+            continue  # the order is another
+        good = sum(row is not None for row in found)
+        if (good, bool(named)) > (best.good, bool(best.columns.titles)):
+            best = _Dialect(delimiter, columns, tuple(header), good)
     return best
 
 
+def _is_counted(rows: list[tuple[int, list[str]]]) -> bool:
+    """Whether the first column is but the number of the row, and the second a name."""
+    cells = [own for _, own in rows if len(own) > 1]
+    numbers = [int(own[0]) for own in cells if own[0].isdecimal()]
+    steps = {b - a for a, b in pairwise(numbers)}
+    return len(numbers) == len(cells) and steps == {1} and not any(is_number(own[1]) for own in cells)
+
+
+def _parsed(line: int, cells: list[str], dialect: _Dialect) -> _Row | None:
+    try:
+        return _parse(line, cells, dialect)
+    except ValueError:
+        return None
+
+
+def _is_again(cells: list[str], dialect: _Dialect) -> bool:
+    """Whether a row is the header, which files that were put together have again."""
+    return bool(dialect.header) and tuple(cells) == dialect.header
+
+
 def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and cells of the rows that are not blank, and not comments."""
+    """Line numbers and cells of the rows that are not blank, not comments, and not Excel's `sep=;`."""
     text = text.replace("\0", "")
     if delimiter is None:
         for line, row in enumerate(text.splitlines(), 1):
@@ -152,76 +186,74 @@ def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error:
             continue  # a field beyond the largest; the row is nothing
-        if any(cells) and not (cells[0].startswith("#") and not _is_header(cells)):
+        remark = bool(cells) and ((cells[0].startswith("#") and not by_header(cells)) or cells[0].startswith("sep="))
+        if any(cells) and not remark:
             yield reader.line_num, cells
 
 
-def _meanings(cells: list[str]) -> list[str]:
-    """What each cell of a header means, "" for nothing: `Time (s)`, `# Video ID` and `x-min [px]` are known too."""
-    plain = [re.sub(r"\(.*?\)|\[.*?\]", "", cell).lower() for cell in cells]
-    return [_MEANING.get(re.sub(r"[^a-z0-9]+", "_", cell).strip("_"), "") for cell in plain]
-
-
-def _is_header(cells: list[str]) -> bool:
-    found = set(_meanings(cells))
-    return "video" in found and len(found - {""}) >= min(3, len(cells))
-
-
-def _columns(cells: list[str]) -> Mapping[str, int]:
-    """Meaning -> column, by the header or, without one, AVA's order."""
-    if not _is_header(cells):
-        return {meaning: column for column, meaning in enumerate(_POSITIONS)}
-    columns: dict[str, int] = {}
-    for column, meaning in enumerate(_meanings(cells)):
-        if meaning:
-            columns.setdefault(meaning, column)
-    return columns
-
-
-def _parse(line: int, cells: list[str], columns: Mapping[str, int], delimiter: str | None) -> _Row | None:
+def _parse(line: int, cells: list[str], dialect: _Dialect) -> _Row | None:
     """What a row holds; None for a moment without anybody. Raises ValueError if it is bad."""
-    while len(cells) > len(columns) and not cells[-1]:
+    columns, delimiter = dialect.columns, dialect.delimiter
+    width = max(columns.places.values()) + 1
+    while len(cells) > width and not cells[-1]:
         cells = cells[:-1]
-    given = {meaning: cells[column] for meaning, column in columns.items() if column < len(cells)}
-    has_box = "x1" in columns
-    video, action = given.get("video", ""), given.get("action", "")
-    if has_box and len(cells) == 2 and video and _number(cells[1], delimiter) is not None:
+    given = {meaning: cells[column] for meaning, column in columns.places.items() if column < len(cells)}
+    given |= {meaning: "" for meaning in ("action", "person") if given.get(meaning, "").lower() in _EMPTY}
+
+    def number(meaning: str) -> float | None:
+        return _number(given.get(meaning, ""), delimiter)
+
+    video, action, split = (
+        given.get("video") or given.get("picture", ""),
+        given.get("action", ""),
+        given.get("split", ""),
+    )
+    if columns.has_box and len(cells) == 2 and video and _number(cells[1], delimiter) is not None:
         return None
     if not video:
-        raise ValueError(f"got {','.join(cells)}, expected a video's name first: {EXPECTED}")
-    if not has_box:
+        raise ValueError(f"got {','.join(cells)}, expected a video's name: {EXPECTED}")
+    if not columns.has_box:
         if not action:
             raise ValueError(f"got {','.join(cells)}, expected video,start,end,action")
-        span = tuple(_number(given.get(key, ""), delimiter) for key in ("start", "end"))
-        return _Row(line, video, None, None, action, split=given.get("split", ""), span=span, in_frames=False)
-    if _is_positional(columns) and len(cells) not in (7, 8):
+        return _Row(line, video, None, None, action, split=split, span=(number("start"), number("end")), unit=SECONDS)
+    if not columns.titles and len(cells) not in (width - 1, width):
         raise ValueError(f"got {len(cells)} columns, expected {EXPECTED}")
-    key = "time" if "time" in given else "frame"
-    place, in_frames = _number(given.get(key, ""), delimiter), True if key == "frame" else None
-    picture = picture_place(video, "") if place is None else None
-    if picture and picture[0]:
-        video, place, in_frames = picture[0], float(picture[1]), True
-    if place is None:
-        raise ValueError(f"got {given.get(key, '')!r} for the time, expected seconds or a frame number")
-    size = "w" in given and not {"x2", "y2"} <= set(given)
-    keys = ("x1", "y1", "w", "h") if size else ("x1", "y1", "x2", "y2")
-    box = [_number(given.get(key, ""), delimiter) for key in keys]
-    if None in box:
-        raise ValueError(f"got {','.join(given.get(k, '') for k in keys)} for the box, expected four numbers")
-    if size:
-        box = [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+    video, place, unit = _moment(given, video, number)
+    box = _box(given, number)
     if not action:
         raise ValueError("no action; expected its id or its name")
-    person = given.get("person", "")
-    number = _number(person, delimiter)
-    person = "" if number == -1 else f"{number:.0f}" if number is not None and number == round(number) else person
-    if ":" in given.get(key, ""):
-        in_frames = False
-    return _Row(line, video, place, tuple(box), action, person, given.get("split", ""), in_frames=in_frames)
+    size = number("picture_width"), number("picture_height")
+    person, value = given.get("person", ""), number("person")
+    person = "" if value == -1 else f"{value:.0f}" if value is not None and value == round(value) else person
+    return _Row(line, video, place, box, action, person, split, unit=unit, picture=size if all(size) else None)
 
 
-def _is_positional(columns: Mapping[str, int]) -> bool:
-    return tuple(columns) == _POSITIONS
+def _moment(given: dict[str, str], video: str, number: Callable[[str], float | None]) -> tuple[str, float, str]:
+    """The video, and when: in seconds, frames or either. Raises ValueError if nothing says so."""
+    key = next((key for key in ("time", "ms", "frame", "start") if given.get(key)), "time")
+    place = number(key)
+    if place is not None:
+        unit = FRAMES if key == "frame" else SECONDS if key != "time" or ":" in given[key] else EITHER
+        return video, place / 1000 if key == "ms" else place, unit
+    for name in (given.get("picture", ""), video):
+        found = picture_place(name, video)
+        if found and found[0]:
+            own = found[0] if name == video or not given.get("video") else video
+            return own, float(found[1]), FRAMES
+    raise ValueError(f"got {given.get(key, '')!r} for the time, expected seconds or a frame number")
+
+
+def _box(given: dict[str, str], number: Callable[[str], float | None]) -> tuple[float, ...]:
+    """x1, y1, x2, y2 of corners, of a corner and a size, or of a centre and a size. Raises ValueError if it is bad."""
+    sized = "w" in given and "h" in given
+    corner = ("cx", "cy") if "cx" in given and sized and "x1" not in given else ("x1", "y1")
+    keys = (*corner, *(("w", "h") if sized else ("x2", "y2")))
+    a, b, c, d = box = [number(key) for key in keys]
+    if None in box:
+        raise ValueError(f"got {','.join(given.get(k, '') for k in keys)} for the box, expected four numbers")
+    if corner[0] == "cx":
+        a, b = a - c / 2, b - d / 2
+    return (a, b, a + c, b + d) if sized else (a, b, c, d)
 
 
 def _number(text: str, delimiter: str | None) -> float | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ava_eval.label_map import LabelMap, read_label_map
+from ava_eval.label_map import LabelMap
 from avsf_det.data.importers import read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
 from avsf_det.data.importers.clock import EITHER, VideoClock, counts_frames
@@ -29,7 +29,7 @@ class ImportOptions:
     Attributes:
         rate: keyframes a second.
         actions: attribute that holds the action, or several with commas between; "" to find out.
-        label_map: pbtxt whose classes to keep to, or None.
+        label_map: list of classes to keep to, or None.
         split: split of all videos; "" for that of the export or, if it has none, by `val_share`.
         val_share: share of the videos that are for validation.
         frame_rate: frames a second that frame numbers count and folders of frames have; 0 for the files' own, and 30
@@ -127,7 +127,7 @@ def import_export(
     Raises:
         UserError: if nothing of it can be used.
     """
-    reading = read_export(path)
+    reading = read_export(path, options.label_map)
     folder = VideoFolder(videos, options.frame_rate or 30.0)
     bad, found = reading.bad, []
     exported = [(export, video) for export in reading.exports for video in export.videos]
@@ -138,15 +138,16 @@ def import_export(
             by_export[id(export)].append(_Found(video, source, probe_source(source)))
         except UserError as error:
             bad.append(f"{video.where}: {error}")
-    notes = [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
+    notes = [*reading.notes] + [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
     for export in reading.exports:
+        notes += export.notes
         found += _settle(by_export[id(export)], options, notes)
     if not found:
         raise UserError(f"{path}: none of its {len(exported)} videos can be used{_first(bad)}")
     of_boxes = [values for one in found for track in one.exported.tracks for values in track.values]
     of_spans = [span.values for one in found for span in one.exported.spans]
     attributes, span_attributes = _attributes(of_boxes, of_spans, options.actions)
-    label_map = read_label_map(options.label_map) if options.label_map else _label_map(reading.exports)
+    label_map = _label_map(reading.exports)
     texts = {text for values in of_boxes for text in actions_in(values, attributes)}
     texts |= {text for values in of_spans for text in actions_in(values, span_attributes)}
     if not texts:

@@ -102,12 +102,14 @@ class Export:
         videos: in the order of the export.
         bad: a line on each part that cannot be used.
         label_map: what the numbers stand for, where the export says so.
+        notes: what was assumed, a line each.
     """
 
     format: str
     videos: list[ExportedVideo] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
     label_map: LabelMap | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def split_of(*texts: str) -> str:
