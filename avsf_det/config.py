@@ -72,7 +72,7 @@ def get_cfg() -> CfgNode:
     cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>; under DATA.ROOT, like all *_DIR
     cfg.AVA.VIDEO_START = "0"  # second of the film at which files begin; "auto" is 900 for those of 15 minutes, else 0
     cfg.AVA.FRAME_DIR = ""  # <video_id>/<video_id>_000001.jpg; a video with frames is read from them; "" for none
-    cfg.AVA.FRAME_RATE = 30.0  # of FRAME_DIR, pictures a second; PySlowFast's are always 30
+    cfg.AVA.FRAME_RATE = 30.0  # of FRAME_DIR, pictures a second; PySlowFast's are always 30; 0 is as videos.csv says
     cfg.AVA.FRAME_LIST_DIR = ""  # PySlowFast's lists of frames, needed only where folders are not named as videos are
     cfg.AVA.TRAIN_LISTS = ["train.csv"]  # under FRAME_LIST_DIR
     cfg.AVA.TEST_LISTS = ["val.csv"]  # under FRAME_LIST_DIR

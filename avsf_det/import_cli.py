@@ -36,9 +36,6 @@ def data_import(options: argparse.Namespace) -> int:
     write_dataset(imported, options.output, options.copy)
     print(imported.summary())
     print(f"dataset: {options.output}")
-    rates = {video.source.fps for video in imported.videos if video.source.path.is_dir()}
-    if rates:
-        print(f"it has folders of frames: use it with AVA.FRAME_DIR frames AVA.FRAME_RATE {rates.pop():g}")
     if not imported.bad:
         return 0
     print(f"{len(imported.bad)} left out, all named in {options.output / LEFT_OUT}:", file=sys.stderr)
@@ -82,6 +79,6 @@ def add_import_command(commands: argparse._SubParsersAction, add: Callable) -> N
         "--frame-rate",
         type=positive,
         default=0.0,
-        help="frames a second of frame numbers and of folders of frames (default: the file's own; 30 of folders)",
+        help="frames a second of frame numbers and of folders of frames (default: the file's own, what fits a folder)",
     )
     command.add_argument("--copy", action="store_true", help="copy the videos instead of linking to them")

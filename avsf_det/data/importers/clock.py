@@ -84,9 +84,16 @@ class VideoClock:
 
 
 def film_start(duration: float, seconds: np.ndarray) -> float:
-    """The second of the film at which a file begins: 900 for AVA's cut (`CUT_LENGTHS`) with the film's timestamps."""
-    is_cut = CUT_LENGTHS[0] <= duration <= CUT_LENGTHS[1]
-    return CUT_START if is_cut and len(seconds) and np.median(seconds) > duration else 0.0
+    """The second of the film at which a file begins: 900 for AVA's cut (`CUT_LENGTHS`) with the film's timestamps.
+
+    So for any other file beyond whose end all are, and most of them within it from 900 on.
+    """
+    if not len(seconds):
+        return 0.0
+    middle = np.median(seconds)
+    is_cut = CUT_LENGTHS[0] <= duration <= CUT_LENGTHS[1] and middle > duration
+    moved = min(seconds) >= CUT_START and min(seconds) > duration and middle <= CUT_START + duration
+    return CUT_START if is_cut or moved else 0.0
 
 
 def counts_frames(places: np.ndarray, source: VideoSource, info: VideoInfo) -> int:

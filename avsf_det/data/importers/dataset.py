@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ import numpy as np
 from ava_eval.label_map import LabelMap
 from avsf_det.data.importers import read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
-from avsf_det.data.importers.clock import EITHER, VideoClock, counts_frames
+from avsf_det.data.importers.clock import VideoClock
 from avsf_det.data.importers.export import Export, ExportedVideo, Span, Values
+from avsf_det.data.importers.found import DEFAULT_RATE, Found, find_videos
 from avsf_det.data.importers.moments import Sighting, sightings
 from avsf_det.data.importers.videos import VideoFolder
 from avsf_det.errors import UserError
-from avsf_det.media.source import VideoSource, probe_source
+from avsf_det.media.source import VideoSource
 from avsf_det.media.video import VideoInfo
 
 
@@ -32,8 +33,8 @@ class ImportOptions:
         label_map: list of classes to keep to, or None.
         split: split of all videos; "" for that of the export or, if it has none, by `val_share`.
         val_share: share of the videos that are for validation.
-        frame_rate: frames a second that frame numbers count and folders of frames have; 0 for the files' own, and 30
-            for folders.
+        frame_rate: frames a second that frame numbers count and folders of frames have; 0 for the files' own, and for
+            folders what fits their sound, or else their times.
     """
 
     rate: float = 1.0
@@ -101,15 +102,6 @@ class Imported:
         return "\n".join([*lines, *self.notes])
 
 
-@dataclass
-class _Found:
-    """An exported video that is on disk."""
-
-    exported: ExportedVideo
-    source: VideoSource
-    info: VideoInfo
-
-
 def import_export(
     path: Path,
     videos: Path,
@@ -128,22 +120,13 @@ def import_export(
         UserError: if nothing of it can be used.
     """
     reading = read_export(path, options.label_map)
-    folder = VideoFolder(videos, options.frame_rate or 30.0)
-    bad, found = reading.bad, []
-    exported = [(export, video) for export in reading.exports for video in export.videos]
-    by_export: dict[int, list[_Found]] = defaultdict(list)
-    for export, video in progress(exported, len(exported)):
-        try:
-            source = folder.find(video.names)
-            by_export[id(export)].append(_Found(video, source, probe_source(source)))
-        except UserError as error:
-            bad.append(f"{video.where}: {error}")
-    notes = [*reading.notes] + [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
-    for export in reading.exports:
-        notes += export.notes
-        found += _settle(by_export[id(export)], options, notes)
+    folder, bad = VideoFolder(videos, options.frame_rate or DEFAULT_RATE), reading.bad
+    notes = [*reading.notes, *(f"{name}: passed over, nothing to import in it" for name in reading.passed_over)]
+    notes += [note for export in reading.exports for note in export.notes]
+    found = find_videos(reading.exports, folder, options.frame_rate, progress, bad, notes)
     if not found:
-        raise UserError(f"{path}: none of its {len(exported)} videos can be used{_first(bad)}")
+        count = sum(len(export.videos) for export in reading.exports)
+        raise UserError(f"{path}: none of its {count} videos can be used{_first(bad)}")
     of_boxes = [values for one in found for track in one.exported.tracks for values in track.values]
     of_spans = [span.values for one in found for span in one.exported.spans]
     attributes, span_attributes = _attributes(of_boxes, of_spans, options.actions)
@@ -199,30 +182,13 @@ def _label_map(exports: Sequence[Export]) -> LabelMap | None:
     return next((export.label_map for export in exports if export.label_map), None)
 
 
-def _settle(found: list[_Found], options: ImportOptions, notes: list[str]) -> list[_Found]:
-    """The videos of one file with clocks that say what they count."""
-    open_ = [one for one in found if one.exported.clock.unit == EITHER]
-    in_frames = sum(counts_frames(_places(one.exported), one.source, one.info) for one in open_) > 0
-    if open_:
-        unit = "frame numbers" if in_frames else "seconds"
-        notes.append(f"{open_[0].exported.where.rpartition(':')[0]}: times are {unit}, by what fits the videos")
-    for one in found:
-        clock = one.exported.clock.settled(in_frames)
-        one.exported.clock = replace(clock, rate=clock.rate or options.frame_rate or None)
-    return found
-
-
-def _places(video: ExportedVideo) -> np.ndarray:
-    return np.concatenate([track.places for track in video.tracks] or [np.zeros(0)])
-
-
 def _add_boxes(
-    one: _Found, video: ImportedVideo, classes: Classes, attributes: list[str], rate: float, bad: list[str]
+    one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], rate: float, bad: list[str]
 ) -> int:
     """Add the labels of a video's boxes; how many boxes have none."""
     if not one.exported.tracks:
         return 0
-    clock = VideoClock(one.source, one.info, one.exported.clock, _places(one.exported))
+    clock = VideoClock(one.source, one.info, one.exported.clock, one.places)
     size = one.exported.picture or (one.info.width, one.info.height)
     found, broken = sightings(one.exported, clock, size, rate)
     bad += broken
@@ -255,7 +221,7 @@ def _person_ids(video: ExportedVideo) -> list[int]:
     return [numbers.get(track.person, -1) for track in video.tracks]
 
 
-def _add_spans(one: _Found, video: ImportedVideo, classes: Classes, attributes: list[str], bad: list[str]) -> None:
+def _add_spans(one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], bad: list[str]) -> None:
     """Add the labels that a video's spans have."""
     spans = one.exported.spans
     if not spans:
@@ -289,6 +255,9 @@ def assign_splits(videos: Sequence[ImportedVideo], options: ImportOptions, notes
             video.split = options.split
         return
     given = {video.split for video in videos}
+    if given == {"train"} and options.val_share and len(videos) > 1:
+        notes.append("the export has a split for training alone: a share is for validation (--val-share 0 for none)")
+        given = {""}
     if given == {""}:
         order = sorted(videos, key=lambda video: hashlib.sha256(video.id.encode()).digest())
         count = min(max(round(options.val_share * len(videos)), options.val_share > 0), len(videos) - 1)
