@@ -10,7 +10,7 @@ import pytest
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.importers.dataset import ImportOptions, import_export
 from avsf_det.data.importers.output import write_dataset
-from avsf_det.data.scenes.generator import make_scene
+from avsf_det.data.scenes.cvat import export_cvat
 from avsf_det.errors import UserError
 from avsf_det.media.source import probe_source
 from tests.data.importers.files import film, frames
@@ -18,41 +18,9 @@ from tests.data.importers.files import film, frames
 BOX = "0.1,0.1,0.5,0.9"
 
 
-def cvat_export(scenes, spec, video, number):
-    """A scene's people in every frame, as "CVAT for video 1.1": pixels to a hundredth, a tick box for each action."""
-    folder, split = AvaFolder(scenes), video.split("_")[0]
-    info, scene = probe_source(folder.videos[video]), make_scene(spec, split, number)
-    tracks = {}
-    for frame in range(round(info.duration * info.fps)):
-        time = frame / float(info.fps)
-        if not 0.9 < time < spec.duration - 0.9:
-            continue
-        for person, (box, actions) in enumerate(zip(scene.frame(time, 0)[1], scene.actions(time))):
-            if box is not None:
-                tracks.setdefault(person, []).append((frame, box, actions))
-    text = "<annotations><version>1.1</version><meta><task><id>1</id><name>t</name><mode>interpolation</mode>"
-    text += f"<subset>{split}</subset><original_size><width>{info.width}</width><height>{info.height}</height>"
-    text += f"</original_size><source>{video}.mp4</source></task></meta>\n"
-    for person, rows in tracks.items():
-        text += f'<track id="{person}" label="person" source="manual">\n'
-        for frame, box, actions in rows:
-            x1, y1, x2, y2 = np.asarray(box) * (info.width, info.height, info.width, info.height)
-            text += f'<box frame="{frame}" keyframe="1" outside="0" occluded="0" '
-            text += f'xtl="{x1:.2f}" ytl="{y1:.2f}" xbr="{x2:.2f}" ybr="{y2:.2f}" z_order="0">'
-            for name in folder.label_map.names:
-                text += f'<attribute name="{name}">{str(name in actions).lower()}</attribute>'
-            text += "</box>\n"
-        text += "</track>\n"
-    return text + "</annotations>\n"
-
-
 def test_scenes_survive_the_way_through_cvat(scenes, scenes_spec, tmp_path):
     export = tmp_path / "export"
-    export.mkdir()
-    for split, count in scenes_spec.scenes.items():
-        for number in range(count):
-            video = f"{split}_{number:04d}"
-            (export / f"{video}.xml").write_text(cvat_export(scenes, scenes_spec, video, number))
+    export_cvat(scenes, scenes_spec, export)
     label_map = str(scenes / "annotations" / "label_map.pbtxt")
     imported = import_export(export, scenes / "videos", ImportOptions(label_map=label_map))
     write_dataset(imported, tmp_path / "out")
