@@ -72,15 +72,11 @@ def get_cfg() -> CfgNode:
     cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>; under DATA.ROOT, like all *_DIR
     cfg.AVA.VIDEO_START = "0"  # second of the film at which files begin; "auto" is 900 for those of 15 minutes, else 0
     cfg.AVA.FRAME_DIR = "frames"  # <video_id>/<video_id>_000001.jpg; a video with frames is read from them; "" for none
-    cfg.AVA.FRAME_RATE = (
-        0.0  # of FRAME_DIR, pictures a second; 0 is as videos.csv says, else 30, as PySlowFast has it
-    )
+    cfg.AVA.FRAME_RATE = 0.0  # of FRAME_DIR, pictures a second; 0 is as videos.csv says, else 30, as PySlowFast has it
     cfg.AVA.FRAME_LIST_DIR = ""  # PySlowFast's lists of frames, needed only where folders are not named as videos are
     cfg.AVA.TRAIN_LISTS = ["train.csv"]  # under FRAME_LIST_DIR
     cfg.AVA.TEST_LISTS = ["val.csv"]  # under FRAME_LIST_DIR
-    cfg.AVA.SOUND_DIR = (
-        "sounds"  # <video_id>.<wav, m4a, any video's suffix ...>; where none is, or "": the videos' own
-    )
+    cfg.AVA.SOUND_DIR = "sounds"  # <video_id>.<wav, m4a, any video's suffix ...>; where none is, or "": the videos' own
     cfg.AVA.ANNOTATION_DIR = "annotations"  # holds the files that follow; {split} in their names is the split
     cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # classes of the model; a file, or ava_v2.2_80 or ava_v2.2 (its 60)
     cfg.AVA.SCORED_LABEL_MAP_FILE = ""  # those that count in mAP; "" for all of LABEL_MAP_FILE

@@ -31,7 +31,7 @@ COMMANDS = (
     "avsf-det data import export --videos videos -o my_data",
     "avsf-det train --config custom DATA.ROOT my_data TRAIN.CHECKPOINT_FILE_PATH weights.pyth OUTPUT_DIR run "
     "TRAIN.NUM_WORKERS 0",
-    "avsf-det eval --weights run/checkpoints/model_final.pyth",
+    "avsf-det eval --weights run/checkpoints/best.pyth",
 )
 
 
@@ -73,7 +73,7 @@ def _make_weights(folder: Path, scenes: int) -> str:
     run = folder / "other_run"
     command = f"avsf-det train --config {WEIGHTS_CONFIG} DATA.ROOT {other} OUTPUT_DIR {run} TRAIN.EVAL_PERIOD 3"
     seconds, _ = _timed(folder, command)
-    (run / "checkpoints" / "model_final.pyth").rename(weights)
+    (run / "checkpoints" / "best.pyth").rename(weights)
     return f"{what}, which took {seconds:.0f} s"
 
 
@@ -91,7 +91,7 @@ def _timed(folder: Path, command: str) -> tuple[float, str]:
 
 def _result(text: str) -> str:
     """The last mAP that a command prints, else what it says of the splits."""
-    found = re.findall(r"[^\n\r|]*mAP[^\n\r|]*", text)
+    found = re.findall(r"[^\n\r|]*mAP\S* \d[.\d]*", text)
     return found[-1].strip() if found else "; ".join(re.findall(r"(?:train|val): [^\n]*", text))
 
 

@@ -41,8 +41,8 @@ def read(document: Document) -> Export:
         return _read_annotations(data, document.name)
     if not isinstance(data, dict) or not all(key in data for key in ("gttubes", "labels")):
         raise UserError(
-            f"{document.name}: got a pickle of {type(data).__name__}, expected a dict with {_NEEDED}, or of videos with "
-            "annotations"
+            f"{document.name}: got a pickle of {type(data).__name__}, expected a dict with {_NEEDED}, or of "
+            "videos with annotations"
         )
     export = Export(NAME)
     labels, splits = [str(label) for label in data["labels"]], {}

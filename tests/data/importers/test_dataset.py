@@ -12,7 +12,6 @@ from avsf_det.data.importers.dataset import ImportOptions, import_export
 from avsf_det.data.importers.output import write_dataset
 from avsf_det.data.scenes.cvat import export_cvat
 from avsf_det.errors import UserError
-from avsf_det.media.source import probe_source
 from tests.data.importers.files import film, frames
 
 BOX = "0.1,0.1,0.5,0.9"
