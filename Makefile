@@ -4,13 +4,14 @@ VENV := .venv
 # The stamp's name carries a digest of all that the environment is made from. It is written last: no stamp of that name,
 # no (whole) environment.
 DIGEST := $(shell { cat requirements/*.txt requirements/detectron2.in tools/*.py setup.py; pwd; $(PYTHON) --version; } | sha256sum | cut -c 1-16)
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 READY := $(VENV)/.ready-$(DIGEST)
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --custom-compile-command 'make lock'
 
-.PHONY: help setup demo test docs lint format lock clean
+.PHONY: help setup demo test test-browser chromium docs lint format lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 setup: $(READY)  ## make the environment in .venv (demo and test do it by themselves)
 	@echo "ready; . $(VENV)/bin/activate puts avsf-det and ava-eval on your PATH"
@@ -22,7 +23,14 @@ demo: $(READY)  ## see it work on synthetic scenes; VIDEO=path annotates a video
 	@$(VENV)/bin/avsf-det demo $${VIDEO:+--video "$$VIDEO"}
 
 test: lint  ## run the linters and all tests
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+test-browser: $(READY) chromium  ## run the tests of pages, in Debian's chromium (installed if need be)
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m browser tests/browser
+
+chromium:
+	@for name in chromium chromium-browser google-chrome chrome; do command -v $$name >/dev/null && exit; done; \
+		$(AS_ROOT) apt-get -qq update && $(AS_ROOT) apt-get -qq install --yes --no-install-recommends chromium >/dev/null
 
 docs: $(READY)  ## build the documentation into site/
 	@$(VENV)/bin/python -m mkdocs build --quiet --site-dir site
@@ -37,7 +45,7 @@ format: $(READY)  ## mend style and format
 
 lock: $(READY)  ## pin the versions anew after a change in requirements/*.in
 	@cd requirements && ../$(LOCK) bootstrap.in --output-file bootstrap.txt
-	@cd requirements && ../$(LOCK) runtime.in detectron2.in dev.in --output-file lock.txt
+	@cd requirements && ../$(LOCK) runtime.in detectron2.in serve.in dev.in --output-file lock.txt
 
 clean:  ## remove the environment and what builds and tests leave behind; never your results
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .hypothesis .ruff_cache

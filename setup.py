@@ -5,7 +5,13 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-RUNTIME = (ROOT / "requirements" / "runtime.in").read_text().splitlines()
+
+
+def requirements(name: str) -> list[str]:
+    """The packages that requirements/`name`.in asks for."""
+    lines = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
 
 setup(
     name="avsf-det",
@@ -16,7 +22,8 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    install_requires=[line for line in RUNTIME if line and not line.startswith("#")],
+    install_requires=requirements("runtime"),
+    extras_require={"serve": requirements("serve")},
     packages=[*find_packages(include=["avsf_det*", "detectors*", "ava_eval*"]), "avsf_det.configs"],
     package_dir={"avsf_det.configs": "configs"},
     package_data={"avsf_det.configs": ["**/*.yaml"], "ava_eval": ["label_maps/*"]},

@@ -1,4 +1,4 @@
-"""The command `avsf-det`: one short function a sub-command."""
+"""The command `avsf-det`, and those of its sub-commands that are about models."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from avsf_det import __version__
-from avsf_det.detect_cli import add_detect_command
-from avsf_det.detector_cli import add_detector_commands
+from avsf_det.commands.arguments import OVERRIDES, add_audio, add_command, add_overrides
+from avsf_det.commands.data import add_data_commands
+from avsf_det.commands.detect import add_detect_command
+from avsf_det.commands.detector import add_detector_commands
+from avsf_det.commands.serve import add_serve_command
 from avsf_det.errors import UserError
-from avsf_det.import_cli import add_import_command
 
 EXAMPLES = """
 examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
+  avsf-det serve --weights model.pyth                  the same in the browser: drop a video, look at the result
   avsf-det data import task_7.zip --videos videos -o my_data
   avsf-det data check my_data --html report.html       before training on it: what is wrong with it?
   avsf-det train --config custom DATA.ROOT my_data TRAIN.CHECKPOINT_FILE_PATH model.pyth OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
 """
-OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` lists all keys"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,62 +107,6 @@ def draw(options: argparse.Namespace) -> int:
     return 0
 
 
-def data_scenes(options: argparse.Namespace) -> int:
-    """Make a dataset of synthetic audiovisual scenes in AVA's format, as mp4 files with sound."""
-    from tqdm import tqdm
-
-    from avsf_det.data.scenes.generator import ScenesSpec, generate
-
-    scenes = {"train": options.train, "val": options.val, "test": options.test}
-    spec = ScenesSpec(scenes, options.width, options.height, options.duration, options.seed)
-    generate(
-        options.output,
-        spec,
-        options.workers,
-        lambda rows, total: tqdm(rows, desc="scenes", total=total, unit="video", disable=None),
-    )
-    print(f"dataset: {options.output}")
-    return 0
-
-
-def data_check(options: argparse.Namespace) -> int:
-    """Say what is missing or wrong in a dataset: tables, videos, sound, boxes. Exit status 1 if there is what to mend.
-
-    Reads the csv files of both splits, opens every video and tells what is lost and how to mend it; nothing is changed.
-    A dataset in the plain layout needs its folder alone; of another, a --config or KEY VALUE pairs name the files.
-    """
-    from tqdm import tqdm
-
-    from ava_eval.errors import InputError
-    from avsf_det.config import load_cfg
-    from avsf_det.data.check import check_dataset, summary
-    from avsf_det.data.finding import ERROR, Finding
-    from avsf_det.data.survey import Survey
-    from avsf_det.files import written_whole
-
-    overrides = options.overrides
-    if len(overrides) % 2:
-        overrides = ["DATA.ROOT", *overrides]
-    cfg = load_cfg(options.config, overrides)
-    try:
-        survey = Survey.from_config(
-            cfg, lambda videos, total: tqdm(videos, "look at videos", total, unit="video", disable=None)
-        )
-        findings = check_dataset(survey)
-    except (UserError, InputError) as error:
-        survey, findings = None, [Finding(ERROR, str(error))]
-    for finding in findings:
-        print(finding.text())
-    print(summary(findings))
-    if options.html and survey:
-        from avsf_det.engine.dataset_page import dataset_page
-
-        with written_whole(options.html) as unfinished:
-            unfinished.write_text(dataset_page(survey, findings), encoding="utf-8")
-        print(f"report: {options.html}")
-    return int(any(finding.level == ERROR for finding in findings))
-
-
 def convert(options: argparse.Namespace) -> int:
     """Convert a weight file of any known format into avsf-det's checkpoint or PySlowFast's, and report on each tensor.
 
@@ -228,13 +174,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = _add(commands, "demo", demo)
+    command = add_command(commands, "demo", demo)
     command.add_argument("--output", type=Path, default=Path("demo"), help="folder for everything made (default: demo)")
     command.add_argument("--video", type=Path, help="annotate this file with what was trained")
 
-    add_detect_command(commands, _add, _add_detector, _add_audio)
+    add_detect_command(commands)
+    add_serve_command(commands)
 
-    command = _add(commands, "draw", draw)
+    command = add_command(commands, "draw", draw)
     command.add_argument("video", type=Path, metavar="VIDEO", help="the video that the detections are of")
     command.add_argument("--detections", type=Path, required=True, metavar="CSV", help="boxes, actions and scores")
     command.add_argument("--groundtruth", type=Path, metavar="CSV", help="tell right from wrong by these labels")
@@ -250,38 +197,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
     command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
 
-    command = _add(commands, "train", train)
+    command = add_command(commands, "train", train)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    add_overrides(command)
 
-    command = _add(commands, "eval", evaluate)
+    command = add_command(commands, "eval", evaluate)
     command.add_argument("--weights", required=True, help="checkpoint; brings config and label map")
-    _add_audio(command)
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    add_audio(command)
+    add_overrides(command)
 
-    help_text = "train, measure or use a person detector"
-    detector = commands.add_parser("detector", help=help_text).add_subparsers(required=True, metavar="COMMAND")
-    add_detector_commands(detector, _add, _add_detector, OVERRIDES)
+    add_detector_commands(commands)
+    add_data_commands(commands)
 
-    data = commands.add_parser("data", help="check or make datasets").add_subparsers(required=True, metavar="COMMAND")
-    command = _add(data, "check", data_check)
-    command.add_argument("--config", help="yaml file, or the name of one in configs/: ava/avslowfast_8x8_r50")
-    command.add_argument("--html", type=Path, metavar="FILE", help="also write a page, with keyframes drawn")
-    command.add_argument(
-        "overrides", nargs="*", metavar="DATASET KEY VALUE", help=f"the dataset's folder, or DATA.ROOT; {OVERRIDES}"
-    )
-    add_import_command(data, _add)
-    command = _add(data, "scenes", data_scenes)
-    command.add_argument("--output", type=Path, required=True, help="dataset folder")
-    for split, count in (("train", 240), ("val", 8), ("test", 40)):
-        command.add_argument(f"--{split}", type=int, default=count, help=f"videos of this split (default: {count})")
-    command.add_argument("--width", type=int, default=192)
-    command.add_argument("--height", type=int, default=144)
-    command.add_argument("--duration", type=int, default=5, help="seconds of each video (default: 5)")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=int, default=0, help="processes (default: one a processor)")
-
-    command = _add(commands, "convert", convert)
+    command = add_command(commands, "convert", convert)
     command.add_argument("source", type=Path, metavar="IN", help="weight file")
     command.add_argument("target", type=Path, metavar="OUT", help="checkpoint to write")
     command.add_argument("--config", help="yaml file, or the name of one in configs/, of the model they are for")
@@ -289,42 +217,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--label-map", type=Path, help="pbtxt of the classes, which `avsf-det detect` needs")
     command.add_argument("--bgr", action="store_true", help="the weights expect BGR pictures: make them expect RGB")
     command.add_argument("--report", action="store_true", help="print what became of every tensor, with its shapes")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=f"straight after OUT: {OVERRIDES}")
+    add_overrides(command, f"straight after OUT: {OVERRIDES}")
 
-    command = _add(commands, "model", model)
+    command = add_command(commands, "model", model)
     command.add_argument("config", metavar="CONFIG", help="yaml file, or the name of one: kinetics/avslowfast_4x16_r50")
     command.add_argument(
         "--size", type=int, default=0, help="pixels of the clip's sides (default: DATA.TRAIN_CROP_SIZE)"
     )
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    add_overrides(command)
 
-    command = _add(commands, "config", config)
+    command = add_command(commands, "config", config)
     command.add_argument("--config", help="yaml file, or the name of one in configs/")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=OVERRIDES)
+    add_overrides(command)
     return parser
-
-
-def _add(commands: argparse._SubParsersAction, name: str, run: Callable) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=run.__doc__.split(":")[0].split(".")[0], description=run.__doc__)
-    command.set_defaults(run=run)
-    return command
-
-
-def _add_detector(command: argparse.ArgumentParser, default: str) -> None:
-    command.add_argument(
-        "--detector",
-        default=default,
-        metavar="NAME_OR_FILE",
-        help="yolox; a csv with boxes; a .pth of `avsf-det detector train`; a Detectron2 .yaml or zoo name such as "
-        f"COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml; an .onnx of a YOLOX (default: {default})",
-    )
-    command.add_argument("--detector-weights", default="", metavar="FILE_OR_URL", help="for a Detectron2 .yaml")
-
-
-def _add_audio(command: argparse.ArgumentParser) -> None:
-    audio = command.add_mutually_exclusive_group()
-    audio.add_argument("--no-audio", action="store_true", help="as if nothing were to be heard")
-    audio.add_argument("--explain-audio", action="store_true", help="tell what sound adds to each score, or takes")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ def get_cfg() -> CfgNode:
 
     cfg.DATA = CfgNode()
     cfg.DATA.ROOT = ""  # dataset folder, with videos/ and annotations/ inside
+    cfg.DATA.PATH_PREFIX = ""  # folder of the videos of labelled clips; under ROOT, unless it is absolute
+    cfg.DATA.FOLD = 1  # which of the three divisions of UCF101 and HMDB51
     cfg.DATA.TRAIN_SPLIT = "train"  # what {split} becomes in AVA.* file names when training
     cfg.DATA.EVAL_SPLIT = "val"  # ... and when evaluating
     cfg.DATA.CACHE_DIR = ""  # keeps decoded training clips here, so that each is decoded once; "" decodes every time
@@ -72,7 +74,7 @@ def get_cfg() -> CfgNode:
     cfg.AVA.VIDEO_DIR = "videos"  # <video_id>.<any suffix>; under DATA.ROOT, like all *_DIR
     cfg.AVA.VIDEO_START = "0"  # second of the film at which files begin; "auto" is 900 for those of 15 minutes, else 0
     cfg.AVA.FRAME_DIR = "frames"  # <video_id>/<video_id>_000001.jpg; a video with frames is read from them; "" for none
-    cfg.AVA.FRAME_RATE = 0.0  # of FRAME_DIR, pictures a second; 0 is as videos.csv says, else 30, as PySlowFast has it
+    cfg.AVA.FRAME_RATE = 0.0  # of FRAME_DIR, pictures a second; 0 is what the dataset's videos.csv says, else 30
     cfg.AVA.FRAME_LIST_DIR = ""  # PySlowFast's lists of frames, needed only where folders are not named as videos are
     cfg.AVA.TRAIN_LISTS = ["train.csv"]  # under FRAME_LIST_DIR
     cfg.AVA.TEST_LISTS = ["val.csv"]  # under FRAME_LIST_DIR
@@ -115,6 +117,7 @@ def get_cfg() -> CfgNode:
     cfg.SOLVER.CLIP_GRAD_L2NORM = 0.0  # 0 for none
 
     cfg.TRAIN = CfgNode()
+    cfg.TRAIN.DATASET = ""  # of labelled clips: a name in DATASETS of data/classification/folder.py; "" finds out
     cfg.TRAIN.AUTO_KEYS = []  # keys and groups that engine/recipe.py chooses by the dataset, unless set after it
     cfg.TRAIN.BATCH_SIZE = 64  # clips a step, over all processes
     cfg.TRAIN.ACCUMULATION_STEPS = 1  # micro-batches that a step's clips are computed in, to need less memory
@@ -140,7 +143,8 @@ def get_cfg() -> CfgNode:
     cfg.TEST.BATCH_SIZE = 8  # clips
     cfg.TEST.SCALES = []  # short sides to average the scores of, [224, 256, 320] in papers; [] for DATA.TEST_CROP_SIZE
     cfg.TEST.FLIP = False  # average with the scores of the mirrored picture
-    cfg.TEST.NUM_ENSEMBLE_VIEWS = 1  # clips a keyframe to average: the keyframe moves through them in equal steps
+    cfg.TEST.NUM_ENSEMBLE_VIEWS = 1  # clips to average, in equal steps: around a keyframe, or over a labelled clip
+    cfg.TEST.NUM_SPATIAL_CROPS = 3  # cuts of each of a labelled clip's views: left, centre, right; 1 for the centre
     cfg.TEST.PRECISION = "float32"  # or bfloat16: up to 3 times faster, a trained model's scores move by about 0.01
     return cfg
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+_UNFINISHED = re.compile(rf"\.{_HOST}-(\d+)\.part(\.\w+)?$")
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where this process writes what is to become `path`: a hidden file beside it, of the same suffix."""
+    return path.with_name(f".{path.stem}.{_HOST}-{os.getpid()}.part{path.suffix}")
 
 
 @contextmanager
@@ -14,7 +25,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     The folder is made if need be. Whatever is raised, `path` is left as it was and nothing half written stays.
     """
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    unfinished = unfinished_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
@@ -22,3 +33,22 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes of this machine that were killed have left half written in a folder."""
+    for path in folder.glob(".*.part*"):
+        found = _UNFINISHED.search(path.name)
+        if found and not _runs(int(found[1])):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's; no process at all, but what is it then?
+        pass
+    return True

@@ -1,59 +1,132 @@
-"""The pages of docs/ build into a site, their commands are understood, and what they quote is in the code."""
+"""The pages build into a site, and what they link to, name and quote is there; test_commands.py runs their commands."""
 
 import ast
+import json
 import re
+import shlex
 
 import pytest
 
 import ava_eval.cli
 import avsf_det.cli
 from avsf_det.config import describe_keys, load_cfg
-from avsf_det.errors import UserError
-from tests.pages import PAGES, ROOT, commands
+from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.ava_csv import read_timestamps
+from avsf_det.data.classification.folder import ClipFolder
+from avsf_det.data.video_table import COLUMNS, recorded_frame_rates
+from avsf_det.engine.results import json_line
+from avsf_det.structures import Persons
+from tests.pages import PAGES, ROOT, blocks
 
-OTHERS = (".", "source", "export", "pip", "git", "make")  # of the reader's own machine; make's are in test_readme.py
-CASES = [
-    pytest.param(words, id=f"{page.name}: {' '.join(words)}")
-    for page in PAGES
-    for words in commands(page)
-    if words[0] not in OTHERS
-]
 MESSAGES = [
     pytest.param(message, id=message)
     for message in re.findall(r"^\| `(.+?)`", (ROOT / "docs" / "errors.md").read_text("utf-8"), flags=re.MULTILINE)
 ]
 
 
-def parsed(parser, words, capsys):
-    try:
-        return parser.parse_args(words)
-    except SystemExit as end:
-        assert not end.code, capsys.readouterr().err
-        return None
+KEYS = frozenset(re.findall(r"^([A-Z_.0-9]+) = ", describe_keys(), flags=re.MULTILINE))
+NAMED = sorted(
+    {
+        name
+        for page in PAGES
+        for name in re.findall(r"`((?:avsf-det|ava-eval|make|python) [^`]+)`", page.read_text(encoding="utf-8"))
+        if "COMMAND" not in name
+    }
+)
 
 
-@pytest.mark.parametrize("words", CASES)
-def test_every_command_is_understood(words, capsys):
-    if words[0] == "torchrun":
-        assert words[words.index("-m") + 1] == "avsf_det"
-        words = ["avsf-det", *words[words.index("-m") + 2 :]]
-    if words[0] == "ava-eval":
-        parsed(ava_eval.cli._parser(), words[1:], capsys)
+@pytest.mark.parametrize("name", NAMED)
+def test_a_command_named_in_the_text_is_there_with_its_options(name, capsys):
+    program, *words = name.split()
+    if program == "make":
+        assert re.search(f"^{words[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
         return
-    assert words[0] == "avsf-det", f"{words[0]}: tell tests/test_docs.py how to try it"
-    options = parsed(avsf_det.cli._parser(), words[1:], capsys)
-    pairs = getattr(options, "overrides", [])
-    if options and pairs and not options.run.__name__.startswith("detector"):  # Detectron2 has keys of its own
-        pairs = [word for word in pairs if word != "..."]
-        pairs = pairs[len(pairs) % 2 :]  # `data check` may begin with the dataset's folder
-        load_cfg(getattr(options, "config", None), pairs)
+    if program == "python":
+        file = f"{words[1].replace('.', '/')}.py" if words[0] == "-m" else words[0]
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert all(f'"{word}"' in text for word in words if word.startswith("--"))
+        return
+    parser = avsf_det.cli._parser() if program == "avsf-det" else ava_eval.cli._parser()
+    options = [word for word in words if word.startswith("-")]
+    words = words[: words.index(options[0])] if options else words
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args([*words, "--help"])
+    told = capsys.readouterr()
+    assert end.value.code == 0, told.err
+    assert set(options) <= set(re.findall(r"(?<!\S)--?\w[\w-]*", told.out.replace(",", " ")))
 
 
-def test_a_recipe_or_key_that_is_not_there_would_be_noticed(capsys):
-    with pytest.raises(AssertionError, match="unrecognized"):
-        test_every_command_is_understood(["avsf-det", "detect", "a.mp4", "--weights", "w", "--no-such"], capsys)
-    with pytest.raises(UserError, match=r"did you mean SOLVER\.BASE_LR"):
-        test_every_command_is_understood(["avsf-det", "train", "SOLVER.BASE_LT", "1"], capsys)
+def test_every_key_named_in_the_text_is_one():
+    """But for keys of Detectron2, on the page of the person detector, and those said to be of PySlowFast."""
+    known = KEYS | {"DATA.REVERSE_INPUT_CHANNEL", "AVA.BGR", "TRAIN.CHECKPOINT_EPOCH_RESET"}
+    groups = "|".join({key.partition(".")[0] for key in known})
+    named = re.compile(rf"\b(?:{groups})\.[A-Z][A-Z0-9_]*[A-Z0-9]\b(?![_*\\])")
+    for page in PAGES:
+        if page.name != "detector.md":
+            unknown = set(named.findall(page.read_text(encoding="utf-8"))) - known
+            assert not unknown, f"{page.name} names {unknown}"
+
+
+def test_the_code_that_the_page_of_the_model_names_is_there():
+    files = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "model.md").read_text(encoding="utf-8"))
+    folders = [ROOT, ROOT / "avsf_det", ROOT / "avsf_det" / "models"]
+    assert files and not [file for file in files if not any((folder / file).is_file() for folder in folders)]
+
+
+PAIRS = sorted(
+    {
+        code
+        for page in PAGES
+        for code in re.findall(r"`([A-Z_]+\.[A-Z_0-9]+ [^`…]+)`", page.read_text(encoding="utf-8"))
+        if code.split()[0] in KEYS
+    }
+)
+
+
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_key_value_pairs_work_as_they_are_typed(pairs):
+    words = shlex.split(pairs)
+    load_cfg(None, words)
+    assert set(words[::2]) <= KEYS
+
+
+def test_blocks_of_commands_are_marked_as_bash():
+    """Those are the ones that tests/test_commands.py runs."""
+    command = re.compile(r"(\$ )?(avsf-det|ava-eval|torchrun|make|python) ")
+    for page in PAGES:
+        assert not any(map(command.match, blocks(page, "")))
+        assert not any(blocks(page, language) for language in ("sh", "shell", "console"))
+
+
+def test_the_line_of_json_is_what_detect_writes():
+    (text,) = blocks(ROOT / "docs" / "detect.md", "json")
+    shown = json.loads(text)
+    (person,) = shown["persons"]
+    persons = Persons([person["box"]], [person["score"]], [person["id"]], [list(person["scores"].values())])
+    assert json_line(shown["video"], shown["time"], persons, list(person["scores"])) == text.strip()
+
+
+def test_the_format_is_what_is_read(tmp_path, caplog):
+    """The files that the page shows, as a dataset."""
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^`([\w/]+\.\w+)`[^`]+```\n(.+?)^```", page, flags=re.MULTILINE | re.DOTALL))
+    assert len(shown) == 5
+    for name in [*shown, "videos/holiday 1.mp4", "videos/kitchen, late.mkv"]:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown.get(name, ""))
+    cfg = load_cfg(None, ["DATA.ROOT", str(tmp_path)])
+    dataset = AvaFolder.from_config(cfg)
+    assert dataset.label_map.names == ("sit", "talk")
+    first, late = dataset.keyframes("train")
+    assert (first.video_id, first.time, first.persons.actions.tolist()) == ("holiday 1", 1, [[1, 1]])
+    assert (late.video_id, late.time, late.persons.ids.tolist()) == ("kitchen, late", 2.5, [-1])
+    ((video, time),) = read_timestamps(dataset.exclusion_path("train"))
+    assert (video, time) == ("holiday 1", 3)
+    (clip,) = ClipFolder(tmp_path, "imported").clips("train")
+    assert (clip.start, clip.end) == (0, 4.5)
+    assert tuple(shown["videos.csv"].splitlines()[0].split(",")) == COLUMNS
+    assert recorded_frame_rates(tmp_path / "videos.csv") == {} and not caplog.messages
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,6 +1,18 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
+from avsf_det.files import remove_leftovers, written_whole
+
+KILLED = """
+import os, pathlib, signal, sys
 from avsf_det.files import written_whole
+with written_whole(pathlib.Path(sys.argv[1])) as path:
+    path.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -20,3 +32,18 @@ def test_what_was_there_stays_when_writing_fails(tmp_path, reason):
         path.write_text("half")
         raise reason
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_write_is_not(tmp_path):
+    for name in ("film.mp4", "no suffix"):
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / name)], check=False)
+    left = list(tmp_path.iterdir())
+    assert len(left) == 2 and all(path.name.startswith(".") for path in left)
+    for name in (".notes.part.txt", ".film.1.part.mp4", "film.mp4"):
+        (tmp_path / name).touch()
+    with written_whole(tmp_path / "film.mp4") as mine:
+        mine.write_text("half")
+        remove_leftovers(tmp_path)
+        assert mine.exists()
+        mine.write_text("whole")
+    assert sorted(os.listdir(tmp_path)) == [".film.1.part.mp4", ".notes.part.txt", "film.mp4"]

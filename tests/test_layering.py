@@ -14,11 +14,11 @@ FORBIDDEN = {
     "avsf_det/models": ["media", "data", "engine", "visual", "detectors", "ava_eval"],
     "avsf_det/data": ["models", "engine", "visual", "detectors"],
     "avsf_det/visual": ["media", "data", "models", "engine", "detectors", "ava_eval", "torch"],
-    "avsf_det/engine": ["avsf_det.cli"],
-    "detectors": ["data", "engine", "visual", "avsf_det.config", "avsf_det.cli", "ava_eval"],
+    "avsf_det/engine": ["web", "avsf_det.cli"],
+    "detectors": ["data", "engine", "visual", "web", "avsf_det.config", "avsf_det.cli", "ava_eval"],
     "ava_eval": ["avsf_det", "detectors", "torch", "cv2", "av"],
 }
-LAYERS = ("media", "models", "data", "engine", "visual")  # of avsf_det
+LAYERS = ("media", "models", "data", "engine", "visual", "web")  # of avsf_det
 YACS = (
     "avsf_det/config.py",
     "avsf_det/cli.py",

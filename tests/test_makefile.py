@@ -73,5 +73,5 @@ def test_clean_keeps_results(checkout):
 
 
 def test_help_names_every_target(checkout):
-    targets = {"help", "setup", "demo", "test", "docs", "lint", "format", "lock", "clean"}
+    targets = {"help", "setup", "demo", "test", "test-browser", "docs", "lint", "format", "lock", "clean"}
     assert {line.split()[0] for line in make(checkout, "help")} == targets

@@ -12,8 +12,9 @@ import numpy as np
 
 from ava_eval.label_map import FOLDER, SHIPPED, LabelMap, read_label_map
 from avsf_det.data.ava_csv import join, read_boxes, read_timestamps, some
-from avsf_det.data.frame_lists import ListedFrames, read_frame_list, read_frame_rates
+from avsf_det.data.frame_lists import ListedFrames, read_frame_list
 from avsf_det.data.keyframes import AnnotatedKeyframe, Keyframes
+from avsf_det.data.video_table import VIDEO_TABLE, recorded_frame_rates
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource, find_sources
 
@@ -36,7 +37,7 @@ class AvaFolder:
             any, it is the one of its name.
         sound_dir: folder of files with the sound of videos, "" for none; see `find_sources`.
         video_start: second of the film at which files and frames begin; None decides it for each by its length.
-        frame_rate: pictures a second of `frame_dir`; 0 takes those that `videos.csv` says, and 30 where it says none.
+        frame_rate: pictures a second of `frame_dir`; 0 for what videos.csv says, or 30, as PySlowFast has it.
         train_split: the split that `train_groundtruth_files` and `train_box_files` are for.
         train_groundtruth_files: ground truth of that split instead of `groundtruth_file`.
         train_box_files: csv files of predicted persons, trained on beside the ground truth where they fit it.
@@ -66,7 +67,7 @@ class AvaFolder:
         frame_lists: Sequence[str] = (),
         sound_dir: str = "",
         video_start: float | None = 0.0,
-        frame_rate: float = 30.0,
+        frame_rate: float = 0.0,
         train_split: str = "train",
         train_groundtruth_files: Sequence[str] = (),
         train_box_files: Sequence[str] = (),
@@ -89,10 +90,9 @@ class AvaFolder:
             nor = f", and so is its folder of frames {frames}" if frames else ""
             raise UserError(f"no dataset at {str(root)!r}: its folder of videos {videos} is missing{nor}")
         sounds = self.root / sound_dir if sound_dir else None
-        own_rates, frame_rate = ({}, frame_rate) if frame_rate else (read_frame_rates(self.root / "videos.csv"), 30.0)
-        self.videos: dict[str, VideoSource] = find_sources(videos, frames, sounds, video_start, frame_rate)
-        for video in own_rates.keys() & self.videos.keys():
-            self.videos[video] = replace(self.videos[video], fps=own_rates[video])
+        rates = {} if frame_rate else recorded_frame_rates(self.root / VIDEO_TABLE)
+        frame_rate = frame_rate or 30.0
+        self.videos: dict[str, VideoSource] = find_sources(videos, frames, sounds, video_start, frame_rate, rates)
         self.listed_frames: dict[str, ListedFrames] = {}
         for name in frame_lists if frames else ():
             self.listed_frames |= read_frame_list(self.root / name)

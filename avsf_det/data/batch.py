@@ -13,13 +13,13 @@ from avsf_det.data.clip import ClipSpec
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip with its persons.
+    """One clip with its persons, or with what is done in the whole of it.
 
     Attributes:
         frames: (T, H, W, 3) uint8.
         log_mel: (A, M) float32, or None without a sound track.
         boxes: (N, 4) float32, x1 y1 x2 y2 in 0..1.
-        labels: (N, K) float32, 1 where an action holds.
+        labels: (N, K) float32, 1 where an action holds; of a clip that is labelled as a whole (1, K), without boxes.
         misaligned: (A, M) float32, the log-mel of another moment of the same file; None where there is none.
         video_id: the video it is of.
         time: seconds, the moment it is centred on.
@@ -76,7 +76,7 @@ class Batch:
         audio: (B, 1, 1, A, M) float32.
         audio_present: (B,) bool, False where a clip's file has no sound track.
         boxes: (N, 5) float32, clip index and x1 y1 x2 y2 in pixels.
-        labels: (N, K) float32; K is 0 in a batch without clips.
+        labels: (N, K) float32, or (B, K) of clips that are labelled as a whole; K is 0 in a batch without clips.
         normalisation: how pixels become what a network takes.
         misaligned: (B, 1, 1, A, M) float32, zeros where a clip has no negative; None if none has.
         clips: video id and second of each clip.

@@ -1,8 +1,9 @@
-"""The labelled keyframes of a split as training samples."""
+"""What training and testing read of videos, and the labelled keyframes of a split as training samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,77 @@ class Unusable:
     beyond: list[str]
 
 
-class ActionDataset:
+class VideoSamples(ABC):
+    """Samples of the videos of a split.
+
+    Args:
+        video_names: all videos.
+        video_numbers: (S,) int, the video that each sample is of.
+        times: (S,) float64, seconds of each sample.
+        spec: what clips are made of.
+
+    Attributes:
+        video_numbers, times, spec: the same.
+    """
+
+    def __init__(
+        self, video_names: Sequence[str], video_numbers: np.ndarray, times: np.ndarray, spec: ClipSpec
+    ) -> None:
+        self._names, self.video_numbers, self.times, self.spec = video_names, video_numbers, times, spec
+        self._kept = np.arange(len(times))
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @abstractmethod
+    def read(self, run: Run) -> list[Sample | UserError]:
+        """The samples of a run, or of each that cannot be read what is wrong with it."""
+
+    @abstractmethod
+    def _source(self, video: int) -> Path | VideoSource:
+        """Where a video is."""
+
+    @abstractmethod
+    def _check(self, video: int, own: np.ndarray) -> tuple[np.ndarray, str | None, str | None]:
+        """Of a video and its samples: those that are unusable, why it does not open, and what lies beyond its end."""
+
+    def describe(self, run: Run) -> str:
+        """The video and the times of a run in words, for errors."""
+        times = self.times[run.indices]
+        span = f"{times[0]:g} s" if len(run) == 1 else f"{times[0]:g} to {times[-1]:g} s"
+        return f"{self._source(self.video_numbers[run.indices[0]])} at {span}"
+
+    def find_unusable(
+        self, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items, threads: int = _PROBES
+    ) -> Unusable:
+        """The samples whose video does not open or ends before them.
+
+        Args:
+            progress: wraps what is done for each of so many videos in a progress bar.
+            threads: videos that are looked at at once.
+        """
+        order = np.argsort(self.video_numbers, kind="stable")
+        numbers, starts = np.unique(self.video_numbers[order], return_index=True)
+        groups = np.split(order, starts[1:])
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(progress(pool.map(self._check, numbers.tolist(), groups), len(numbers)))
+        return Unusable(
+            np.concatenate([samples for samples, _, _ in found]),
+            {self._names[number]: error for number, (_, error, _) in zip(numbers.tolist(), found) if error},
+            [beyond for _, _, beyond in found if beyond],
+        )
+
+    def leave_out(self, samples: np.ndarray) -> None:
+        """Forget samples.
+
+        Args:
+            samples: (U,) their indices; those behind them move up.
+        """
+        for name in ("_kept", "video_numbers", "times"):
+            setattr(self, name, np.delete(getattr(self, name), samples))
+
+
+class ActionDataset(VideoSamples):
     """The labelled keyframes of a split as training samples.
 
     What is random about sample i in epoch e follows from (seed, e, i) alone, whichever process reads it.
@@ -65,10 +136,6 @@ class ActionDataset:
         seed: of the augmentation.
         cache: folder that keeps decoded clips, or None to decode each time.
         misaligned_gap: seconds that the sound of a negative is away from the clip's at least; None for no negatives.
-
-    Attributes:
-        video_numbers: (S,) int, which of the split's videos each sample is of.
-        times: (S,) float64, seconds of each sample.
     """
 
     def __init__(
@@ -81,28 +148,18 @@ class ActionDataset:
         cache: Path | None = None,
         misaligned_gap: float | None = None,
     ) -> None:
-        self._keyframes, self._videos, self.spec = keyframes, videos, spec
+        super().__init__(keyframes.video_names, keyframes.videos, keyframes.times, spec)
+        self._keyframes, self._videos = keyframes, videos
         self._transform, self._seed, self._misaligned_gap = transform, seed, misaligned_gap
         self._cache = ClipCache(cache, spec) if cache else None
         self._durations: dict[Path | VideoSource, float] = {}
-        self.video_numbers, self.times = keyframes.videos, keyframes.times
-        self._kept = np.arange(len(keyframes))
-
-    def __len__(self) -> int:
-        return len(self._kept)
 
     def class_counts(self) -> np.ndarray:
         """(K,) labels of each class."""
         return self._keyframes.select(self._kept).class_counts
 
-    def describe(self, run: Run) -> str:
-        """The video and the times of a run in words, for errors."""
-        times = self.times[run.indices]
-        span = f"{times[0]:g} s" if len(run) == 1 else f"{times[0]:g} to {times[-1]:g} s"
-        return f"{self._source(self.video_numbers[run.indices[0]])} at {span}"
-
     def _source(self, video: int) -> Path | VideoSource:
-        return self._videos[self._keyframes.video_names[video]]
+        return self._videos[self._names[video]]
 
     def read(self, run: Run) -> list[Sample | UserError]:
         """The samples of a run, or of each that cannot be read what is wrong with it."""
@@ -130,11 +187,11 @@ class ActionDataset:
                 log_mel=None if clip.log_mel is None else torch.from_numpy(clip.log_mel),
                 boxes=torch.from_numpy(keyframe.persons.boxes),
                 labels=torch.from_numpy(keyframe.persons.actions),
-                misaligned=self._negative(keyframe, _generator(*own, 1)) if self._misaligned_gap else None,
+                misaligned=self._negative(keyframe, seeded(*own, 1)) if self._misaligned_gap else None,
                 video_id=keyframe.video_id,
                 time=keyframe.time,
             )
-            return self._transform(sample, _generator(*own))
+            return self._transform(sample, seeded(*own))
         except UserError as error:
             return UserError(f"{keyframe.video_id} at {keyframe.time:g} s: {error}")
 
@@ -148,34 +205,14 @@ class ActionDataset:
         center = misaligned_center(keyframe.time, end, self.spec, self._misaligned_gap, draw, begin)
         return None if center is None else read_log_mel(path, center, self.spec)
 
-    def find_unusable(self, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items) -> Unusable:
-        """The samples whose video does not open or ends before them; with a cache, all others are decoded into it.
+    def find_unusable(
+        self, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items, threads: int = _PROBES
+    ) -> Unusable:
+        """As `VideoSamples.find_unusable`; with a cache, all other clips are decoded into it."""
+        return super().find_unusable(progress, 1 if self._cache else threads)
 
-        Args:
-            progress: wraps what is done for each of so many videos in a progress bar.
-        """
-        numbers = np.unique(self.video_numbers).tolist()
-        with ThreadPoolExecutor(1 if self._cache else _PROBES) as threads:
-            found = list(progress(threads.map(self._check, numbers), len(numbers)))
-        names = self._keyframes.video_names
-        return Unusable(
-            np.concatenate([samples for samples, _, _ in found]),
-            {names[number]: error for number, (_, error, _) in zip(numbers, found) if error},
-            [beyond for _, _, beyond in found if beyond],
-        )
-
-    def leave_out(self, samples: np.ndarray) -> None:
-        """Forget samples.
-
-        Args:
-            samples: (U,) their indices; those behind them move up.
-        """
-        for name in ("_kept", "video_numbers", "times"):
-            setattr(self, name, np.delete(getattr(self, name), samples))
-
-    def _check(self, video: int) -> tuple[np.ndarray, str | None, str | None]:
-        """Of a video: its samples that are unusable, why it does not open, and what lies beyond its end."""
-        own, source = np.flatnonzero(self.video_numbers == video), self._source(video)
+    def _check(self, video: int, own: np.ndarray) -> tuple[np.ndarray, str | None, str | None]:
+        source = self._source(video)
         try:
             within, beyond = within_video(source, self.times[own].tolist(), self.spec)
             if self._cache:
@@ -185,5 +222,6 @@ class ActionDataset:
         return own[~np.isin(self.times[own], within)], None, beyond
 
 
-def _generator(*seed: int) -> torch.Generator:
+def seeded(*seed: int) -> torch.Generator:
+    """A source of randomness that follows from these numbers."""
     return torch.Generator().manual_seed(hash(seed) % 2**63)

@@ -1,9 +1,7 @@
-"""Lists of the frames of videos: PySlowFast's, of which pictures there are, and `videos.csv`, of how many a second."""
+"""PySlowFast's frame lists: which pictures each video of a split has."""
 
 from __future__ import annotations
 
-import csv
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,28 +39,4 @@ def read_frame_list(path: Path) -> dict[str, ListedFrames]:
                 found[video].count += 1
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a frame list: {error}") from None
-    return found
-
-
-def read_frame_rates(path: Path) -> dict[str, float]:
-    """Video -> frames a second, of a csv with the columns video and fps; nothing where there is no such file.
-
-    Raises:
-        UserError: if the file cannot be read; the first bad row is named.
-    """
-    if not path.is_file():
-        return {}
-    found = {}
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            for row in rows:
-                rate = float(row["fps"])
-                if not 0 < rate < math.inf:
-                    raise ValueError
-                found[row["video"]] = rate
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path}:{rows.line_num}: no rate; expected a header with video and fps, and numbers") from None
-    except (OSError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as csv: {error}") from None
     return found

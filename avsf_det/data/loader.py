@@ -1,11 +1,14 @@
-"""The batches of training, in any epoch and from any batch of it on."""
+"""The batches of training, in any epoch and from any batch of it on, and those of testing labelled clips."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+
 from avsf_det.data.batch import Batch, Sample
-from avsf_det.data.dataset import ActionDataset, Run
+from avsf_det.data.classification.dataset import ClipViews
+from avsf_det.data.dataset import Run, VideoSamples
 from avsf_det.data.sampling import RunSampler
 from avsf_det.data.workers import WorkerPool, in_thread
 from avsf_det.errors import UserError
@@ -43,7 +46,7 @@ class TrainLoader:
 
     def __init__(
         self,
-        samples: ActionDataset,
+        samples: VideoSamples,
         collate: Callable[[Sequence[Sample], Sequence[str]], Batch],
         batch_size: int,
         seed: int,
@@ -98,3 +101,52 @@ class TrainLoader:
         failed = [str(one) for one in read if isinstance(one, UserError)]
         batch = self._collate([one for one in read if not isinstance(one, UserError)], failed)
         return batch.pin_memory() if self._pin_memory else batch
+
+
+class ViewLoader:
+    """Reads the views of labelled clips, one clip after the other, and hands them out in batches.
+
+    Memory: at most 2 * num_workers clips are held, read or being read, of views.num_views * T * H * W * 3 bytes each.
+
+    Args:
+        views: what to read.
+        collate: makes a batch of a list of samples and of the messages about those that cannot be read.
+        batch_size: views a batch at most; one batch is of one clip.
+        num_workers: processes that read; 0 reads in this one.
+        rank, world_size: which of how many processes this is; clips are dealt out to them in turn.
+        pin_memory: whether batches are in memory from which a GPU copies while it computes.
+    """
+
+    def __init__(
+        self,
+        views: ClipViews,
+        collate: Callable[[Sequence[Sample], Sequence[str]], Batch],
+        batch_size: int,
+        num_workers: int,
+        rank: int = 0,
+        world_size: int = 1,
+        pin_memory: bool = False,
+    ) -> None:
+        self.views = views
+        self._collate, self._batch_size, self._pin_memory = collate, batch_size, pin_memory
+        self._indices = range(rank, len(views), world_size)
+        self._ahead = 2 * max(num_workers, 1)
+        self._pool = WorkerPool(views.read, num_workers, views.describe)
+
+    def __len__(self) -> int:
+        """Clips of this process."""
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[tuple[int, Batch]]:
+        """The index of a clip and some of its views, in order; of one that cannot be read an empty batch that says why.
+
+        Raises:
+            UserError: if a process that reads died.
+        """
+        runs = (Run(0, np.array([index])) for index in self._indices)
+        for index, (moments,) in zip(self._indices, self._pool.map(runs, self._ahead)):
+            failed = [str(moments)] if isinstance(moments, UserError) else []
+            views = [] if failed else [view for moment in moments for view in self.views.cuts(moment)]
+            for first in range(0, max(len(views), 1), self._batch_size):
+                batch = self._collate(views[first : first + self._batch_size], failed)
+                yield index, batch.pin_memory() if self._pin_memory else batch

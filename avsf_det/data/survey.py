@@ -133,11 +133,12 @@ class Survey:
                     times.setdefault(video, []).append(own)
         sources = [(self.folder.videos[video], np.unique(np.concatenate(own))) for video, own in times.items()]
         with ThreadPoolExecutor(THREADS) as pool:
-            probed = pool.map(lambda item: _probe(*item, self.spec), sources)
+            probed = pool.map(lambda item: probe_video(*item, self.spec), sources)
             return dict(zip(times, self.progress(probed, len(sources))))
 
 
-def _probe(source: VideoSource, times: np.ndarray, spec: ClipSpec) -> ProbedVideo:
+def probe_video(source: VideoSource, times: np.ndarray, spec: ClipSpec | None = None) -> ProbedVideo:
+    """What a video holds, or why it cannot be read; of a folder of frames also what is wrong with its pictures."""
     try:
         start, info = start_of(source), probe_source(source)
         if not source.path.is_dir():

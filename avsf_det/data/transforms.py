@@ -89,7 +89,9 @@ class TrainTransform:
             frames = self.colour(frames, generator)
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
         kept = ((centre > 0) & (centre < 1)).all(dim=1)
-        sample = replace(sample, frames=frames, boxes=boxes[kept].clamp(0, 1), labels=labels[kept])
+        if len(boxes):  # else the labels are the whole clip's
+            boxes, labels = boxes[kept].clamp(0, 1), labels[kept]
+        sample = replace(sample, frames=frames, boxes=boxes, labels=labels)
         return self.spec_augment(sample, generator) if self.spec_augment else sample
 
     def _short_side(self, uniform: object) -> int:

@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 
 from avsf_det import distributed
 from avsf_det.errors import UserError
+from avsf_det.files import remove_leftovers
 from avsf_det.models.checkpoint import load_checkpoint, save_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class CheckpointFolder:
 
     def __init__(self, output: Path, keep: int = 0) -> None:
         self.folder = output / "checkpoints"
+        remove_leftovers(self.folder)
         self.best = self.folder / "best.pyth"
         self._keep = keep
 

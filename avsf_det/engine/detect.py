@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, takewhile
 from pathlib import Path
@@ -121,13 +121,28 @@ def detect_videos(
 
 
 def detect_video(
-    path: Path, stem: Path, predictor: Predictor, detector: PersonDetector, options: DetectOptions, title: str = ""
+    path: Path,
+    stem: Path,
+    predictor: Predictor,
+    detector: PersonDetector,
+    options: DetectOptions,
+    title: str = "",
+    progress_bar: Callable[..., tqdm] = tqdm,
 ) -> VideoResult:
     """Detect on one video and write `stem`.mp4 and so on.
 
     Scores are kept in chunks of keyframes beside the results (`avsf_det.engine.resume`): after an interruption it goes
     on from there, and gives the same. Where video, model, boxes and options are those of a run that was finished, and
     its files are as it left them, nothing is done.
+
+    Args:
+        path: the video.
+        stem: path of the results without suffix.
+        predictor: scores actions.
+        detector: finds persons.
+        options: how to go about it.
+        title: put before the file's name in the progress bars.
+        progress_bar: makes the bar of each stage, as tqdm does.
 
     Raises:
         UserError: if the video cannot be read or the files not be written.
@@ -141,15 +156,17 @@ def detect_video(
     times, name = keyframe_times(info, options.rate), f"{title} {path.name}".strip()
     cuts = kept.cuts()
     if cuts is None:
-        with tqdm(total=info.duration, desc=f"{name}: shots", bar_format=_SHARE, disable=None) as bar:
+        with progress_bar(total=info.duration, desc=f"{name}: shots", bar_format=_SHARE, disable=None) as bar:
             kept.keep_cuts(cuts := find_cuts(path, bar.update))
-    persons = link_persons(_score(path, times, predictor, detector, options.cache, kept, name), times, cuts)
+    persons = link_persons(
+        _score(path, times, predictor, detector, options.cache, kept, name, progress_bar), times, cuts
+    )
     if options.smooth:
         persons = smooth_actions(persons, times, options.smooth)
     found = Detections(path, info, times, persons, cuts, path.name)
     shown = options.outputs, options.threshold, options.top_k
     drawn = len(times) if "mp4" in options.outputs else 0
-    with tqdm(total=drawn, desc=f"{name}: results", unit="keyframe", disable=None) as bar:
+    with progress_bar(total=drawn, desc=f"{name}: results", unit="keyframe", disable=None) as bar:
         files = write_results(stem, found, predictor.label_map, *shown, bar.update)
     result = VideoResult(
         files,
@@ -171,12 +188,14 @@ def _score(
     cache: Path | None,
     kept: Kept,
     name: str,
+    progress_bar: Callable[..., tqdm],
 ) -> list[Persons]:
     """The persons of all keyframes with action scores; chunks that are kept are not computed again."""
     chunks = [times[start : start + CHUNK] for start in range(0, len(times), CHUNK)]
     known = list(takewhile(bool, map(kept.chunk, range(len(chunks)))))
     scored = list(chain.from_iterable(known))
-    with tqdm(total=len(times), initial=len(scored), desc=f"{name}: actions", unit="keyframe", disable=None) as bar:
+    progress = {"total": len(times), "initial": len(scored), "desc": f"{name}: actions", "unit": "keyframe"}
+    with progress_bar(**progress, disable=None) as bar:
         for number in range(len(known), len(chunks)):
             persons = find_persons(path, chunks[number], detector, cache)
             persons = predictor.score_video(path, chunks[number], persons, bar.update)

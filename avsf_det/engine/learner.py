@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +22,12 @@ from avsf_det.engine.schedule import build_optimizer
 from avsf_det.engine.sharding import shard, shard_optimizer_state, whole
 from avsf_det.engine.training_data import synchronises
 from avsf_det.errors import UserError
+from avsf_det.models.architecture import SLOW_TEMPORAL_KERNELS
 from avsf_det.models.build import build_model
+from avsf_det.models.pathways import FAST_STEM_KERNEL
 from avsf_det.models.synchronisation import choose_negatives, easy_negatives
+
+logger = logging.getLogger(__name__)
 
 Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Logits (N, K) and labels (N, K) to the sum of their losses."""
@@ -49,6 +54,10 @@ class Learner:
         self, cfg: CfgNode, device: torch.device, criterion: Criterion, load: Callable[[nn.Module], object]
     ) -> None:
         self.cfg, self.device, self._criterion, self._dtype = cfg, device, criterion, _dtype(cfg)
+        wrong = device.type == "cpu" and self._dtype == torch.bfloat16 and has_short_clips(cfg)
+        self._mixed = cfg.TRAIN.MIXED_PRECISION and not wrong
+        if cfg.TRAIN.MIXED_PRECISION and wrong:
+            logger.info("float32 throughout: in bfloat16 on the CPU, clips of so few frames get wrong gradients")
         self._synchronises = synchronises(cfg)
         self.model = build_model(cfg).to(device, memory_format=torch.channels_last_3d)
         load(self.model)
@@ -56,7 +65,7 @@ class Learner:
             self.model.backbone.compile()
         self._network = self._join()
         self.optimizer = build_optimizer(self.model, cfg, cfg.TRAIN.BATCH_SIZE)
-        scaled = cfg.TRAIN.MIXED_PRECISION and self._dtype == torch.float16
+        scaled = self._mixed and self._dtype == torch.float16
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
 
     def _join(self) -> nn.Module:
@@ -131,7 +140,7 @@ class Learner:
         """The sum of the actions' losses over a batch's boxes, and synchronisation's loss."""
         data, inputs = self.cfg.DATA, (batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
         avs_loss = 0.0
-        with torch.autocast(self.device.type, self._dtype, enabled=self.cfg.TRAIN.MIXED_PRECISION):
+        with torch.autocast(self.device.type, self._dtype, enabled=self._mixed):
             if not self._synchronises:
                 logits = self._network(*inputs)
             else:
@@ -199,6 +208,17 @@ class Learner:
         """Take over running statistics."""
         for name, buffer in self.model.named_buffers():
             buffer.copy_(statistics[name])
+
+
+def has_short_clips(cfg: CfgNode) -> bool:
+    """Whether clips have fewer frames than a kernel of the network is long.
+
+    The gradient of such a kernel, in bfloat16 on the CPU, is not a number, or of the order of 1e36, in PyTorch 2.14
+    with oneDNN (measured at 2 to 4 frames and kernels of 3, 5 and 9); those of one frame, and all others, are right.
+    """
+    slow, fast = cfg.DATA.NUM_FRAMES // cfg.SLOWFAST.ALPHA, cfg.DATA.NUM_FRAMES
+    longest = max(FAST_STEM_KERNEL, cfg.SLOWFAST.FUSION_KERNEL_SZ)
+    return 1 < slow < max(SLOW_TEMPORAL_KERNELS) or 1 < fast < longest
 
 
 def _dtype(cfg: CfgNode) -> torch.dtype:

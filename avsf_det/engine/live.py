@@ -11,20 +11,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from tqdm import tqdm
 
 from avsf_det.data.live_clips import LiveClip, LiveClips
 from avsf_det.engine.detect import DetectOptions
+from avsf_det.engine.evaluate import audio_path, audio_rows
 from avsf_det.engine.output import make_output, new_stem
 from avsf_det.engine.persons import PersonLinker
 from avsf_det.engine.predictor import Predictor
 from avsf_det.engine.results import SUFFIXES, Detections, csv_rows, json_line, write_results
 from avsf_det.engine.stop import StopSignals
 from avsf_det.errors import UserError
+from avsf_det.media.address import stream_name
 from avsf_det.media.shots import find_cuts
-from avsf_det.media.stream import SILENCE, Stream, stream_name
+from avsf_det.media.stream import SILENCE, Stream
 from avsf_det.media.video import probe
 from avsf_det.structures import Keyframe, Persons
 from detectors import PersonDetector
@@ -216,7 +219,7 @@ class _LiveDetector:
     def __init__(self, video_id: str, predictor: Predictor, detector: PersonDetector, keep: bool) -> None:
         self._video_id, self._predictor, self._detector, self._keep = video_id, predictor, detector, keep
         self._linker = PersonLinker()
-        self._rows = self._lines = None
+        self._rows = self._audio_rows = self._lines = None
         self.count, self.latest = 0, 0.0
         self.ids: set[int] = set()
         self.times: list[float] = []
@@ -224,14 +227,21 @@ class _LiveDetector:
 
     @contextmanager
     def writing(self, files: dict[str, Path]) -> Iterator[None]:
-        """While the block lasts, rows go to the csv and the JSON lines among `files`, each to disk as it comes."""
+        """While the block lasts, rows go to the csv and the JSON lines among `files`, each to disk as it comes.
+
+        Where sound is explained, there is a second csv that tells what it did.
+        """
         with ExitStack() as stack:
-            opened = {
-                name: stack.enter_context(open(files[name], "w", encoding="utf-8", newline="", buffering=1))
-                for name in WRITTEN_LIVE
-                if name in files
-            }
-            self._rows, self._lines = opened.get("csv"), opened.get("jsonl")
+
+            def opened(path: Path) -> TextIO:
+                return stack.enter_context(open(path, "w", encoding="utf-8", newline="", buffering=1))
+
+            if "csv" in files:
+                self._rows = csv.writer(opened(files["csv"]), lineterminator="\n")
+                if self._predictor.explain_audio:
+                    self._audio_rows = csv.writer(opened(audio_path(files["csv"])), lineterminator="\n")
+            if "jsonl" in files:
+                self._lines = opened(files["jsonl"])
             yield
 
     def detect(self, clips: Sequence[LiveClip]) -> None:
@@ -251,9 +261,11 @@ class _LiveDetector:
 
     def _write(self, seconds: float, persons: Persons) -> None:
         label_map = self._predictor.label_map
+        moment = self._video_id, [seconds], [persons], label_map
         if self._rows:
-            rows = csv.writer(self._rows, lineterminator="\n")
-            rows.writerows(csv_rows(self._video_id, [seconds], [persons], label_map))
+            self._rows.writerows(csv_rows(*moment))
+        if self._audio_rows:
+            self._audio_rows.writerows(audio_rows(*moment))
         if self._lines:
             self._lines.write(json_line(self._video_id, seconds, persons, label_map.names) + "\n")
         self.count += 1

@@ -8,10 +8,11 @@ from itertools import count
 from pathlib import Path
 
 from avsf_det.errors import UserError
+from avsf_det.files import remove_leftovers
 
 
 def make_output(folder: str | Path, setting: str) -> Path:
-    """Make a folder if need be, and see that files can be written there.
+    """Make a folder if need be, see that files can be written there, and clear what killed runs left half written.
 
     Args:
         folder: where.
@@ -26,6 +27,7 @@ def make_output(folder: str | Path, setting: str) -> Path:
         probe = folder / f".writable.{os.getpid()}"
         probe.touch()
         probe.unlink(missing_ok=True)  # another process may have had the same thought
+        remove_leftovers(folder)
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another folder with {setting}") from None
     return folder

@@ -108,6 +108,11 @@ class Predictor:
             )
         return cls(model, cfg, label_map, use_audio, explain_audio)
 
+    @property
+    def listens(self) -> bool:
+        """Whether sound has a part in the scores."""
+        return self.use_audio and self._trained.backbone.audio is not None
+
     @cached_property
     def identity(self) -> str:
         """A hash that changes whenever scores could: weights, configuration, classes, device, whether it listens."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -75,6 +77,7 @@ def find_sources(
     sounds: Path | None = None,
     start: float | None = 0.0,
     fps: float = 30.0,
+    rates: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, VideoSource]:
     """The videos of a dataset by their ids.
 
@@ -86,6 +89,7 @@ def find_sources(
         frames: folder of folders `<video id>/`.
         sounds: folder of files `<video id>.<suffix>`.
         start, fps: as in `VideoSource`.
+        rates: video id -> fps of those that differ.
     """
     files = _by_stem(videos, VIDEO_SUFFIXES, start)
     others = _by_stem(sounds, SOUND_SUFFIXES, start)
@@ -94,7 +98,7 @@ def find_sources(
         with os.scandir(frames) as entries:
             folders = sorted(entry.name for entry in entries if entry.is_dir())
         for name in folders:
-            found[name] = VideoSource(frames / name, start, fps, others.get(name) or files.get(name))
+            found[name] = VideoSource(frames / name, start, rates.get(name, fps), others.get(name) or files.get(name))
     return found
 
 

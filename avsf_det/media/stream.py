@@ -4,63 +4,31 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
+from avsf_det.media.address import open_address, scheme_of, without_password
 from avsf_det.media.audio import FILTER_SIZE, GAP
 from avsf_det.media.track import playable
 from avsf_det.media.video import sample_aspect, scaled, upright
+from avsf_det.media.writer import X264
 
 logger = logging.getLogger(__name__)
 
 SILENCE = 10.0
 """Seconds without anything new after which a stream is taken to have ended."""
-# What FFmpeg may open on behalf of an address; never a file of this machine.
-_PROTOCOLS = {
-    "http": "http,https,httpproxy,tls,tcp,crypto",
-    "https": "http,https,httpproxy,tls,tcp,crypto",
-    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto",
-    "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto",
-}
 # Time stamps that go back by this many seconds or more start anew, as where a camera restarts; time goes on.
 _RESTART = 1.0
-
-
-def is_stream(address: str) -> bool:
-    """Whether an input is an address (http, https, rtsp, rtsps) or a camera such as /dev/video0, and no file."""
-    return _scheme(address) in _PROTOCOLS or Path(address).is_char_device()
-
-
-def stream_name(address: str) -> str:
-    """A name for the results of a stream: of letters, digits, dot, - and _, and without the password of an address."""
-    if _scheme(address) in _PROTOCOLS:
-        parts = urlsplit(address)
-        path = re.sub(r"\.\w{1,5}$", "", parts.path)
-        address = f"{parts.hostname or 'stream'}{path}"
-    else:
-        address = Path(address).stem
-    return re.sub(r"[^\w.-]+", "_", address, flags=re.ASCII).strip("_.") or "stream"
-
-
-def without_password(address: str) -> str:
-    """The address as people are shown it: without user, password, and what follows a question mark."""
-    if _scheme(address) not in _PROTOCOLS:
-        return address
-    return re.sub(r"(?<=://)[^/?#]*@", "", address).partition("?")[0]
-
-
-def _scheme(address: str) -> str:
-    return address.partition("://")[0].lower() if "://" in address else ""
+# A first picture without a time stamp waits for this many to know its own: the one shown next may come that late.
+_PICTURES = 8
 
 
 class Picture(NamedTuple):
@@ -104,7 +72,7 @@ class Stream:
         """
         self.name, self.sample_rate, self._silence = without_password(address), sample_rate, silence
         self.ended = ""
-        self._container = _open(address, self.name, silence)
+        self._container = open_address(address, silence)
         tracks = playable(self._container)
         self._video = next((track for track in tracks if track.type == "video"), None)
         self._audio = next((track for track in tracks if track.type == "audio"), None)
@@ -114,12 +82,17 @@ class Stream:
         self._video.thread_type = "AUTO"
         self.has_audio = self._audio is not None
         self.fps = self._video.average_rate or self._video.guessed_rate or Fraction(25)
-        self.can_wait = _scheme(address) not in ("rtsp", "rtsps") and self._container.size > 0
+        self.can_wait = scheme_of(address) not in ("rtsp", "rtsps") and self._container.size > 0
         self._reformatter = VideoReformatter()
         self._origin: Fraction | None = None
         self._last: dict[int, Fraction] = {}
         self._shifts: dict[int, Fraction] = {}
-        self._recorder = None if recording is None else _Recorder(recording, (self._video, self._audio))
+        try:
+            tracks = [track for track in (self._video, self._audio) if track]
+            self._recorder = None if recording is None else _Recorder(recording, tracks, self.fps)
+        except UserError:
+            self._container.close()
+            raise
 
     def __enter__(self) -> Stream:
         return self
@@ -158,7 +131,7 @@ class Stream:
 
     def _packets(self) -> Iterator[av.Packet]:
         try:
-            for packet in self._container.demux(*filter(None, (self._video, self._audio))):
+            for packet in self._dated(self._container.demux(*filter(None, (self._video, self._audio)))):
                 if packet.size and self._place(packet):
                     yield packet
                     if self._recorder:
@@ -170,6 +143,34 @@ class Stream:
             # a server that tells no length ends with what looks like an error
             ended = error.errno == errno.EIO and self.name.startswith("http") and not self.can_wait
             self.ended = "it ended" if ended else f"it broke off ({error.strerror})"
+
+    def _dated(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+        """The packets; the first picture gets its time stamp from those after it where it has none, as by RTSP."""
+        held: list[av.Packet] = []
+        for packet in packets:
+            starts = packet.stream is self._video and packet.is_keyframe and packet.pts is packet.dts is None
+            if self._origin is None and (held or starts):
+                held.append(packet)
+                pictures = [packet for packet in held if packet.stream is self._video]
+                if len(pictures) < _PICTURES:
+                    continue
+                self._count_back(pictures)
+                yield from held
+                held = []
+            else:
+                yield packet
+        yield from held
+
+    def _count_back(self, pictures: list[av.Packet]) -> None:
+        """Give the first of some pictures its time stamps, a frame's duration apart, if the others have them."""
+        frame = round(1 / (self.fps * self._video.time_base))
+        shown = [picture.pts for picture in pictures if picture.pts is not None]
+        decoded = [(number, picture.dts) for number, picture in enumerate(pictures) if picture.dts is not None]
+        if shown and decoded:
+            number, dts = decoded[0]
+            pictures[0].pts = min(shown) - frame
+            for back, picture in enumerate(reversed(pictures[:number]), 1):
+                picture.dts = dts - back * frame if picture.pts is None else min(dts - back * frame, picture.pts)
 
     def _place(self, packet: av.Packet) -> bool:
         """Put a packet on the clock; False for what comes before the first picture that can be decoded."""
@@ -190,27 +191,6 @@ class Stream:
         packet.dts = None if packet.dts is None else packet.dts + ticks
         packet.pts = packet.dts if packet.pts is None else packet.pts + ticks
         return packet.pts >= 0
-
-
-def _open(address: str, name: str, silence: float) -> av.container.InputContainer:
-    scheme, path = _scheme(address), Path(address)
-    if scheme in _PROTOCOLS:
-        options = {"protocol_whitelist": _PROTOCOLS[scheme]}
-        if scheme.startswith("rtsp"):
-            options["rtsp_flags"] = "prefer_tcp"
-        how = {"file": address, "options": options}
-    elif path.is_char_device():
-        how = {"file": address, "format": "v4l2"}
-    else:
-        if not path.is_file():
-            raise UserError(f"{name}: no such file; check the path")
-        options = {"follow": "1", "seekable": "0", "protocol_whitelist": "file"}
-        how = {"file": f"file:{address}", "options": options}
-    try:
-        return av.open(**how, timeout=(silence, silence))
-    except (av.error.FFmpegError, OSError) as error:
-        reason = f"nothing came for {silence:g} s" if isinstance(error, av.error.ExitError) else error.strerror
-        raise UserError(f"{name}: cannot be opened ({reason}); check that a video player shows it") from None
 
 
 class _Resampler:
@@ -239,26 +219,55 @@ class _Resampler:
 
 
 class _Recorder:
-    """A copy of a stream's packets in a Matroska file, which can be read up to its last packet whatever happens."""
+    """A copy of a stream's packets in a Matroska file, which can be read up to its last packet whatever happens.
 
-    def __init__(self, path: Path, tracks: tuple[av.VideoStream, av.AudioStream | None]) -> None:
-        self._file = av.open(f"file:{path}", "w", format="matroska")
+    A camera's raw pictures, which would fill the disk and which Matroska does not take, become H.264.
+
+    Raises:
+        UserError: if the file cannot be made.
+    """
+
+    def __init__(self, path: Path, tracks: Sequence[av.VideoStream | av.AudioStream], fps: Fraction) -> None:
         self.failed = ""
-        self._tracks = {
-            track.index: self._file.add_stream_from_template(track, opaque=True) for track in tracks if track
-        }
+        self._encoder: av.VideoStream | None = None
+        try:
+            self._file = av.open(f"file:{path}", "w", format="matroska")
+            self._tracks = {track.index: self._add(track, fps) for track in tracks}
+            self._file.start_encoding()
+        except (av.error.FFmpegError, OSError, ValueError) as error:  # the last for codecs that Matroska does not take
+            path.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"{path}: the stream cannot be recorded ({reason}); do without what is made from the "
+                "recording: --outputs csv,jsonl"
+            ) from None
+
+    def _add(self, track: av.VideoStream | av.AudioStream, fps: Fraction) -> av.VideoStream | av.AudioStream:
+        if track.codec_context.name != "rawvideo":
+            return self._file.add_stream_from_template(track, opaque=True)
+        self._encoder = self._file.add_stream("libx264", rate=fps, options=X264)
+        self._encoder.width, self._encoder.height = track.width // 2 * 2, track.height // 2 * 2
+        self._encoder.pix_fmt, self._encoder.codec_context.time_base = "yuv420p", track.time_base
+        return self._encoder
 
     def write(self, packet: av.Packet) -> None:
         if self.failed:
             return
-        packet.stream = self._tracks[packet.stream.index]
+        track = self._tracks[packet.stream.index]
         try:
-            self._file.mux(packet)
+            if track is self._encoder:
+                self._file.mux([coded for frame in packet.decode() for coded in track.encode(frame)])
+            else:
+                packet.stream = track
+                self._file.mux(packet)
         except ValueError:  # time stamps out of order: this packet is left out
             return
         except OSError as error:  # the disk is full
             self.failed = error.strerror
 
     def close(self) -> None:
+        with suppress(OSError, ValueError):
+            if self._encoder:
+                self._file.mux(self._encoder.encode(None))
         with suppress(OSError):
             self._file.close()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,13 +14,14 @@ from av.codec.context import Flags
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from avsf_det.errors import UserError
+from avsf_det.files import unfinished_path
 from avsf_det.media.soundtrack import copy_sound, encode_sound
 
 # Ticks a second of the picture's time stamps: whole numbers of them for 24, 25, 30, 30000/1001, 50 and 60 fps.
 _TICKS = 90_000
 # x264: visually close to the source, at several times real time. Without B-frames, frames are stored in the order in
 # which they are shown, and mp4 then says exactly how long each one is.
-_X264 = {"preset": "veryfast", "crf": "20", "bf": "0"}
+X264 = {"preset": "veryfast", "crf": "20", "bf": "0"}
 # The index in front, so that playing can start before the whole file is there; edit lists, which say how much later
 # than time 0 a track starts, as exact as the picture's time stamps.
 _MP4 = {"movflags": "+faststart", "movie_timescale": str(_TICKS)}
@@ -61,8 +63,7 @@ class VideoWriter:
             UserError: the file cannot be written there, or `sound_from` cannot be read.
         """
         self._path = os.fspath(path)
-        folder, name = os.path.split(os.path.abspath(self._path))
-        self._partial = os.path.join(folder, f".{name}.{os.getpid()}.partial")
+        self._partial = os.fspath(unfinished_path(Path(self._path).absolute()))
         self._shape = (height, width, 3)
         self._frame_ticks = round(_TICKS / fps)
         self._end = None if duration is None else round(duration * _TICKS)
@@ -81,7 +82,7 @@ class VideoWriter:
 
     def _add_picture(self, fps: Fraction) -> av.VideoStream:
         height, width, _ = self._shape
-        picture = self._file.add_stream("libx264", rate=fps, options=_X264)
+        picture = self._file.add_stream("libx264", rate=fps, options=X264)
         picture.width, picture.height, picture.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         codec = picture.codec_context
         codec.time_base = Fraction(1, _TICKS)

@@ -16,6 +16,8 @@ from torch import nn
 from avsf_det.models.non_local import NonLocal
 from avsf_det.models.norms import BatchNorm3d, Keep
 
+FAST_STEM_KERNEL = 5  # frames
+
 
 class Pathways(NamedTuple):
     """One value a pathway: a tensor, a number of channels, a chain of modules; None where a pathway is absent."""
@@ -225,7 +227,7 @@ class Stem(nn.Module):
     def __init__(self, channels: Pathways) -> None:
         super().__init__()
         self.pathway0_stem = VisualStem(channels.slow, temporal_kernel=1)
-        self.pathway1_stem = VisualStem(channels.fast, temporal_kernel=5)
+        self.pathway1_stem = VisualStem(channels.fast, temporal_kernel=FAST_STEM_KERNEL)
         if channels.audio:
             self.pathway2_stem = AudioStem(channels.audio)
 

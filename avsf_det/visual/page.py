@@ -18,8 +18,9 @@ from PIL import Image
 
 from avsf_det.structures import Persons
 from avsf_det.visual.page_script import SCRIPT
-from avsf_det.visual.palette import Colour, group_colours, ink_on, person_colour, score_colours
+from avsf_det.visual.palette import ADDED, TOOK, Colour, group_colours, ink_on, person_colour, score_colours
 from avsf_det.visual.text import clock, short_names
+from avsf_det.visual.timeline import LEAST_CHANGE
 from avsf_det.visual.waveform import Envelope, loudness_gain
 
 LEAST_SCORE = 0.05  # lower scores are not in the page; the slider begins here
@@ -51,6 +52,7 @@ fieldset { border: 0; padding: 0; margin: 0 0 16px; min-width: 0 }
 legend { font-weight: 600; padding: 0; margin: 0 0 4px }
 legend button { margin-left: 6px; font-weight: 400 }
 #threshold { width: 100%; margin: 2px 0 }
+label b { border-bottom: 4px solid; font-weight: 400 }
 #value { color: #5b656d; font-weight: 400; margin-left: 6px; font-variant-numeric: tabular-nums }
 .list { max-height: 218px; overflow-y: auto; border: 1px solid #e1e5e8; border-radius: 6px; padding: 4px 8px }
 .list label { display: flex; align-items: center; gap: 7px; padding: 1px 0 }
@@ -77,7 +79,9 @@ _BODY = """<main>
 <div>
 <fieldset><legend>score from <span id="value"></span></legend>
 <input id="threshold" type="range" min="{least}" max="1" step="0.01" aria-label="score from which an action is shown">
-<label hidden><input id="own" type="checkbox"> each class from its own score</label></fieldset>
+<label hidden><input id="own" type="checkbox"> each class from its own score</label>
+<label hidden><input id="sound" type="checkbox" checked> what sound
+<b style="border-color:{added}">added</b> and <b style="border-color:{took}">took</b></label></fieldset>
 <fieldset><legend>actions <button id="classes-all" type="button">all</button>
 <button id="classes-none" type="button">none</button></legend>
 <div id="classes" class="list"></div></fieldset>
@@ -109,6 +113,9 @@ def player_page(
 ) -> str:
     """The page of one video, as text.
 
+    Where persons have scores without sound (`Persons.silent`), labels and timeline tell what sound added to a score or
+    took from it.
+
     Args:
         sources: the video as URLs, percent-encoded and relative to the page, each with whether boxes are drawn in its
             picture; the first one that the browser can play is taken.
@@ -125,6 +132,7 @@ def player_page(
         top_k: actions shown for a person at most.
     """
     single = isinstance(threshold, int | float)
+    explained = any(persons.silent.size for persons in persons_per_time)
     data = {
         "sources": [{"src": url, "drawn": drawn} for url, drawn in sources],
         "duration": duration,
@@ -138,11 +146,12 @@ def player_page(
         "most": top_k,
         "persons": _persons(persons_per_time, thumbnails or {}),
         "frames": [_frame(persons) for persons in persons_per_time],
+        "change": {"added": _css(ADDED), "took": _css(TOOK), "least": LEAST_CHANGE} if explained else None,
         "wave": None if envelope is None else _wave(envelope, duration),
     }
     count = len(data["persons"])
     facts = f"{clock(duration, 1)} · {count} person{'' if count == 1 else 's'} · {len(times)} keyframes"
-    body = _BODY.format(title=escape(title), facts=facts, least=LEAST_SCORE)
+    body = _BODY.format(title=escape(title), facts=facts, least=LEAST_SCORE, added=_css(ADDED), took=_css(TOOK))
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
@@ -166,11 +175,15 @@ def _inert(data: object) -> str:
 
 
 def _frame(persons: Persons) -> list[list]:
-    """Of each person of a keyframe the id, the box, and the class and score of each action that may be shown."""
+    """Of each person of a keyframe the id, the box, and of each action that may be shown [class, score, what sound
+    added to it], the last of these only where that is known."""
+    silent = persons.silent if persons.silent.size else [None] * len(persons)
     rows = []
-    for person_id, box, actions in zip(persons.ids.tolist(), persons.boxes, persons.actions):
-        classes = np.flatnonzero(actions >= LEAST_SCORE).tolist()
-        scores = [value for c in classes for value in (c, round(float(actions[c]), 3))]
+    for person_id, box, actions, without in zip(persons.ids.tolist(), persons.boxes, persons.actions, silent):
+        numbers = [actions] if without is None else [actions, actions - without]
+        scores = [
+            [c, *(round(float(n[c]), 3) for n in numbers)] for c in np.flatnonzero(actions >= LEAST_SCORE).tolist()
+        ]
         rows.append([person_id, [round(float(side), 4) for side in box], scores])
     return rows
 

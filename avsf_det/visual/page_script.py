@@ -18,14 +18,12 @@ const clock = s => {
   return (h ? h + ':' + String(m % 60).padStart(2, '0') : m) + ':' + rest;
 };
 const person = id => data.persons[order.get(id)];
-// Scores of a person at a keyframe come as class, score, class, score ...; those that are to be shown, best first.
-const shown = scores => {
-  const found = [];
-  for (let i = 0; i < scores.length; i += 2) {
-    if (reached(scores[i], scores[i + 1]) && !hidden.classes.has(scores[i])) found.push([scores[i], scores[i + 1]]);
-  }
-  return found.sort((a, b) => b[1] - a[1]);
-};
+// Scores of a person at a keyframe are [class, score, what sound added]; those that are to be shown, best first.
+const shown = scores =>
+  scores.filter(([c, score]) => reached(c, score) && !hidden.classes.has(c)).sort((a, b) => b[1] - a[1]);
+// What sound did to a score, as much as is to be told of it.
+const told = added => data.change && $('sound').checked && Math.abs(added) >= data.change.least ? added : 0;
+const tone = added => added > 0 ? data.change.added : data.change.took;
 
 // Who is where at second t: the nearest keyframe's persons, moved; as avsf_det/visual/interpolation.py has it.
 function shot(t) {
@@ -69,21 +67,24 @@ function drawOverlay() {
   const scale = Math.min(width / video.videoWidth, height / video.videoHeight);
   const w = video.videoWidth * scale, h = video.videoHeight * scale, left = (width - w) / 2, top = (height - h) / 2;
   const size = Math.max(11, Math.min(16, w / 55)), row = size * 1.45;
-  pen.textBaseline = 'middle';
+  const taken = []; pen.textBaseline = 'middle';
   const visible = at(video.currentTime).filter(one => !hidden.persons.has(one[0]));
   const boxes = visible.map(([, [x1, y1, x2, y2]]) => [left + x1 * w, top + y1 * h, (x2 - x1) * w, (y2 - y1) * h]);
   visible.forEach(([id], i) => {
     pen.strokeStyle = 'rgba(0,0,0,.7)'; pen.lineWidth = 4; pen.strokeRect(...boxes[i]);
     pen.strokeStyle = person(id).colour; pen.lineWidth = 2; pen.strokeRect(...boxes[i]);
   });
-  const taken = [];
   visible.forEach(([id, , scores], i) => {
-    const lines = shown(scores).slice(0, data.most).map(([c, s]) => [c, data.classes[c] + '  ' + s.toFixed(2)]);
+    const lines = shown(scores).slice(0, data.most).map(([c, score, added]) => {
+      const change = told(added), sign = change > 0 ? '+' : '−';
+      const part = change ? '  ♪' + sign + Math.abs(change).toFixed(2) : '';
+      return {c, text: data.classes[c] + '  ' + score.toFixed(2), part, change};
+    });
     const badge = id < 0 ? '' : String(id), [x, y, , tall] = boxes[i];
     pen.font = '600 ' + size + 'px system-ui, sans-serif';
     const side = badge ? pen.measureText(badge).width + 10 : 5;
     pen.font = size + 'px system-ui, sans-serif';
-    const wide = side + Math.max(0, ...lines.map(line => pen.measureText(line[1]).width + 12));
+    const wide = side + Math.max(0, ...lines.map(line => pen.measureText(line.text + line.part).width + 12));
     const high = row * Math.max(1, lines.length);
     const places = [y - high - 2, y + 2, y + tall + 2, y + tall - high - 2];
     const px = Math.max(left, Math.min(x, left + w - wide));
@@ -97,8 +98,10 @@ function drawOverlay() {
     pen.fillStyle = person(id).ink; pen.font = '600 ' + size + 'px system-ui, sans-serif';
     pen.fillText(badge, px + 5, py + row / 2);
     pen.font = size + 'px system-ui, sans-serif';
-    lines.forEach(([c, text], n) => {
-      pen.fillStyle = data.colours[c]; pen.fillText(text, px + side + 6, py + row * (n + 0.5));
+    lines.forEach(({c, text, part, change}, n) => {
+      const from = px + side + 6, y = py + row * (n + 0.5);
+      pen.fillStyle = data.colours[c]; pen.fillText(text, from, y);
+      if (part) { pen.fillStyle = tone(change); pen.fillText(part, from + pen.measureText(text).width, y); }
     });
   });
 }
@@ -118,12 +121,11 @@ function bands() {
     if (!found.has(id)) found.set(id, {id, seen: [], classes: new Map()});
     const band = found.get(id);
     band.seen.push(i);
-    for (let n = 0; n < scores.length; n += 2) {
-      const c = scores[n], score = scores[n + 1];
+    for (const [c, score, added] of scores) {
       if (hidden.classes.has(c)) continue;
       if (!band.classes.has(c)) band.classes.set(c, {sum: 0, passed: false, cells: []});
       const one = band.classes.get(c);
-      one.sum += score; one.passed = one.passed || reached(c, score); one.cells.push([i, score]);
+      one.sum += score; one.passed = one.passed || reached(c, score); one.cells.push([i, score, added]);
     }
   }));
   const longest = [...found.values()].sort((a, b) => b.seen.length - a.seen.length).slice(0, MOST_PERSONS);
@@ -151,8 +153,7 @@ function drawLanes() {
     pen.fillStyle = '#5b656d'; pen.textAlign = 'center';
     pen.fillText(step < 1 ? t.toFixed(1) : clock(t), x(t), height - 9);
   }
-  let top = 8;
-  pen.textAlign = 'right';
+  let top = 8; pen.textAlign = 'right';
   const name = (text, y, colour) => {
     pen.fillStyle = colour; pen.fillText(cut(pen, text, LABELS - 52), LABELS - 8, y);
   };
@@ -170,6 +171,10 @@ function drawLanes() {
       name(data.classes[c], y + ROW / 2, '#22282d');
       const tint = score => data.ramp[Math.round(score * (data.ramp.length - 1))];
       strip(cells.map(([i, score]) => [i, tint(score)]), y, ROW - 2);
+      cells.filter(cell => told(cell[2])).forEach(([i, , added]) => {
+        const high = Math.abs(added) * (ROW - 2);  // what was added stands on the lower edge, what was taken hangs
+        strip([[i, tone(added)]], added > 0 ? y + ROW - 2 - high : y, high);
+      });
     });
     if (band.more) name('and ' + band.more + ' more', top + STRIP + (band.rows.length + .5) * ROW, '#5b656d');
     top += band.height;
@@ -255,7 +260,7 @@ function list(id, items, off) {
 const peaks = data.classes.map(() => 0), seen = new Map();
 data.frames.forEach(frame => frame.forEach(([id, , scores]) => {
   seen.set(id, (seen.get(id) || 0) + 1);
-  for (let i = 0; i < scores.length; i += 2) peaks[scores[i]] = Math.max(peaks[scores[i]], scores[i + 1]);
+  for (const [c, score] of scores) peaks[c] = Math.max(peaks[c], score);
 }));
 list('classes', peaks.map((peak, c) => [peak, c]).filter(([peak]) => peak > 0).sort((a, b) => b[0] - a[0])
   .map(([peak, c]) => ({key: c, text: data.classes[c], note: 'up to ' + peak.toFixed(2)})), hidden.classes);
@@ -271,6 +276,7 @@ slider.addEventListener('input', () => {
   threshold = Number(slider.value); own = each.checked = false; tell(); all();
 });
 each.addEventListener('change', () => { own = each.checked; tell(); all(); });
+$('sound').parentElement.hidden = !data.change; $('sound').addEventListener('change', all);
 
 function open() {
   const one = data.sources[source];

@@ -27,6 +27,9 @@ _PERSONS: tuple[Colour, ...] = (
 RIGHT: Colour = (51, 187, 148)
 WRONG: Colour = (230, 110, 30)
 MISSED: Colour = (240, 228, 66)
+# What sound added to a score, and took from it: seen on white as on the darkest score.
+ADDED: Colour = (140, 200, 30)
+TOOK: Colour = (204, 60, 130)
 # Paul Tol's "light" scheme ("Colour Schemes", SRON/EPS/TN/09-002, 2021): fit for small areas on a dark ground.
 _GROUPS: tuple[Colour, ...] = ((153, 221, 255), (238, 221, 136), (255, 170, 187), (187, 204, 51))
 # ColorBrewer's "Blues", 9 classes: its second, fifth and last.

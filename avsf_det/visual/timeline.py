@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from avsf_det.errors import UserError
+from avsf_det.files import written_whole
 from avsf_det.structures import Persons
-from avsf_det.visual.palette import BLACK, WHITE, Colour, ink_on, person_colour, score_colours
+from avsf_det.visual.palette import ADDED, BLACK, TOOK, WHITE, Colour, ink_on, person_colour, score_colours
 from avsf_det.visual.text import clock, font, short_names, shorten, text_width
 from avsf_det.visual.waveform import Envelope, draw_outline, loudness_gain
 
 MAX_PERSONS, MAX_ROWS, MAX_ROWS_EACH = 30, 90, 8  # what one page holds and still reads
+LEAST_CHANGE = 0.05  # of a score; what sound changes by less is not marked
 
 # Pixels.
 _WIDTH, _MARGIN = 1600, 28
@@ -26,8 +27,6 @@ _TITLE, _TEXT, _SMALL = 26, 15, 13  # font sizes
 _HEADER, _FOOTER, _SOUND = 100, 76, 96
 _ROW, _PRESENCE, _GAP, _THUMBNAIL = 22, 8, 12, 64
 
-_ADDED, _TOOK = (140, 200, 30), (204, 60, 130)  # seen on white as on the darkest score
-_LEAST = 0.05  # of a score; what sound changes by less is not marked
 _SOFT, _FAINT, _WAVE = (105, 110, 118), (228, 231, 235), (70, 130, 180)
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)  # seconds apart
 
@@ -211,10 +210,10 @@ def _draw_band(page: Image.Image, band: _Band, top: int, names: Sequence[str], t
 def _draw_added(page: Image.Image, added: np.ndarray, top: int) -> None:
     """What sound added to a row's scores: a bar from its lower edge up, or took: from its upper edge down."""
     height = np.round(np.abs(added) * (_ROW - 2)).astype(int)
-    height[np.abs(added) < _LEAST] = 0
+    height[np.abs(added) < LEAST_CHANGE] = 0
     from_edge = np.arange(_ROW - 2)[:, None]
     bars = np.where(added >= 0, from_edge[::-1] < height, from_edge < height)
-    colours = np.where(added[:, None] >= 0, _ADDED, _TOOK).astype(np.uint8)
+    colours = np.where(added[:, None] >= 0, ADDED, TOOK).astype(np.uint8)
     strip = np.broadcast_to(colours, (_ROW - 2, len(added), 3))
     page.paste(
         Image.fromarray(np.ascontiguousarray(strip)), (_AXIS_LEFT, top), Image.fromarray(bars.astype(np.uint8) * 255)
@@ -224,7 +223,7 @@ def _draw_added(page: Image.Image, added: np.ndarray, top: int) -> None:
 def _draw_key(draw: ImageDraw.ImageDraw) -> None:
     """What the bars mean, left of the scale of scores."""
     right = _AXIS_RIGHT - 240
-    for words, colour in (("sound took", _TOOK), ("sound added", _ADDED)):
+    for words, colour in (("sound took", TOOK), ("sound added", ADDED)):
         left = right - text_width(words, _SMALL) - 22
         draw.rectangle((left, 32, left + 14, 45), fill=colour)
         draw.text((left + 22, 39), words, fill=_SOFT, font=font(_SMALL), anchor="lm")
@@ -261,15 +260,11 @@ def _count(number: int, noun: str) -> str:
 
 
 def _write_png(page: Image.Image, path: Path) -> None:
-    part = path.with_name(f".{path.name}.part")
     try:
-        page.save(part, format="PNG")
-        part.replace(path)
+        with written_whole(path) as unfinished:
+            page.save(unfinished, format="PNG")
     except OSError as error:
         raise UserError(
             f"{path}: the timeline cannot be written ({error.strerror or error}); expected a folder that is writable "
             "and a disk with room; mend that or choose another output folder"
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()

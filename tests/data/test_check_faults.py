@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ava_eval.label_map import LabelMap
 from avsf_det.config import load_cfg
@@ -206,6 +207,22 @@ def test_a_labelled_keyframe_without_a_predicted_box_is_found(clean):
         (WARNING, "2 keyframes have labels but no predicted box")
     ]
     assert ["val.csv:7: street at 4" in told[0].items[0], "val.csv:11: street at 6" in told[0].items[1]] == [True, True]
+
+
+def test_pictures_that_are_missing_or_broken_are_told_with_the_row_that_needs_them(clean):
+    frames = clean / "frames" / "kitchen"
+    frames.mkdir(parents=True)
+    with VideoReader(clean / "videos" / "kitchen.mp4") as video:
+        for number, (_, image) in enumerate(video.frames(), 1):
+            Image.fromarray(image).save(frames / f"img_{number:05d}.jpg")
+    (frames / "img_00016.jpg").unlink()
+    (frames / "img_00031.jpg").write_bytes(b"")
+    (frames / "img_00041.jpg").write_bytes((frames / "img_00041.jpg").read_bytes()[:200])
+    told = found(clean, "AVA.FRAME_RATE", str(RATE), "DATA.NUM_FRAMES", "4", "DATA.SAMPLING_RATE", "1")
+    (own,) = (finding.items for finding in told if "have no picture" in finding.what)
+    row = f"{clean}/annotations/train.csv:%d: kitchen at %d, img_000%d.jpg %s"
+    wanted = [(5, 3, 16, "is missing"), (11, 6, 31, "is empty"), (15, 8, 41, "is cut off")]
+    assert list(own) == [row % values for values in wanted]
 
 
 def test_a_repetition_is_told_once_and_other_persons_are_left_alone(clean):

@@ -60,6 +60,17 @@ def test_a_stream_gives_all_outputs_and_the_scores_of_the_file(live_file, serve,
     assert len(both) == 7 and {t: ids[t] for t in both} == {t: of_file[t] for t in both}
 
 
+def test_what_sound_did_is_written_as_it_comes(live_file, serve, weights, boxes, tmp_path):
+    explains, how = Predictor.load(weights, explain_audio=True), replace(OPTIONS, outputs=("csv",))
+    detect_stream(serve(live_file, seconds=1), tmp_path, explains, boxes, how, latency=60)
+    rows, explained = (
+        list(csv.reader((tmp_path / f"{NAME}{end}.csv").read_text().splitlines())) for end in ("", "_audio")
+    )
+    assert rows and [row[:8] for row in explained] == rows
+    assert all(float(row[8]) + float(row[9]) == pytest.approx(float(row[7])) for row in explained)
+    assert any(float(row[9]) for row in explained)
+
+
 class Slow:
     """Takes a while to find nobody."""
 

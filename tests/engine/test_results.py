@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsf_det.detect_cli import OUTPUTS
+from avsf_det.commands.detect import OUTPUTS
 from avsf_det.engine.results import SUFFIXES, json_line, relative_url, write_lines
 from avsf_det.errors import UserError
 from avsf_det.structures import Persons

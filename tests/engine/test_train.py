@@ -251,6 +251,14 @@ def test_half_precision_with_a_scale_learns_and_goes_on(make, tmp_path):
     assert log(tmp_path / "run")[-1]["loss"] > 0 and second.name == "checkpoint_epoch_00002.pyth"
 
 
+def test_clips_too_short_for_bfloat16_on_the_cpu_are_learned_from_in_float32(make, caplog):
+    caplog.set_level("INFO")
+    runs = [make(name, "TRAIN.MIXED_PRECISION", name, "SOLVER.MAX_EPOCH", "1").run() for name in ("True", "False")]
+    mixed, exact = (torch.load(path, weights_only=True)["model_state"] for path in runs)
+    assert all(torch.equal(mixed[name], exact[name]) for name in exact)
+    assert "float32 throughout" in caplog.text
+
+
 def test_precise_statistics_change_nothing_but_statistics(make, weights):
     precise = make("run", "BN.USE_PRECISE_STATS", "True", "BN.NUM_BATCHES_PRECISE", "1").run()
     one, other = (torch.load(path, weights_only=True)["model_state"] for path in (weights, precise))

@@ -7,33 +7,8 @@ import pytest
 
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
-from avsf_det.media.stream import Picture, Sound, Stream, is_stream, stream_name, without_password
+from avsf_det.media.stream import Picture, Sound, Stream
 from avsf_det.media.video import VideoReader, probe
-
-
-@pytest.mark.parametrize(
-    ("address", "name"),
-    [
-        ("rtsp://user:pa%2Fss@cam.local:554/front/door?token=1", "cam.local_front_door"),
-        ("http://[::1]:80/live/film.m3u8", "1_live_film"),
-        ("HTTPS://example.org", "example.org"),
-        ("/dev/video0", "video0"),
-        ("folder/my film.mkv", "my_film"),
-        ("https://example.org/../../etc/passwd", "example.org_.._.._etc_passwd"),
-    ],
-)
-def test_streams_have_names_that_are_files_and_tell_no_secret(address, name):
-    assert stream_name(address) == name
-
-
-def test_addresses_and_devices_are_streams_and_files_are_not(tmp_path):
-    assert is_stream("rtsp://camera/1") and is_stream("https://example.org/live") and is_stream("/dev/null")
-    assert not any(map(is_stream, ("film.mp4", str(tmp_path), "file:///etc/passwd", "ftp://x/y", "http.mp4")))
-
-
-def test_passwords_are_not_shown():
-    assert without_password("rtsp://user:secret@cam:554/1?key=secret") == "rtsp://cam:554/1"
-    assert without_password("a@b?.mp4") == "a@b?.mp4"
 
 
 @pytest.fixture
@@ -82,6 +57,37 @@ def test_what_a_stream_has_recorded_is_a_file_on_the_same_clock(video, serve, tm
     with VideoReader(tmp_path / "copy.mkv", short_side=24) as reader:
         copied = [(time, image.mean()) for time, image in reader.frames()]
     np.testing.assert_allclose(copied, list(zip(times, means)), atol=2e-3)
+
+
+def grey(path, codec, pix_fmt, count=20):
+    """A video of 64x48 pixels at 10 fps that grows lighter."""
+    with av.open(str(path), "w") as file:
+        track = file.add_stream(codec, rate=10)
+        track.width, track.height, track.pix_fmt = 64, 48, pix_fmt
+        for n in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * n, np.uint8), format="rgb24")
+            file.mux(track.encode(frame))
+        file.mux(track.encode(None))
+    return path
+
+
+def test_the_raw_pictures_of_a_camera_are_recorded_as_h264(tmp_path, serve):
+    camera = serve(grey(tmp_path / "camera.mkv", "rawvideo", "yuyv422"), seconds=0.3)
+    with Stream(camera, recording=tmp_path / "copy.mkv") as stream:
+        times, means, _ = read(stream)
+    assert probe(tmp_path / "copy.mkv").codec == "h264" and len(times) == 20
+    with VideoReader(tmp_path / "copy.mkv", short_side=24) as reader:
+        copied = [(time, image.mean()) for time, image in reader.frames()]
+    np.testing.assert_allclose(copied, list(zip(times, means)), atol=2)
+
+
+def test_what_cannot_be_recorded_says_how_to_do_without(tmp_path, serve):
+    address = serve(grey(tmp_path / "film.gif", "gif", "rgb8"), seconds=0.1)
+    with pytest.raises(UserError, match=r"copy\.mkv: the stream cannot be recorded \(.+--outputs csv,jsonl$"):
+        Stream(address, recording=tmp_path / "copy.mkv")
+    assert not (tmp_path / "copy.mkv").exists()
+    with Stream(address) as stream:
+        assert len(read(stream)[0]) == 20
 
 
 def test_a_stream_joined_in_the_middle_begins_at_a_picture_that_can_be_decoded(tmp_path, serve):
@@ -141,3 +147,28 @@ def test_a_list_on_a_server_cannot_name_files_of_this_machine(video, serve, tmp_
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile://{video}\n#EXT-X-ENDLIST\n")
     with pytest.raises(UserError, match="cannot be opened"), Stream(serve(playlist, seconds=0.1)) as stream:
         read(stream)
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_first_picture_without_a_time_stamp_is_there_and_its_recording_plays(tmp_path, serve, b_frames):
+    path = tmp_path / "film.ts"
+    options = {"g": "30", "bf": str(b_frames), "b_strategy": "0", "preset": "ultrafast"}
+    with av.open(str(path), "w", format="mpegts") as file:
+        track = file.add_stream("libx264", rate=10, options=options)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for n in range(40):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 6 * n, np.uint8), format="rgb24")
+            file.mux(track.encode(frame))
+        file.mux(track.encode(None))
+    data = bytearray(path.read_bytes())
+    header = data.index(b"\0\0\1\xe0")  # of the first picture: its flags say which time stamps follow, see ISO 13818-1
+    data[header + 7] &= 0x3F
+    data[header + 9 : header + 9 + data[header + 8]] = b"\xff" * data[header + 8]
+    path.write_bytes(data)
+    with Stream(serve(path, seconds=0.3), recording=tmp_path / "copy.mkv") as stream:
+        times, means, _ = read(stream)
+    np.testing.assert_allclose(times, np.arange(40) / 10, atol=1e-3)
+    np.testing.assert_allclose(np.diff(means), 6, atol=3)
+    with VideoReader(tmp_path / "copy.mkv", short_side=24) as reader:
+        copied = [(time, image.mean()) for time, image in reader.frames()]
+    np.testing.assert_allclose(copied, list(zip(times, means)), atol=2e-3)

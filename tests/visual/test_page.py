@@ -15,6 +15,7 @@ from avsf_det.structures import Persons
 from avsf_det.visual.interpolation import interpolate
 from avsf_det.visual.page import LEAST_SCORE, player_page
 from avsf_det.visual.page_script import SCRIPT
+from avsf_det.visual.timeline import LEAST_CHANGE
 from avsf_det.visual.waveform import Envelope
 
 HOSTILE = "</script><script>alert`1`</script><img src=x onerror=alert`1`>&\"'"
@@ -67,8 +68,16 @@ PERSONS = [
 def test_the_page_holds_boxes_and_the_scores_that_may_be_shown():
     data = data_of(page(persons=PERSONS, times=[0, 1.5, 3]))
     assert data["times"] == [0, 1.5, 3] and data["classes"] == ["stand", "clap"]
-    assert data["frames"] == [[[7, [0.1, 0.2, 0.3, 0.9], [0, 0.8]]], [], [[7, [0, 0, 1, 1], [0, 0.1, 1, 1.0]]]]
+    assert data["frames"] == [[[7, [0.1, 0.2, 0.3, 0.9], [[0, 0.8]]]], [], [[7, [0, 0, 1, 1], [[0, 0.1], [1, 1.0]]]]]
     assert [one["id"] for one in data["persons"]] == [7] and data["threshold"] == 0.3 and data["thresholds"] is None
+
+
+def test_what_sound_added_is_in_the_page_where_that_is_known():
+    heard = PERSONS[2].replace(silent=[(0.4, 0.25)])
+    data = data_of(page(persons=[heard, Persons.none()], times=[0, 1]))
+    assert data["frames"][0] == [[7, [0, 0, 1, 1], [[0, 0.1, -0.3], [1, 1.0, 0.75]]]]
+    assert data["change"]["least"] == LEAST_CHANGE and data["change"]["added"] != data["change"]["took"]
+    assert data_of(page(persons=PERSONS, times=[0, 1, 2]))["change"] is None
 
 
 def test_thresholds_of_the_classes_come_along():

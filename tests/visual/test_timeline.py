@@ -4,7 +4,7 @@ from PIL import Image
 
 from avsf_det.errors import UserError
 from avsf_det.structures import Persons
-from avsf_det.visual import timeline
+from avsf_det.visual import palette, timeline
 from avsf_det.visual.timeline import MAX_PERSONS, draw_timeline
 from avsf_det.visual.waveform import Envelope
 
@@ -132,10 +132,10 @@ def test_same_input_same_file(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-@pytest.mark.parametrize("folder", ["nowhere", "file"])
-def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path, folder):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"page\.png: the timeline cannot be written \(.+directory\)") as error:
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
+    folder = "file"
+    (tmp_path / folder).touch()
+    with pytest.raises(UserError, match=r"page\.png: the timeline cannot be written \(File exists\)") as error:
         drawn(tmp_path / folder / "page.png", [], [])
     assert "\n" not in str(error.value)
 
@@ -158,7 +158,7 @@ def test_what_sound_added_or_took_is_marked(tmp_path, monkeypatch):
     def marked(silent, name):
         person = keyframe([1], [row(0)]).replace(silent=None if silent is None else [row(0, silent)])
         page = drawn(tmp_path / f"{name}.png", [1.0], [person])[timeline._HEADER :]
-        return [(page == colour).all(axis=2).sum() for colour in (timeline._ADDED, timeline._TOOK)]
+        return [(page == colour).all(axis=2).sum() for colour in (palette.ADDED, palette.TOOK)]
 
     said = texts(monkeypatch)
     assert marked(None, "unknown") == [0, 0] and "sound added" not in said

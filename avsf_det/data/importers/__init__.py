@@ -86,23 +86,25 @@ def read_export(path: Path, classes: str | None = None) -> Reading:
 
 def _read(document: Document, reading: Reading, is_beside: bool) -> bool:
     """Read a file as the first format that recognises it, unless it lies but beside; whether one does."""
-    taken_for, bad = "an export", []
+    taken_for = "an export"
     try:
-        name = next((name for name, format in FORMATS.items() if format.recognises(document)), None)
-        if name is None:
-            return False
-        taken_for = name
-        if not is_beside:
-            export = FORMATS[name].read(document)
-            reading.exports.append(export)
-            bad = export.bad
+        for name, format in FORMATS.items():
+            if format.recognises(document):
+                taken_for = name
+                if not is_beside:
+                    export = format.read(document)
+                    reading.exports.append(export)
+                    reading.bad.extend(export.bad)
+                return True
     except UserError as error:
-        bad = [str(error)]
+        reading.bad.extend([] if is_beside else [str(error)])
+        return True
     except (LookupError, TypeError, ValueError, AttributeError) as error:  # of another structure than it should be
         what = f"{type(error).__name__}: {error}".partition("\n")[0]
-        bad = [f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again"]
-    reading.bad.extend([] if is_beside else bad)
-    return True
+        line = f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again"
+        reading.bad.extend([] if is_beside else [line])
+        return True
+    return False
 
 
 def _class_list(file: str) -> ClassList:

@@ -75,10 +75,8 @@ def _of_pbtxt(document: Document) -> ClassList:
 
 def _of_json(content: object) -> list[tuple[int | None, str]]:
     """Of ["run"], {"run": 1}, {"1": "run"} or [{"id": 1, "name": "run"}]."""
-    if isinstance(content, dict):
-        content = next(
-            (content[key] for key in ("categories", "classes", "labels", "actions") if key in content), content
-        )
+    if isinstance(content, dict) and len(content) == 1 and isinstance(next(iter(content.values())), list | dict):
+        content = next(iter(content.values()))
     if isinstance(content, dict):
         content = [[key, value] for key, value in content.items()]
     if not isinstance(content, list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -84,27 +85,35 @@ class VideoClock:
 
 
 def film_start(duration: float, seconds: np.ndarray) -> float:
-    """The second of the film at which a file begins: 900 for AVA's cut (`CUT_LENGTHS`) with the film's timestamps.
+    """The second of the film at which a file begins: 900 where the film's timestamps fit AVA's cut, 0 elsewhere.
 
-    So for any other file beyond whose end all are, and most of them within it from 900 on.
+    A cut lasts as long as AVA's (`CUT_LENGTHS`), or all its timestamps are beyond the file and, 900 seconds earlier,
+    most are within it.
     """
     if not len(seconds):
         return 0.0
-    middle = np.median(seconds)
-    is_cut = CUT_LENGTHS[0] <= duration <= CUT_LENGTHS[1] and middle > duration
-    moved = min(seconds) >= CUT_START and min(seconds) > duration and middle <= CUT_START + duration
+    is_cut = CUT_LENGTHS[0] <= duration <= CUT_LENGTHS[1] and np.median(seconds) > duration
+    moved = duration < CUT_START <= seconds.min() and np.median(seconds) <= CUT_START + duration + 1
     return CUT_START if is_cut or moved else 0.0
 
 
-def counts_frames(places: np.ndarray, source: VideoSource, info: VideoInfo) -> int:
-    """How many more of a video's places fit it as frame numbers than as seconds; 0 or below if no more do."""
-    start = film_start(info.duration, places)
-    as_seconds = int((places <= start + info.duration + 1).sum())
+def fitting(places: np.ndarray, source: VideoSource, info: VideoInfo) -> np.ndarray:
+    """How many of a video's places fit it as seconds, how many as frame numbers, and how many there are: (3,) int."""
+    as_seconds = int((places <= film_start(info.duration, places) + info.duration + 1).sum())
     if as_seconds == len(places):
-        return 0  # no need to look through the file
+        return np.array((as_seconds, as_seconds, as_seconds))  # no need to look through the file
     count = len(frame_times(source, info)) or info.duration * float(info.fps)
-    frames = (places == np.round(places)) & (places <= count + 1)
-    return int(frames.sum()) - as_seconds
+    as_frames = int(((places == np.round(places)) & (places <= count + 1)).sum())
+    return np.array((as_seconds, as_frames, len(places)))
+
+
+def count_frames(fits: Sequence[np.ndarray]) -> bool:
+    """Whether places count frames, by what fits each of the videos they are of.
+
+    Frame numbers of all of a video are mostly beyond its seconds; a few places beyond are just wrong.
+    """
+    as_seconds, as_frames, count = np.sum(fits, axis=0) if fits else (0, 0, 0)
+    return bool(as_frames > as_seconds and as_seconds < count / 2)
 
 
 def frame_times(source: VideoSource, info: VideoInfo) -> np.ndarray:

@@ -99,10 +99,21 @@ def by_header(cells: Sequence[str]) -> Columns | None:
         for own, pictures in (("w", "picture_width"), ("h", "picture_height")):
             if own in places:
                 places.setdefault(pictures, places.pop(own))
+    if {"x1", "y1"} <= set(places) and not {"time", "ms", "frame", "start"} & set(places):
+        _place_by_order("time", plain, places)
+    if {"x1", "y1"} <= set(places):
+        _place_by_order("action", plain, places)
     named = {"video", "picture"} & set(places) or len({"x1", "y1", "x2", "y2", "w", "h"} & set(places)) >= 4
     if not named or len(places) < min(3, len(cells)) or sum(map(is_number, cells)) > 1:
         return None
     return Columns(places, {meaning: cells[column] for meaning, column in places.items()})
+
+
+def _place_by_order(meaning: str, plain: Sequence[str], places: dict[str, int]) -> None:
+    """A column of another language's name is what AVA has there."""
+    column = ORDER.index(meaning)
+    if meaning not in places and column < len(plain) and column not in places.values():
+        places[meaning] = column
 
 
 def is_number(cell: str) -> bool:

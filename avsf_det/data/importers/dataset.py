@@ -15,12 +15,15 @@ from avsf_det.data.importers import read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
 from avsf_det.data.importers.clock import VideoClock
 from avsf_det.data.importers.export import Export, ExportedVideo, Span, Values
-from avsf_det.data.importers.found import DEFAULT_RATE, Found, find_videos
+from avsf_det.data.importers.found import FRAME_RATE, Found, find_videos
 from avsf_det.data.importers.moments import Sighting, sightings
 from avsf_det.data.importers.videos import VideoFolder
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.media.video import VideoInfo
+
+BEYOND = 1.05  # boxes that reach beyond the picture by more than a twentieth are hardly drawn on it
+BEYOND_SHARE = 0.25  # ... and where so many of a video do, they are of a picture of another size
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ImportOptions:
         split: split of all videos; "" for that of the export or, if it has none, by `val_share`.
         val_share: share of the videos that are for validation.
         frame_rate: frames a second that frame numbers count and folders of frames have; 0 for the files' own, and for
-            folders what fits their sound, or else their times.
+            folders what fits their sound or their times.
     """
 
     rate: float = 1.0
@@ -120,8 +123,9 @@ def import_export(
         UserError: if nothing of it can be used.
     """
     reading = read_export(path, options.label_map)
-    folder, bad = VideoFolder(videos, options.frame_rate or DEFAULT_RATE), reading.bad
-    notes = [*reading.notes, *(f"{name}: passed over, nothing to import in it" for name in reading.passed_over)]
+    folder = VideoFolder(videos, options.frame_rate or FRAME_RATE)
+    bad = reading.bad
+    notes = [*reading.notes] + [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
     notes += [note for export in reading.exports for note in export.notes]
     found = find_videos(reading.exports, folder, options.frame_rate, progress, bad, notes)
     if not found:
@@ -149,6 +153,8 @@ def import_export(
     usable = sorted((v for v in imported.values() if v.rows or v.spans), key=lambda video: video.id)
     if not usable:
         raise UserError(f"{path}: no box and no span of it can be used{_first(bad)}")
+    if any(one.exported.tracks and not one.exported.picture for one in found):
+        notes.append("boxes in pixels are taken to be of pictures of the videos' own size, as nothing says otherwise")
     if unlabelled:
         notes.append(f"{unlabelled} boxes have no action and are left out")
     assign_splits(usable, options, notes)
@@ -190,6 +196,9 @@ def _add_boxes(
         return 0
     clock = VideoClock(one.source, one.info, one.exported.clock, one.places)
     size = one.exported.picture or (one.info.width, one.info.height)
+    if not one.exported.picture and (fault := _size_fault(one.exported, size)):
+        bad.append(fault)
+        return 0
     found, broken = sightings(one.exported, clock, size, rate)
     bad += broken
     persons, without, known = _person_ids(one.exported), 0, {(*row[:3], row[3]) for row in video.rows}
@@ -205,6 +214,19 @@ def _add_boxes(
                 video.rows.append(row)
     video.rows.sort(key=lambda row: (row[0], row[3]))
     return without
+
+
+def _size_fault(video: ExportedVideo, size: tuple[int, int]) -> str:
+    """A line on a video's boxes if so many reach beyond its picture that they are of one of another size; else ""."""
+    reach = np.concatenate([track.boxes[:, 2:] for track in video.tracks])
+    beyond = (reach > BEYOND * np.array(size)).any(axis=1)
+    if beyond.mean() < BEYOND_SHARE:
+        return ""
+    return (
+        f"{video.where}: {beyond.sum()} of the {len(beyond)} boxes of {video.names[0]} reach beyond its picture of "
+        f"{size[0]}x{size[1]} pixels, to {reach[:, 0].max():g},{reach[:, 1].max():g}; all are left out: if they are of "
+        "pictures of another size, say it (in a csv, in columns width and height)"
+    )
 
 
 def _row(sighting: Sighting, class_id: int | None, person: int) -> tuple | None:

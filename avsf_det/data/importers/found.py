@@ -1,26 +1,25 @@
-"""Exported videos that are on disk: where, at how many pictures a second, and what their annotations' times count."""
+"""Exported videos that are on disk: where, at how many frames a second, and what their annotations' times count."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS, counts_frames, film_start
+from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS, count_frames, film_start, fitting
 from avsf_det.data.importers.export import Export, ExportedVideo
 from avsf_det.data.importers.videos import VideoFolder
 from avsf_det.errors import UserError
-from avsf_det.media.frame_folder import frame_names
-from avsf_det.media.source import CUT_LENGTHS, CUT_START, VideoSource, probe_source
+from avsf_det.media.source import CUT_START, VideoSource, probe_source
 from avsf_det.media.video import VideoInfo
 
-DEFAULT_RATE = 30.0  # pictures a second of folders of frames, as AVA's have
+FRAME_RATE = 30.0  # of folders of frames where nothing says: PySlowFast's
 _RATES = (60.0, 50.0, 30.0, 25.0, 24.0, 20.0, 15.0, 12.0, 10.0, 8.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5)
-_FIT = 0.95  # of the times that have to be within the videos for a rate to be believed
-_NEAR = 0.02  # by which a rate reckoned from the sound may differ from a usual one
-_SPARSE = 5  # whole numbers farther apart than this count frames, not seconds
+_SLOWEST = 10.0  # frames a second, where numbers that are not one after the other may count frames
+_NEAR = 0.02  # share by which the rate that a sound's length makes may differ from a usual one
+_FIT = 0.95  # share of the times that could fit at any rate which has to at the one taken
 
 
 @dataclass
@@ -71,91 +70,67 @@ def find_videos(
     return found
 
 
-def _settle_rates(folders: list[Found], notes: list[str]) -> None:
-    """Give folders of frames their pictures a second: by their sound, else by the times that they have to hold."""
-    silent, heard, unusual = [], defaultdict(list), []
-    for one in folders:
-        length = one.info.audio_end - one.info.audio_start
-        if not one.info.has_audio or length < 1:
-            silent.append(one)
-        elif rate := rate_by_sound(_pictures(one), length):
-            heard[rate].append(one)
-        else:
-            unusual.append(one)
-    if heard:  # the others are like most
-        heard[max(heard, key=lambda rate: len(heard[rate]))] += unusual
-    else:
-        silent += unusual
-    for rate, some in sorted(heard.items()):
-        _give_rate(some, rate, "by how long their sound lasts", notes)
-    fitted = rate_by_times([(_pictures(one), one.places) for one in silent if _is_in_seconds(one)])
-    why = "for nothing says otherwise" if fitted == DEFAULT_RATE else "for at more their times would not fit"
-    _give_rate(silent, fitted, why, notes)
-
-
-def _give_rate(folders: list[Found], rate: float, why: str, notes: list[str]) -> None:
-    if not folders:
-        return
-    for one in folders:
-        if rate != one.source.fps:
-            one.source = replace(one.source, fps=rate)
+def _settle_rates(folders: Sequence[Found], notes: list[str]) -> None:
+    """Give folders their frames a second: by their sound, else as most have by theirs, else by their times."""
+    by_sound = [rate_by_sound(_count(one), one.info.audio_end) for one in folders]
+    most = Counter(filter(None, by_sound)).most_common(1)
+    other, why = most[0][0] if most else rate_by_times(folders), "as most have by their sound"
+    if not most:
+        why = "as nothing says otherwise" if other == FRAME_RATE else "as at more some times would be beyond their end"
+    taken = Counter((rate, "by their sound") if rate else (other, why) for rate in by_sound)
+    for one, rate in zip(folders, by_sound):
+        if one.source.fps != (rate or other):
+            one.source = replace(one.source, fps=rate or other)
             one.info = probe_source(one.source)
-    notes.append(f"{len(folders)} folders of frames are taken for {rate:g} pictures a second, {why} (--frame-rate)")
+    for (rate, reason), count in taken.items():
+        are = f"folders of frames are taken for {rate:g} frames a second"
+        notes.append(f"{are}, {reason} ({count} of {len(folders)}); --frame-rate says otherwise")
 
 
-def _pictures(one: Found) -> int:
-    names = frame_names(one.source.path)
-    return int(names.numbers[-1]) - names.origin + 1
+def _count(one: Found) -> float:
+    """Frames of a folder, those that are missing too."""
+    return one.info.duration * one.source.fps
 
 
-def _is_in_seconds(one: Found) -> bool:
-    """Whether a video's places are seconds, or may be: whole numbers that are not far apart."""
-    steps = np.diff(np.unique(one.places))
-    may = one.exported.clock.unit == EITHER and not (len(steps) and np.median(steps) > _SPARSE)
-    return len(one.places) > 0 and (may or one.exported.clock.unit == SECONDS)
+def rate_by_sound(count: float, seconds: float) -> float | None:
+    """The usual rate at which so many frames last as long as their sound; None where none does."""
+    if seconds < 1:
+        return None
+    usual = min(_RATES, key=lambda rate: abs(count / seconds - rate))
+    return usual if abs(count / seconds - usual) <= _NEAR * usual else None
 
 
-def rate_by_sound(pictures: int, seconds: float) -> float | None:
-    """The usual rate at which so many pictures last about as long as their sound; None where none does."""
-    usual = min(_RATES, key=lambda rate: abs(pictures / seconds - rate))
-    return usual if abs(pictures / seconds - usual) <= _NEAR * usual else None
+def rate_by_times(folders: Sequence[Found]) -> float:
+    """The most frames a second, of usual rates up to 30, at which the times of boxes lie within their folders.
 
-
-def rate_by_times(videos: Sequence[tuple[int, np.ndarray]]) -> float:
-    """The most pictures a second, of usual rates up to 30, at which the times of the videos lie within them.
-
-    Args:
-        videos: number of pictures, and (N,) seconds, of each.
+    Where most do so at none, they are frame numbers, and it is 30.
     """
-    if not videos:
-        return DEFAULT_RATE
-    rates = [rate for rate in _RATES if rate <= DEFAULT_RATE]
-    shares = []
-    for rate in rates:
-        inside = [_within(places, pictures / rate) for pictures, places in videos]
-        shares.append(sum(part.sum() for part in inside) / sum(map(len, inside)))
-    return next((rate for rate, share in zip(rates, shares) if share >= _FIT * max(shares)), DEFAULT_RATE)
+    shares = {rate: np.zeros(2) for rate in _RATES if rate <= FRAME_RATE}
+    for one in folders:
+        places, unit = one.places, one.exported.clock.unit
+        if unit == FRAMES or not len(places):
+            continue
+        apart = unit == EITHER and np.median(np.diff(np.unique(places)).tolist() or [1]) > 1
+        start = CUT_START if places.min() >= CUT_START else 0.0
+        for rate, share in shares.items():
+            if not apart or rate >= _SLOWEST:
+                share += ((places - start <= _count(one) / rate).sum(), len(places))
+    fits = {rate: inside / count for rate, (inside, count) in shares.items() if count}
+    best = max(fits.values(), default=0.0)
+    return next((rate for rate, fit in fits.items() if fit >= _FIT * best), FRAME_RATE) if best > 0.5 else FRAME_RATE
 
 
-def _within(places: np.ndarray, duration: float) -> np.ndarray:
-    start = CUT_START if places.min() >= CUT_START else 0.0
-    return places - start <= duration
-
-
-def _settle_clocks(found: list[Found], rate: float, notes: list[str]) -> None:
+def _settle_clocks(found: Sequence[Found], rate: float, notes: list[str]) -> None:
     """Give the videos of one file clocks that say what they count."""
     open_ = [one for one in found if one.exported.clock.unit == EITHER]
-    in_frames = sum(counts_frames(one.places, one.source, one.info) for one in open_) > 0
+    in_frames = count_frames([fitting(one.places, one.source, one.info) for one in open_])
     if open_:
         unit = "frame numbers" if in_frames else "seconds"
         notes.append(f"{open_[0].exported.where.rpartition(':')[0]}: times are {unit}, by what fits the videos")
     for one in found:
         clock = one.exported.clock.settled(in_frames)
         one.exported.clock = replace(clock, rate=clock.rate or rate or None)
-    films = [one for one in found if one.exported.clock.unit != FRAMES and film_start(one.info.duration, one.places)]
-    short = [one for one in films if one.info.duration < CUT_LENGTHS[0]]
-    if short:
-        notes.append(
-            f"times of {len(short)} videos, such as {short[0].exported.names[0]}, begin at second {CUT_START:g} as "
-            "AVA's do: it is taken for the first of the video"
-        )
+    moved = [o for o in found if o.exported.clock.unit == SECONDS and film_start(o.info.duration, o.places)]
+    if moved:
+        of = f"{len(moved)} videos, such as {moved[0].exported.names[0]}"
+        notes.append(f"times of {of}, are of a film, of which the video begins at second {CUT_START:g}, as AVA's do")

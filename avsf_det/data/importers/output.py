@@ -11,10 +11,10 @@ from pathlib import Path
 
 from avsf_det.data.importers.dataset import Imported, ImportedVideo
 from avsf_det.data.importers.videos import without_suffix
+from avsf_det.data.video_table import COLUMNS, VIDEO_TABLE
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
 
-VIDEOS_HEADER = ("video", "file", "fps", "duration", "sound", "source")
 LEFT_OUT = "left_out.txt"
 
 
@@ -37,10 +37,10 @@ def write_dataset(imported: Imported, root: Path, copy: bool = False) -> None:
     Raises:
         UserError: if the folder holds annotations that no import wrote, or two videos have the same id.
     """
-    annotations, table = root / "annotations", root / "videos.csv"
+    annotations, table = root / "annotations", root / VIDEO_TABLE
     if any(annotations.glob("*.csv")) and not table.is_file():
         raise UserError(f"{root} holds annotations that are not of an import; choose another folder with -o")
-    rows = [VIDEOS_HEADER]
+    rows = [COLUMNS]
     for video in imported.videos:
         file = _place(video, root, copy)
         info, sound = video.info, video.info.has_audio

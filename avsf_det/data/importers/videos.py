@@ -42,10 +42,10 @@ class VideoFolder:
         for path in [root] if root.is_file() else self._walk(root):
             for key in _keys(self._name(path)):
                 self._paths[key].add(path)
-        self._outer: dict[str, set[Path]] = defaultdict(set)
-        for path in {path for paths in self._paths.values() for path in paths if path.is_dir()}:
-            for key in _keys(self._name(path.parent)):
-                self._outer[key].add(path)
+        self._others: dict[str, set[Path]] = defaultdict(set)  # by what else they may be called
+        for path in set().union(*self._paths.values()):
+            for key in (_loose(path.name), *(_keys(self._name(path.parent)) if path.is_dir() else ())):
+                self._others[key].add(path)
         if not self._paths:
             raise UserError(
                 f"{root}: no video in this folder; expected {', '.join(VIDEO_SUFFIXES)}, or folders of frames"
@@ -76,9 +76,9 @@ class VideoFolder:
             UserError: if there is none, or several.
         """
         for name in names:
-            for key in _keys(name):
-                paths = self._paths.get(key, set())
-                paths = {path for path in paths if path.is_file()} or paths or self._outer.get(key, set())
+            for key in (*_keys(name), _loose(PurePosixPath(name).name)):
+                paths = self._paths.get(key) or self._others.get(key, set())
+                paths = {path for path in paths if path.is_file()} or paths
                 if len(paths) == 1:
                     return self._source(next(iter(paths)))
                 if paths:
@@ -98,7 +98,7 @@ class VideoFolder:
         rivals = self._paths[_plain(own)]
         if {p for p in rivals if p.is_file() == path.is_file()} == {path} or path == self._root:
             return own
-        if path.is_dir() and self._outer[_plain(path.parent.name)] == {path} and path.parent != self._root:
+        if path.is_dir() and self._others[_plain(path.parent.name)] == {path} and path.parent != self._root:
             return path.parent.name
         return without_suffix(path.relative_to(self._root).as_posix()).replace("/", "_")
 
@@ -113,8 +113,12 @@ def _keys(name: str) -> list[str]:
     path = unquote(name).replace("\\", "/").strip().lstrip("./")
     last = PurePosixPath(path).name
     keys = [name, path, without_suffix(path), last, without_suffix(last)]
-    keys += [re.sub(r"\s+", "_", keys[-1]), keys[-1].lstrip("0")]
     return list(dict.fromkeys(_plain(key) for key in keys if key))
+
+
+def _loose(name: str) -> str:
+    """A file's name as tables may have changed it: "my_clip" is "my clip", and 7 is 007."""
+    return _plain(re.sub(r"\s+", "_", without_suffix(name)).lstrip("0"))
 
 
 def _plain(name: str) -> str:

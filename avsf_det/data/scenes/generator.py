@@ -92,15 +92,16 @@ def generate(
     finished = root / "annotations" / "label_map.pbtxt"  # written last
     if finished.is_file() and all(_video(root, *job).is_file() for job in jobs):
         return
-    with ProcessPoolExecutor(workers or os.cpu_count(), initializer=_leave_interrupts_to_parent) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count(), initializer=leave_interrupts_to_parent) as pool:
         rows = pool.map(partial(_write_scene, root, spec), *zip(*jobs))
         rows = list(progress(rows, len(jobs)) if progress else rows)
     for split in SPLITS:
         _write_tables(root / "annotations", split, [r for job, r in zip(jobs, rows) if job[0] == split], spec.seed)
-    _write(finished, label_map().to_pbtxt())
+    write_text(finished, label_map().to_pbtxt())
 
 
-def _leave_interrupts_to_parent() -> None:
+def leave_interrupts_to_parent() -> None:
+    """Let Ctrl-C end the process that started this one, which then ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -108,17 +109,17 @@ def _video(root: Path, split: str, number: int) -> Path:
     return root / "videos" / f"{split}_{number:04d}.mp4"
 
 
-def _rng(seed: int, *place: int | str) -> np.random.Generator:
+def random_source(seed: int, *place: int | str) -> np.random.Generator:
     """The random source of one part of the dataset."""
     return np.random.default_rng([seed, *(p if isinstance(p, int) else 1000 + SPLITS.index(p) for p in place)])
 
 
 def make_scene(spec: ScenesSpec, split: str, number: int) -> Scene:
     """What video `number` of a split shows."""
-    people = _rng(spec.seed, split, 1)
+    people = random_source(spec.seed, split, 1)
     bodies = [Body.draw(people) for _ in range(BODIES[split])]
     places = [int(p) for p in people.integers(2**31, size=BODIES[split])]
-    rng, sounds = _rng(spec.seed, split, 2, number), _track(number) == "sound"
+    rng, sounds = random_source(spec.seed, split, 2, number), _track(number) == "sound"
     return Scene(rng, bodies, places, spec.width, spec.height, spec.duration, sounds)
 
 
@@ -152,7 +153,7 @@ def _write_tables(folder: Path, split: str, scenes: list[list[tuple]], seed: int
     classes = label_map()
     ids = dict(zip(classes.names, classes.ids))
     truth, boxes, excluded = [], [], []
-    rng = _rng(seed, split, 3)
+    rng = random_source(seed, split, 3)
     for rows in scenes:
         seconds = sorted({row[:2] for row in rows})
         excluded += [f"{video},{t:04d}" for video, t in seconds if rng.uniform() < EXCLUDED_SHARE]
@@ -160,11 +161,12 @@ def _write_tables(folder: Path, split: str, scenes: list[list[tuple]], seed: int
             place = f"{video},{second:04d}," + ",".join(f"{v:.3f}" for v in box)
             truth += [f"{place},{ids[action]},{person}" for action in actions]
             boxes.append(f"{place},,1.0")
-    _write(folder / f"{split}.csv", "\n".join(truth) + "\n")
-    _write(folder / f"{split}_person_boxes.csv", "\n".join(boxes) + "\n")
-    _write(folder / f"{split}_excluded_timestamps.csv", "".join(f"{row}\n" for row in excluded))
+    write_text(folder / f"{split}.csv", "\n".join(truth) + "\n")
+    write_text(folder / f"{split}_person_boxes.csv", "\n".join(boxes) + "\n")
+    write_text(folder / f"{split}_excluded_timestamps.csv", "".join(f"{row}\n" for row in excluded))
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole."""
     with written_whole(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS, Clock, VideoClock, counts_frames, frame_times
+from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS, Clock, VideoClock, count_frames, fitting, frame_times
 from avsf_det.media.source import VideoSource, probe_source
 from tests.data.importers.files import film, frames
 
@@ -55,8 +55,18 @@ def test_timestamps_of_the_film_fit_ava_s_cut(tmp_path):
     np.testing.assert_allclose(clock.seconds([902, 1790]), [2, 890])
 
 
-@pytest.mark.parametrize(("places", "in_frames"), [([1, 2, 3], False), ([1, 20, 39], True), ([1, 2, 500], False)])
+@pytest.mark.parametrize(
+    ("places", "in_frames"), [([1, 2, 3], False), ([1, 20, 39], True), ([1, 2, 500], False), ([1, 2, 30], False)]
+)
 def test_what_numbers_count_is_seen_from_what_fits(videos, places, in_frames):
     source = VideoSource(videos / "clip 1.mp4")
-    assert (counts_frames(np.array(places), source, probe_source(source)) > 0) == in_frames
+    assert count_frames([fitting(np.array(places), source, probe_source(source))]) == in_frames
     assert Clock(EITHER).settled(in_frames).unit == (FRAMES if in_frames else SECONDS)
+
+
+def test_seconds_of_the_film_fit_a_short_piece_of_it(tmp_path):
+    frames(tmp_path / "piece", 75)
+    clock = VideoClock(
+        source := VideoSource(tmp_path / "piece", fps=25), probe_source(source), Clock(SECONDS), np.array([902, 903])
+    )
+    np.testing.assert_allclose(clock.seconds([902, 903]), [2, 3])

@@ -10,8 +10,8 @@ import pytest
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.importers.dataset import ImportOptions, import_export
 from avsf_det.data.importers.output import write_dataset
-from avsf_det.data.scenes.cvat import export_cvat
 from avsf_det.errors import UserError
+from tests.data.importers.cvat_export import write_cvat_export
 from tests.data.importers.files import film, frames
 
 BOX = "0.1,0.1,0.5,0.9"
@@ -19,7 +19,7 @@ BOX = "0.1,0.1,0.5,0.9"
 
 def test_scenes_survive_the_way_through_cvat(scenes, scenes_spec, tmp_path):
     export = tmp_path / "export"
-    export_cvat(scenes, scenes_spec, export)
+    write_cvat_export(export, scenes, scenes_spec)
     label_map = str(scenes / "annotations" / "label_map.pbtxt")
     imported = import_export(export, scenes / "videos", ImportOptions(label_map=label_map))
     write_dataset(imported, tmp_path / "out")
@@ -85,7 +85,7 @@ def test_folders_of_frames_are_linked_and_load(tmp_path):
     imported = import_export(write(tmp_path / "rows.csv", text), tmp_path / "frames", ImportOptions(frame_rate=10))
     write_dataset(imported, tmp_path / "out")
     assert len(imported.bad) == 1 and "beyond the video" in imported.bad[0]
-    folder = AvaFolder(tmp_path / "out", frame_dir="frames", frame_rate=10)
+    folder = AvaFolder(tmp_path / "out", frame_dir="frames")  # videos.csv says how many a second
     assert [(k.video_id, k.time) for k in folder.keyframes("train")] == [("walk 1", 1)]
     assert folder.videos["walk 1"].path.is_dir()
 

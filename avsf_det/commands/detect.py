@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsf_det.arguments import positive
+from avsf_det.commands.arguments import add_audio, add_command, add_detector, positive
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,29 +25,14 @@ def detect(options: argparse.Namespace) -> int:
     A stream is an address (http, https, rtsp), a camera such as /dev/video0, or with --follow a file that still grows;
     it goes on until it ends or Ctrl-C. Its rows are written as they are found, the other outputs at the end.
     """
-    from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos
-    from avsf_det.engine.evaluate import default_cache
-    from avsf_det.engine.persons import open_detector
-    from avsf_det.engine.predictor import Predictor
-    from avsf_det.engine.thresholds import read_thresholds
-    from avsf_det.media.stream import is_stream
+    from avsf_det.engine.detect import detect_videos, find_videos
+    from avsf_det.media.address import is_stream
 
     streams = [address for address in options.videos if options.follow or is_stream(address)]
     if streams and len(options.videos) > 1:
         raise UserError(f"{streams[0]} is a stream, which goes on; give it alone, the others to a command of their own")
     videos = [] if streams else find_videos(options.videos)
-    overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
-    views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
-    for key, value in views.items():
-        overrides += [f"TEST.{key}", str(value)] if value is not None else []
-    predictor = Predictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
-    classes = predictor.cfg.DETECTOR.CLASSES
-    detector = open_detector(options.detector, options.detector_weights, options.score_threshold, classes)
-    threshold = options.threshold
-    if options.thresholds:
-        threshold = read_thresholds(options.thresholds, predictor.label_map.names, threshold)
-    shown = {"threshold": threshold, "top_k": options.top_k, "smooth": options.smooth, "outputs": options.outputs}
-    how = DetectOptions(options.rate, cache=default_cache(), **shown)
+    predictor, detector, how = prepare(options)
     if streams:
         return _detect_stream(streams[0], options, predictor, detector, how)
     results, failed = detect_videos(videos, options.output, predictor, detector, how)
@@ -61,11 +45,37 @@ def detect(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def prepare(options: argparse.Namespace) -> tuple[Predictor, PersonDetector, DetectOptions]:
+    """What the options of `add_how` amount to.
+
+    Raises:
+        UserError: if a file cannot be used, or options do not go together.
+    """
+    from avsf_det.engine.detect import DetectOptions
+    from avsf_det.engine.evaluate import default_cache
+    from avsf_det.engine.persons import open_detector
+    from avsf_det.engine.predictor import Predictor
+    from avsf_det.engine.thresholds import read_thresholds
+
+    overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
+    views = {"SCALES": options.scales, "FLIP": options.flip, "NUM_ENSEMBLE_VIEWS": options.clips}
+    for key, value in views.items():
+        overrides += [f"TEST.{key}", str(value)] if value is not None else []
+    predictor = Predictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
+    classes = predictor.cfg.DETECTOR.CLASSES
+    detector = open_detector(options.detector, options.detector_weights, options.score_threshold, classes)
+    threshold = options.threshold
+    if options.thresholds:
+        threshold = read_thresholds(options.thresholds, predictor.label_map.names, threshold)
+    how = {"threshold": threshold, "top_k": options.top_k, "smooth": options.smooth, "cache": default_cache()}
+    return predictor, detector, DetectOptions(options.rate, **how, outputs=options.outputs)
+
+
 def _detect_stream(
     address: str, options: argparse.Namespace, predictor: Predictor, detector: PersonDetector, how: DetectOptions
 ) -> int:
     from avsf_det.engine.live import detect_stream
-    from avsf_det.media.stream import without_password
+    from avsf_det.media.address import without_password
 
     result = detect_stream(address, options.output, predictor, detector, how, options.latency, options.silence)
     print(f"{without_password(address)}: {result.summary()}")
@@ -74,21 +84,41 @@ def _detect_stream(
     return 1 if result.failed else 0
 
 
-def add_detect_command(
-    commands: argparse._SubParsersAction, add: Callable, add_detector: Callable, add_audio: Callable
-) -> None:
-    """Add `detect` to the commands.
-
-    Args:
-        commands: of `avsf-det`.
-        add: adds one by name and function.
-        add_detector: adds the options that choose a person detector.
-    """
-    command = add(commands, "detect", detect)
+def add_detect_command(commands: argparse._SubParsersAction) -> None:
+    """Add `detect` to the commands of `avsf-det`."""
+    command = add_command(commands, "detect", detect)
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, folders of them, or one stream")
-    command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
     command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
-    add_detector(command, "yolox")
+    command.add_argument(
+        "--outputs",
+        type=_outputs,
+        default=OUTPUTS,
+        metavar="LIST",
+        help=f"what to write, with commas between (default: {','.join(OUTPUTS)})",
+    )
+    live = command.add_argument_group("streams")
+    live.add_argument("--follow", action="store_true", help="read on as the file grows")
+    live.add_argument(
+        "--latency",
+        type=positive,
+        default=5.0,
+        metavar="SECONDS",
+        help="for which a clip may wait; older ones are left out, and counted (default: 5)",
+    )
+    live.add_argument(
+        "--silence",
+        type=positive,
+        default=10.0,
+        metavar="SECONDS",
+        help="without anything new, after which the stream has ended (default: 10)",
+    )
+    add_how(command)
+
+
+def add_how(command: argparse.ArgumentParser) -> None:
+    """Add the options that say with what, and how, is detected; `prepare` reads them."""
+    command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
+    add_detector(command)
     command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
     command.add_argument("--rate", type=positive, default=2.0, help="keyframes a second (default: 2)")
     command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
@@ -106,13 +136,6 @@ def add_detect_command(
         metavar="SECONDS",
         help="average each person's scores over time, weighted by a Gaussian of this standard deviation",
     )
-    command.add_argument(
-        "--outputs",
-        type=_outputs,
-        default=OUTPUTS,
-        metavar="LIST",
-        help=f"what to write, with commas between (default: {','.join(OUTPUTS)})",
-    )
     command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
     add_audio(command)
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
@@ -121,22 +144,6 @@ def add_detect_command(
         choices=("float32", "bfloat16"),
         default="float32",
         help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
-    )
-    live = command.add_argument_group("streams")
-    live.add_argument("--follow", action="store_true", help="read on as the file grows")
-    live.add_argument(
-        "--latency",
-        type=positive,
-        default=5.0,
-        metavar="SECONDS",
-        help="for which a clip may wait; older ones are left out, and counted (default: 5)",
-    )
-    live.add_argument(
-        "--silence",
-        type=positive,
-        default=10.0,
-        metavar="SECONDS",
-        help="without anything new, after which the stream has ended (default: 10)",
     )
     views = command.add_argument_group(
         "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."

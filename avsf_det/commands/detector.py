@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avsf_det.commands.arguments import add_command, add_detector, add_overrides
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -95,34 +96,27 @@ def detector_boxes(options: argparse.Namespace) -> int:
     return int(failed)
 
 
-def add_detector_commands(
-    commands: argparse._SubParsersAction, add: Callable, add_detector: Callable, overrides: str
-) -> None:
-    """Add the commands to `avsf-det detector`.
-
-    Args:
-        commands: where.
-        add: makes a command of its name and function.
-        add_detector: adds the options that choose a detector to a command.
-        overrides: help on KEY VALUE.
-    """
-    command = add(commands, "train", detector_train)
+def add_detector_commands(commands: argparse._SubParsersAction) -> None:
+    """Add `detector` and what it does to the commands of `avsf-det`."""
+    help_text = "train, measure or use a person detector"
+    commands = commands.add_parser("detector", help=help_text).add_subparsers(required=True, metavar="COMMAND")
+    command = add_command(commands, "train", detector_train)
     command.add_argument("--config", default="detectors/person_r18_fpn_small", help="Detectron2 yaml or zoo name")
     _add_dataset(command, "train")
     command.add_argument("--val-split", default="", help="measured on the way and at the end (default: none)")
     command.add_argument("--output", type=Path, default=Path("runs/detector"), help="folder (default: runs/detector)")
     command.add_argument("--restart", action="store_true", help="begin anew instead of going on")
     of_both = "change Detectron2's configuration; DATA.* and AVA.* keys say where the dataset's files are"
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=of_both)
-    command = add(commands, "eval", detector_eval)
+    add_overrides(command, of_both)
+    command = add_command(commands, "eval", detector_eval)
     _add_dataset(command, "val")
     command.add_argument("--groundtruth", type=Path, help="csv of persons to measure against, instead of a dataset")
     command.add_argument("--excluded", type=Path, help="csv of keyframes that do not count, with --groundtruth")
-    add_detector(command, "yolox")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=overrides)
-    command = add(commands, "boxes", detector_boxes)
+    add_detector(command)
+    add_overrides(command)
+    command = add_command(commands, "boxes", detector_boxes)
     _add_dataset(command, "train,val")
-    add_detector(command, "yolox")
+    add_detector(command)
     command.add_argument(
         "--score-threshold", type=float, default=0.05, help="leave out persons below this (default: 0.05)"
     )
@@ -130,7 +124,7 @@ def add_detector_commands(
         "--labels", action="store_true", help="give boxes at IoU 0.9 with a labelled person its labels"
     )
     command.add_argument("--output", required=True, help="the csv; with {split} in it, one a split")
-    command.add_argument("overrides", nargs="*", metavar="KEY VALUE", help=overrides)
+    add_overrides(command)
 
 
 def _add_dataset(command: argparse.ArgumentParser, split: str) -> None:

@@ -1,0 +1,55 @@
+"""What several commands have in common: how they are added, options that they share, numbers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` lists all keys"
+
+
+def add_command(commands: argparse._SubParsersAction, name: str, run: Callable) -> argparse.ArgumentParser:
+    """Add a command that runs a function, whose docstring is its help."""
+    command = commands.add_parser(name, help=run.__doc__.split(":")[0].split(".")[0], description=run.__doc__)
+    command.set_defaults(run=run)
+    return command
+
+
+def add_overrides(command: argparse.ArgumentParser, help_text: str = OVERRIDES, metavar: str = "KEY VALUE") -> None:
+    """Add KEY VALUE pairs."""
+    command.add_argument("overrides", nargs="*", metavar=metavar, help=help_text)
+
+
+def add_detector(command: argparse.ArgumentParser) -> None:
+    """Add the options that choose a person detector."""
+    command.add_argument(
+        "--detector",
+        default="yolox",
+        metavar="NAME_OR_FILE",
+        help="yolox; a csv with boxes; a .pth of `avsf-det detector train`; a Detectron2 .yaml or zoo name such as "
+        "COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml; an .onnx of a YOLOX (default: yolox)",
+    )
+    command.add_argument("--detector-weights", default="", metavar="FILE_OR_URL", help="for a Detectron2 .yaml")
+
+
+def add_audio(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what becomes of sound."""
+    audio = command.add_mutually_exclusive_group()
+    audio.add_argument("--no-audio", action="store_true", help="as if nothing were to be heard")
+    audio.add_argument("--explain-audio", action="store_true", help="tell what sound adds to each score, or takes")
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
+def share(text: str) -> float:
+    """A number from 0 to below 1."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
+    return value
