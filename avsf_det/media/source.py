@@ -160,7 +160,7 @@ def probe_source(video: VideoSource | str | os.PathLike[str]) -> VideoInfo:
 
 
 def open_video(
-    video: VideoSource | str | os.PathLike[str], short_side: int | None = None
+    video: VideoSource | str | os.PathLike[str], short_side: int | None = None, size: tuple[int, int] | None = None
 ) -> VideoReader | FrameFolderReader | MovedVideo:
     """A reader of a source's frames, with times on the dataset's clock.
 
@@ -170,9 +170,9 @@ def open_video(
     source = as_source(video)
     start = start_of(source)
     if source.path.is_dir():
-        reader = FrameFolderReader(source.path, source.fps, short_side)
+        reader = FrameFolderReader(source.path, source.fps, short_side, size)
     else:
-        reader = VideoReader(source.path, short_side=short_side)
+        reader = VideoReader(source.path, short_side, size)
     return MovedVideo(reader, start) if start else reader
 
 
