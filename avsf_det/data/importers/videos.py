@@ -43,8 +43,9 @@ class VideoFolder:
             for key in _keys(self._name(path)):
                 self._paths[key].add(path)
         self._others: dict[str, set[Path]] = defaultdict(set)  # by what else they may be called
+        self._within: set[Path] = set()  # folders of frames that were meant by the folder they are in
         for path in set().union(*self._paths.values()):
-            for key in (_loose(path.name), *(_keys(self._name(path.parent)) if path.is_dir() else ())):
+            for key in (_loose(path.name), *self._outer_keys(path)):
                 self._others[key].add(path)
         if not self._paths:
             raise UserError(
@@ -53,6 +54,10 @@ class VideoFolder:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix() if path != self._root else path.name
+
+    def _outer_keys(self, path: Path) -> list[str]:
+        """What the folder that a folder of frames is in is looked up by."""
+        return _keys(self._name(path.parent)) if path.is_dir() and path != self._root else []
 
     def _walk(self, root: Path) -> list[Path]:
         found = []
@@ -80,7 +85,7 @@ class VideoFolder:
                 paths = self._paths.get(key) or self._others.get(key, set())
                 paths = {path for path in paths if path.is_file()} or paths
                 if len(paths) == 1:
-                    return self._source(next(iter(paths)))
+                    return self._source(next(iter(paths)), key)
                 if paths:
                     of = ", ".join(str(path) for path in sorted(paths)[:3])
                     raise UserError(f"{name} may be any of {of}; give files different names, or only one to --videos")
@@ -88,18 +93,22 @@ class VideoFolder:
         hint = f"; there is {min(self._paths[close[0]])}" if close else ""
         raise UserError(f"no video {' or '.join(dict.fromkeys(names))} in {self._root}{hint}")
 
-    def _source(self, path: Path) -> VideoSource:
-        sound = self._sounds.get(_plain(self.video_id(path))) if path.is_dir() else None
+    def _source(self, path: Path, key: str) -> VideoSource:
+        if not path.is_dir():
+            return VideoSource(path)
+        if key not in self._paths and key in self._outer_keys(path):
+            self._within.add(path)
+        sound = self._sounds.get(_plain(self.video_id(path)))
         return VideoSource(path, fps=self._frame_rate, sound=VideoSource(sound) if sound else None)
 
     def video_id(self, path: Path) -> str:
         """The id that a video gets: its name without suffix; with its folders before it where others share it."""
         own = without_suffix(path.name) if path.is_file() else path.name
+        if path in self._within and self._others[_plain(path.parent.name)] == {path}:
+            return path.parent.name
         rivals = self._paths[_plain(own)]
         if {p for p in rivals if p.is_file() == path.is_file()} == {path} or path == self._root:
             return own
-        if path.is_dir() and self._others[_plain(path.parent.name)] == {path} and path.parent != self._root:
-            return path.parent.name
         return without_suffix(path.relative_to(self._root).as_posix()).replace("/", "_")
 
 
