@@ -84,7 +84,7 @@ def get_cfg() -> CfgNode:
     cfg.AVA.FRAME_LIST_DIR = ""  # PySlowFast's lists of frames, needed only where folders are not named as videos are
     cfg.AVA.TRAIN_LISTS = ["train.csv"]  # under FRAME_LIST_DIR
     cfg.AVA.TEST_LISTS = ["val.csv"]  # under FRAME_LIST_DIR
-    cfg.AVA.SOUND_DIR = ""  # <video_id>.<wav, m4a, flac, any video's suffix ...>; "" is the videos' own, in VIDEO_DIR
+    cfg.AVA.SOUND_DIR = "sounds"  # <video_id>.<wav, m4a, any video's suffix ...>; where none is, or "": the videos' own
     cfg.AVA.ANNOTATION_DIR = "annotations"  # holds the files that follow; {split} in their names is the split
     cfg.AVA.LABEL_MAP_FILE = "label_map.pbtxt"  # classes of the model; a file, or ava_v2.2_80 or ava_v2.2 (its 60)
     cfg.AVA.SCORED_LABEL_MAP_FILE = ""  # those that count in mAP; "" for all of LABEL_MAP_FILE

@@ -13,7 +13,7 @@ from avsf_det.config import describe_keys, load_cfg
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.ava_csv import read_timestamps
 from avsf_det.data.classification.folder import ClipFolder
-from avsf_det.data.video_table import COLUMNS, recorded_frame_rate
+from avsf_det.data.video_table import COLUMNS, recorded_frame_rates
 from avsf_det.engine.results import json_line
 from avsf_det.structures import Persons
 from tests.pages import PAGES, ROOT, blocks
@@ -126,7 +126,7 @@ def test_the_format_is_what_is_read(tmp_path, caplog):
     (clip,) = ClipFolder(tmp_path, "imported").clips("train")
     assert (clip.start, clip.end) == (0, 4.5)
     assert tuple(shown["videos.csv"].splitlines()[0].split(",")) == COLUMNS
-    assert recorded_frame_rate(tmp_path / "videos.csv") is None and not caplog.messages
+    assert recorded_frame_rates(tmp_path / "videos.csv") == {} and not caplog.messages
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -14,7 +14,7 @@ from ava_eval.label_map import FOLDER, SHIPPED, LabelMap, read_label_map
 from avsf_det.data.ava_csv import join, read_boxes, read_timestamps, some
 from avsf_det.data.frame_lists import ListedFrames, read_frame_list
 from avsf_det.data.keyframes import AnnotatedKeyframe, Keyframes
-from avsf_det.data.video_table import VIDEO_TABLE, recorded_frame_rate
+from avsf_det.data.video_table import VIDEO_TABLE, recorded_frame_rates
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource, find_sources
 
@@ -90,8 +90,9 @@ class AvaFolder:
             nor = f", and so is its folder of frames {frames}" if frames else ""
             raise UserError(f"no dataset at {str(root)!r}: its folder of videos {videos} is missing{nor}")
         sounds = self.root / sound_dir if sound_dir else None
-        frame_rate = frame_rate or recorded_frame_rate(self.root / VIDEO_TABLE) or 30.0
-        self.videos: dict[str, VideoSource] = find_sources(videos, frames, sounds, video_start, frame_rate)
+        rates = {} if frame_rate else recorded_frame_rates(self.root / VIDEO_TABLE)
+        frame_rate = frame_rate or 30.0
+        self.videos: dict[str, VideoSource] = find_sources(videos, frames, sounds, video_start, frame_rate, rates)
         self.listed_frames: dict[str, ListedFrames] = {}
         for name in frame_lists if frames else ():
             self.listed_frames |= read_frame_list(self.root / name)

@@ -106,7 +106,7 @@ def sounds(survey: Survey) -> Iterator[Finding]:
     silent = tuple(name for name, video in _readable(survey) if not video.info.has_audio)
     if silent:
         what = f"{len(silent)} of {len(survey.videos)} have no sound"
-        cure = "put their sound into a folder, <video_id>.wav for instance, and set AVA.SOUND_DIR"
+        cure = "put their sound into the folder sounds (AVA.SOUND_DIR), <video_id>.wav for instance"
         yield Finding(WARNING, what, "videos", cure, silent)
     apart = []
     for name, video in _readable(survey):

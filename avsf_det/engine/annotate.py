@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avsf_det.media.audio import AudioReader
-from avsf_det.media.video import VideoInfo, VideoReader
+from avsf_det.media.source import VideoSource, as_source, open_audio, open_video
+from avsf_det.media.video import VideoInfo
 from avsf_det.media.writer import VideoWriter
 from avsf_det.structures import Persons
 from avsf_det.visual.draw import Annotator
@@ -22,9 +22,9 @@ from avsf_det.visual.waveform import Envelope, WaveformLane, lane_height, stack
 SOUND_CHUNK = 30.0  # seconds of sound read at once for the waveform
 
 
-def read_envelope(path: Path, info: VideoInfo) -> Envelope | None:
+def read_envelope(path: Path | VideoSource, info: VideoInfo) -> Envelope | None:
     """The outline of a file's sound from second 0 until the end of its picture; None without a sound track."""
-    with AudioReader(path) as audio:
+    with open_audio(path) as audio:
         if not audio.has_audio:
             return None
         envelope = Envelope(audio.sample_rate)
@@ -34,7 +34,7 @@ def read_envelope(path: Path, info: VideoInfo) -> Envelope | None:
 
 
 def annotate_video(
-    path: Path,
+    path: Path | VideoSource,
     target: Path,
     info: VideoInfo,
     times: Sequence[float],
@@ -53,8 +53,8 @@ def annotate_video(
         Person id -> picture of the person's face and shoulders, as large as it was seen.
     """
     thumbnails = Thumbnails()
-    upcoming = 0
-    with VideoReader(path) as video:
+    upcoming, sound = 0, (as_source(path).sound or as_source(path)).path
+    with open_video(path) as video:
         lane = WaveformLane(envelope, info.duration, video.width, lane_height(video.height))
         words = draw_legend(legend, video.width, text_size(video.width, video.height))
 
@@ -62,7 +62,7 @@ def annotate_video(
             return np.concatenate((words, lane.draw(t)))
 
         height, width = stack(np.zeros((video.height, video.width, 3), np.uint8), below(0.0)).shape[:2]
-        with VideoWriter(target, width, height, info.fps, sound_from=path) as writer:
+        with VideoWriter(target, width, height, info.fps, sound_from=None if sound.is_dir() else sound) as writer:
             for t, image in video.frames():
                 while upcoming < len(times) and times[upcoming] <= t:
                     thumbnails.add(image, persons[upcoming])
@@ -74,10 +74,12 @@ def annotate_video(
     return thumbnails.images
 
 
-def cut_thumbnails(path: Path, times: Sequence[float], persons: Sequence[Persons]) -> dict[int, np.ndarray]:
+def cut_thumbnails(
+    path: Path | VideoSource, times: Sequence[float], persons: Sequence[Persons]
+) -> dict[int, np.ndarray]:
     """As `annotate_video` returns them, without a copy of the video being made."""
     thumbnails = Thumbnails()
-    with VideoReader(path) as video:
+    with open_video(path) as video:
         for time, found in zip(times, persons):
             if len(found):
                 thumbnails.add(video.frames_at([time])[0], found)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from avsf_det import __version__
+from avsf_det.data.video_table import VIDEO_TABLE, recorded_frame_rates
 from avsf_det.engine.evaluate import CHUNK
 from avsf_det.engine.output import make_output, result_stem
 from avsf_det.engine.persons import find_persons, link_persons, smooth_actions
@@ -18,8 +19,8 @@ from avsf_det.engine.results import SUFFIXES, Detections, write_results
 from avsf_det.engine.resume import Kept
 from avsf_det.errors import UserError
 from avsf_det.media.shots import find_cuts
-from avsf_det.media.source import as_source
-from avsf_det.media.video import VideoInfo, probe
+from avsf_det.media.source import VideoSource, as_source, find_sources, probe_source
+from avsf_det.media.video import VideoInfo
 from avsf_det.structures import VIDEO_SUFFIXES, Persons
 from detectors import PersonDetector
 
@@ -77,8 +78,10 @@ class VideoResult:
         return f"{people}, in {self.busy_keyframes} of {self.keyframes} keyframes {where}"
 
 
-def find_videos(inputs: Sequence[str | Path]) -> list[Path]:
-    """The files meant: those named, whatever they are, and in named folders all that have a video's suffix.
+def find_videos(inputs: Sequence[str | Path]) -> list[Path | VideoSource]:
+    """The videos meant: files that are named, whatever they are, and in named folders all that have a video's suffix.
+
+    Of a dataset that was imported, its folder is all its videos, and those of frames are meant by theirs.
 
     Raises:
         UserError: if a folder holds no video.
@@ -86,18 +89,36 @@ def find_videos(inputs: Sequence[str | Path]) -> list[Path]:
     videos = []
     for path in map(Path, inputs):
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) or _imported(path)
             if not inside:
-                raise UserError(f"{path}: no video in this folder; known suffixes: {' '.join(VIDEO_SUFFIXES)}")
+                raise UserError(
+                    f"{path}: no video in this folder; known suffixes: {' '.join(VIDEO_SUFFIXES)}; folders of frames "
+                    "are known where `avsf-det data import` made a dataset of them"
+                )
             videos += inside
         else:
             videos.append(path)
     return videos
 
 
+def _imported(folder: Path) -> list[VideoSource]:
+    """The videos in a folder that is, or is part of, an imported dataset."""
+    folder = folder.absolute()
+    root = next((path for path in (folder, *folder.parents[:2]) if (path / VIDEO_TABLE).is_file()), None)
+    if root is None:
+        return []
+    rates = recorded_frame_rates(root / VIDEO_TABLE)
+    found = find_sources(root / "videos", root / "frames", root / "sounds", rates=rates)
+    return [source for _, source in sorted(found.items()) if source.path.is_relative_to(folder)]
+
+
 def detect_videos(
-    videos: Sequence[Path], output: Path, predictor: Predictor, detector: PersonDetector, options: DetectOptions
-) -> tuple[dict[Path, VideoResult], dict[Path, str]]:
+    videos: Sequence[Path | VideoSource],
+    output: Path,
+    predictor: Predictor,
+    detector: PersonDetector,
+    options: DetectOptions,
+) -> tuple[dict[Path | VideoSource, VideoResult], dict[Path | VideoSource, str]]:
     """Detect on each video in turn; one that fails is passed over.
 
     Returns:
@@ -107,7 +128,7 @@ def detect_videos(
         UserError: if `output` cannot be written.
     """
     make_output(output, "--output")
-    results, failed, taken = {}, {}, {path.resolve() for path in videos}
+    results, failed, taken = {}, {}, {as_source(path).path.resolve() for path in videos}
     for number, path in enumerate(videos, 1):
         stem = result_stem(path, output, taken)
         taken.add(Path(f"{stem}.mp4").resolve())
@@ -121,7 +142,7 @@ def detect_videos(
 
 
 def detect_video(
-    path: Path,
+    path: Path | VideoSource,
     stem: Path,
     predictor: Predictor,
     detector: PersonDetector,
@@ -147,13 +168,15 @@ def detect_video(
     Raises:
         UserError: if the video cannot be read or the files not be written.
     """
-    info = probe(path)
+    info = probe_source(path)
+    if as_source(path).path.is_dir() and "page" in options.outputs and "mp4" not in options.outputs:
+        raise UserError(f"{path}: a page cannot play a folder of frames; add mp4 to --outputs, which it plays instead")
     inputs = __version__, as_source(path).identity(), predictor.identity, detector.identity, options.rate
     kept, how = Kept(stem, repr(inputs)), repr(options)
     if note := kept.finished(how):
         files = {name: Path(f"{stem}{suffix}") for name, suffix in SUFFIXES.items() if name in options.outputs}
         return VideoResult(files, **note, reused=True)
-    times, name = keyframe_times(info, options.rate), f"{title} {path.name}".strip()
+    times, name = keyframe_times(info, options.rate), f"{title} {as_source(path).path.name}".strip()
     cuts = kept.cuts()
     if cuts is None:
         with progress_bar(total=info.duration, desc=f"{name}: shots", bar_format=_SHARE, disable=None) as bar:
@@ -163,7 +186,7 @@ def detect_video(
     )
     if options.smooth:
         persons = smooth_actions(persons, times, options.smooth)
-    found = Detections(path, info, times, persons, cuts, path.name)
+    found = Detections(path, info, times, persons, cuts, as_source(path).path.name)
     shown = options.outputs, options.threshold, options.top_k
     drawn = len(times) if "mp4" in options.outputs else 0
     with progress_bar(total=drawn, desc=f"{name}: results", unit="keyframe", disable=None) as bar:
@@ -181,7 +204,7 @@ def detect_video(
 
 
 def _score(
-    path: Path,
+    path: Path | VideoSource,
     times: Sequence[float],
     predictor: Predictor,
     detector: PersonDetector,

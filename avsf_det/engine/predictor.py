@@ -23,6 +23,7 @@ from avsf_det.data.mirror import mirrored_boxes, mirrored_classes
 from avsf_det.data.transforms import resize
 from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights
 from avsf_det.models.importers import is_ours
@@ -169,7 +170,7 @@ class Predictor:
 
     def score_video(
         self,
-        path: str | Path,
+        path: VideoSource | str | Path,
         times: Sequence[float],
         persons: Sequence[Persons],
         on_progress: Callable[[int], object] = lambda keyframes: None,

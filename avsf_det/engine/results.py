@@ -15,6 +15,7 @@ from avsf_det.engine.annotate import annotate_video, cut_thumbnails, read_envelo
 from avsf_det.engine.evaluate import audio_path, audio_rows, detection_rows, write_detections
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
+from avsf_det.media.source import VideoSource, as_source
 from avsf_det.media.video import VideoInfo
 from avsf_det.structures import Persons
 from avsf_det.visual.draw import Annotator
@@ -39,7 +40,7 @@ class Detections:
         title: the video's name as people are shown it.
     """
 
-    path: Path
+    path: Path | VideoSource
     info: VideoInfo
     times: Sequence[float]
     persons: Sequence[Persons]
@@ -95,7 +96,8 @@ def write_results(
         shown = {"title": found.title, "threshold": threshold}
         draw_timeline(files["timeline"], found.times, found.persons, names, duration, envelope, thumbnails, **shown)
     if "page" in files:
-        sources = [(relative_url(found.path, stem.parent), False)]
+        file = as_source(found.path).path
+        sources = [] if file.is_dir() else [(relative_url(file, stem.parent), False)]
         if "mp4" in files:
             sources.append((relative_url(files["mp4"], stem.parent), True))
         page = player_page(

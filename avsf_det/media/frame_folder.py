@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -132,13 +132,16 @@ class FrameFolderReader:
         height, width: of the frames it returns, in pixels.
     """
 
-    def __init__(self, folder: Path, fps: float = 30.0, short_side: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, fps: float = 30.0, short_side: int | None = None, size: tuple[int, int] | None = None
+    ) -> None:
         """Open a folder.
 
         Args:
             folder: the pictures; one that is missing is as if the one before it stayed on display.
             fps: pictures a second.
             short_side: scale frames so that their shorter side has this many pixels, keeping their proportions.
+            size: scale frames to exactly this (height, width) instead.
 
         Raises:
             UserError: if there is no picture, or none that can be read.
@@ -161,7 +164,7 @@ class FrameFolderReader:
             sample_rate=0,
             channels=0,
         )
-        self.height, self.width = scaled(height, width, short_side)
+        self.height, self.width = size or scaled(height, width, short_side)
         self._reformatter = VideoReformatter()
 
     def __enter__(self) -> FrameFolderReader:
@@ -172,6 +175,11 @@ class FrameFolderReader:
 
     def close(self) -> None:
         """Nothing stays open."""
+
+    def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Yield (time, (H, W, 3) uint8 RGB) of every picture; as `VideoReader.frames`."""
+        for number in self._names.numbers.tolist():
+            yield (number - self._names.origin) / self._fps, self._image(number)
 
     def frames_at(self, times: np.ndarray) -> np.ndarray:
         """The frames on display at the given times; as `VideoReader.frames_at`.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from avsf_det.media.video import VideoReader
+from avsf_det.media.source import VideoSource, open_video
 
 _SIZE = 36, 64  # height and width in pixels at which frames are compared: motion counts little, a new picture much
 _LEAST = 15.0  # of 255: the mean difference from one shot to the next is at least this (PySceneDetect's default)
@@ -16,7 +16,7 @@ _AROUND = 4  # frames before and after that it is compared with
 
 
 def find_cuts(
-    path: str | os.PathLike[str], on_progress: Callable[[float], object] = lambda seconds: None
+    path: VideoSource | str | os.PathLike[str], on_progress: Callable[[float], object] = lambda seconds: None
 ) -> list[float]:
     """The times at which a new shot begins, in seconds on the clock, ascending; the first shot is not listed.
 
@@ -31,7 +31,7 @@ def find_cuts(
         UserError: if the file cannot be read.
     """
     times, to_last, to_last_but_one = [], [], []
-    with VideoReader(path, size=_SIZE) as video:
+    with open_video(path, size=_SIZE) as video:
         last = last_but_one = None
         for time, image in video.frames():
             on_progress(time - times[-1] if times else time)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -75,6 +77,7 @@ def find_sources(
     sounds: Path | None = None,
     start: float | None = 0.0,
     fps: float = 30.0,
+    rates: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, VideoSource]:
     """The videos of a dataset by their ids.
 
@@ -86,6 +89,7 @@ def find_sources(
         frames: folder of folders `<video id>/`.
         sounds: folder of files `<video id>.<suffix>`.
         start, fps: as in `VideoSource`.
+        rates: video id -> fps of those that differ.
     """
     files = _by_stem(videos, VIDEO_SUFFIXES, start)
     others = _by_stem(sounds, SOUND_SUFFIXES, start)
@@ -94,7 +98,7 @@ def find_sources(
         with os.scandir(frames) as entries:
             folders = sorted(entry.name for entry in entries if entry.is_dir())
         for name in folders:
-            found[name] = VideoSource(frames / name, start, fps, others.get(name) or files.get(name))
+            found[name] = VideoSource(frames / name, start, rates.get(name, fps), others.get(name) or files.get(name))
     return found
 
 
@@ -156,7 +160,7 @@ def probe_source(video: VideoSource | str | os.PathLike[str]) -> VideoInfo:
 
 
 def open_video(
-    video: VideoSource | str | os.PathLike[str], short_side: int | None = None
+    video: VideoSource | str | os.PathLike[str], short_side: int | None = None, size: tuple[int, int] | None = None
 ) -> VideoReader | FrameFolderReader | MovedVideo:
     """A reader of a source's frames, with times on the dataset's clock.
 
@@ -166,9 +170,9 @@ def open_video(
     source = as_source(video)
     start = start_of(source)
     if source.path.is_dir():
-        reader = FrameFolderReader(source.path, source.fps, short_side)
+        reader = FrameFolderReader(source.path, source.fps, short_side, size)
     else:
-        reader = VideoReader(source.path, short_side=short_side)
+        reader = VideoReader(source.path, short_side, size)
     return MovedVideo(reader, start) if start else reader
 
 

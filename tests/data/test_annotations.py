@@ -206,10 +206,10 @@ def test_ground_truth_for_training_may_be_several_files(ava):
 
 
 def test_sound_comes_from_its_own_folder_or_from_the_film(ava):
-    assert recipe(ava).videos["framed"].sound is None
-    assert recipe(ava, "AVA.SOUND_DIR", "sounds").videos["framed"].sound.path == ava / "sounds" / "framed.wav"
+    assert recipe(ava, "AVA.SOUND_DIR", "").videos["framed"].sound is None
     (ava / "videos" / "framed.mp4").touch()
-    assert recipe(ava).videos["framed"].sound.path == ava / "videos" / "framed.mp4"
+    assert recipe(ava).videos["framed"].sound.path == ava / "sounds" / "framed.wav"
+    assert recipe(ava, "AVA.SOUND_DIR", "").videos["framed"].sound.path == ava / "videos" / "framed.mp4"
     assert recipe(ava, "AVA.FRAME_DIR", "").videos["framed"].path == ava / "videos" / "framed.mp4"
 
 

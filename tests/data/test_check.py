@@ -51,7 +51,7 @@ def test_videos_that_are_missing_broken_silent_or_too_short_are_named(ava):
     with open(ava / "annotations" / "ava_train_v2.2.csv", "a") as file:
         file.write(f"gone,0902,{row}broken,0902,{row}cut,2000,{row}cut,1801.5,{row}")
     (ava / "videos" / "broken.mp4").write_bytes(b"no video")
-    found = findings(ava, "AVA.VIDEO_START", "900")
+    found = findings(ava, "AVA.VIDEO_START", "900", "AVA.SOUND_DIR", "")
     errors = texts(found, ERROR)
     assert "train: 1 of 3 videos are not there, with 1 keyframes: " in errors and "ava_train_v2.2.csv:7: gone" in errors
     assert "1 of 3 cannot be read" in errors and "broken.mp4: not a video" in errors
@@ -61,9 +61,9 @@ def test_videos_that_are_missing_broken_silent_or_too_short_are_named(ava):
 
 
 def test_sound_that_is_not_where_the_keyframes_are_is_told(ava):
-    found = texts(findings(ava, "AVA.SOUND_DIR", "sounds", "AVA.FRAME_RATE", "0.1"), WARNING)
+    found = texts(findings(ava, "AVA.FRAME_RATE", "0.1"), WARNING)
     assert "1 have sound that misses keyframes: framed sounds from 0 to 3.0, without 1 of its 1 keyframes" in found
-    assert "misses" not in texts(findings(ava, "AVA.SOUND_DIR", "sounds", "AVA.VIDEO_START", "900"), WARNING)
+    assert "misses" not in texts(findings(ava, "AVA.VIDEO_START", "900"), WARNING)
 
 
 def test_bad_rows_pixels_and_labels_of_another_map_are_named(ava):

@@ -142,6 +142,33 @@ def test_a_folder_means_its_videos_and_a_file_itself(tmp_path):
         find_videos([tmp_path / "none"])
 
 
+def test_an_imported_folder_of_frames_with_its_sound_gives_what_the_file_does(
+    detected, video, predictor, boxes, tmp_path
+):
+    frames, rate = tmp_path / "data" / "frames" / video.stem, float(probe(video).fps)
+    frames.mkdir(parents=True)
+    with VideoReader(video) as reader:
+        for number, (_, image) in enumerate(reader.frames(), 1):
+            Image.fromarray(image).save(frames / f"{number:04d}.png")
+    (tmp_path / "data" / "sounds").mkdir()
+    (tmp_path / "data" / "sounds" / video.name).symlink_to(video)
+    table = f"video,file,fps,duration,sound,source\n{video.stem},frames/{video.stem},{rate},4,1,x\n"
+    (tmp_path / "data" / "videos.csv").write_text(table)
+    (source,) = find_videos([tmp_path / "data"])
+    assert find_videos([frames]) == find_videos([frames.parent]) == [source]
+    results, failed = detect_videos([source], tmp_path / "out", predictor, boxes, OPTIONS)
+    assert not failed and shown(tmp_path / "out") == shown(detected[0])
+    own, files = (list(csv.reader(result.files["csv"].open())) for result in (results[source], detected[1]))
+    assert [row[:7] for row in own] == [row[:7] for row in files]
+    scores = np.array([[float(row[7]) for row in rows] for rows in (own, files)])
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.02)  # pictures are scaled from RGB
+    info = probe(results[source].files["mp4"])
+    assert info.has_audio and info.duration == pytest.approx(probe(video).duration, abs=0.05)
+    assert json.dumps(f"{video.stem}.mp4") in results[source].files["page"].read_text()
+    page = replace(OPTIONS, outputs=("page",))
+    assert "add mp4 to --outputs" in detect_videos([source], tmp_path / "page", predictor, boxes, page)[1][source]
+
+
 @given(st.floats(0.01, 50), st.floats(0, 1), st.sampled_from([0.5, 1.0, 2.0, 3.0, 7.7, 30.0]))
 def test_keyframes_are_where_the_picture_is(duration, share, rate):
     start = share * duration * 0.99

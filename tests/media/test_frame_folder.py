@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from avsf_det.errors import UserError
-from avsf_det.media.frame_folder import FrameFolderReader, frame_names
+from avsf_det.media.frame_folder import FrameFolderReader, frame_names, picture_fault
 
 
 @pytest.fixture
@@ -84,3 +84,30 @@ def test_a_broken_picture_is_named(folder):
 def test_a_folder_that_has_grown_is_listed_anew(folder):
     assert len(frame_names(folder([1])).numbers) == 1
     assert len(frame_names(folder([1, 2])).numbers) == 2
+
+
+def test_suffixes_and_digits_may_differ_and_hidden_files_are_no_frames(folder):
+    path = folder(range(1, 10))
+    for number in (3, 4):
+        (path / f"film_{number:06d}.jpg").rename(path / f"film_{number}.JPG")
+    for name in ("._film_000001.jpg", "._film_000002.jpg", "thumb_7.jpg", "Thumbs.db"):
+        (path / name).touch()
+    names = frame_names(path)
+    assert names.numbers.tolist() == list(range(1, 10)) and names.absent == 0 and names.others == 1
+    assert shown(FrameFolderReader(path), 2 / 30, 3 / 30, 4 / 30) == [3, 4, 5]
+
+
+def test_what_is_wrong_with_a_picture_is_seen_from_its_file(folder):
+    path = folder([1, 2, 3, 4])
+    file = {number: path / f"film_{number:06d}.jpg" for number in range(1, 6)}
+    file[2].write_bytes(b"")
+    file[3].write_bytes(file[1].read_bytes()[:200])
+    file[4].write_bytes(b"<html>not found</html>")
+    assert [picture_fault(file[n]) for n in file] == ["", "is empty", "is cut off", "is no picture", "is missing"]
+    assert frame_names(path).is_missing(np.array([0, 1, 5])).tolist() == [False, False, False]
+
+
+def test_a_folder_whose_first_picture_is_broken_is_read(folder):
+    path = folder([1, 2])
+    (path / "film_000001.jpg").write_bytes(b"")
+    assert shown(FrameFolderReader(path), 1 / 30) == [2]

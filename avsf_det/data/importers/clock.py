@@ -14,7 +14,6 @@ from avsf_det.media.track import Track
 from avsf_det.media.video import ROUNDING, VideoInfo
 
 SECONDS, FRAMES, EITHER = "seconds", "frames", "either"
-SLOWEST = 10.0  # frames a second that folders of frames have at least, where nobody says
 
 
 @dataclass(frozen=True)
@@ -89,23 +88,18 @@ def film_start(duration: float, seconds: np.ndarray) -> float:
     """The second of the film at which a file begins: 900 where the film's timestamps fit AVA's cut, 0 elsewhere.
 
     A cut lasts as long as AVA's (`CUT_LENGTHS`), or all its timestamps are beyond the file and, 900 seconds earlier,
-    within it.
+    most are within it.
     """
     if not len(seconds):
         return 0.0
     is_cut = CUT_LENGTHS[0] <= duration <= CUT_LENGTHS[1] and np.median(seconds) > duration
-    moved = duration < CUT_START <= seconds.min() and seconds.max() <= CUT_START + duration + 1
+    moved = duration < CUT_START <= seconds.min() and np.median(seconds) <= CUT_START + duration + 1
     return CUT_START if is_cut or moved else 0.0
 
 
-def fitting(places: np.ndarray, source: VideoSource, info: VideoInfo, rate: float = 0.0) -> np.ndarray:
-    """How many of a video's places fit it as seconds, how many as frame numbers, and how many there are: (3,) int.
-
-    A folder of frames of unknown rate (0) may last as long as at `SLOWEST` frames a second.
-    """
-    slow = float(info.fps) / SLOWEST if source.path.is_dir() and not rate else 1.0
-    duration = info.duration * max(slow, 1.0)
-    as_seconds = int((places <= film_start(duration, places) + duration + 1).sum())
+def fitting(places: np.ndarray, source: VideoSource, info: VideoInfo) -> np.ndarray:
+    """How many of a video's places fit it as seconds, how many as frame numbers, and how many there are: (3,) int."""
+    as_seconds = int((places <= film_start(info.duration, places) + info.duration + 1).sum())
     if as_seconds == len(places):
         return np.array((as_seconds, as_seconds, as_seconds))  # no need to look through the file
     count = len(frame_times(source, info)) or info.duration * float(info.fps)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,17 @@ import numpy as np
 from ava_eval.label_map import LabelMap
 from avsf_det.data.importers import read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
-from avsf_det.data.importers.clock import EITHER, VideoClock, count_frames, fitting
+from avsf_det.data.importers.clock import VideoClock
 from avsf_det.data.importers.export import Export, ExportedVideo, Span, Values
+from avsf_det.data.importers.found import FRAME_RATE, Found, find_videos
 from avsf_det.data.importers.moments import Sighting, sightings
 from avsf_det.data.importers.videos import VideoFolder
 from avsf_det.errors import UserError
-from avsf_det.media.source import VideoSource, probe_source
+from avsf_det.media.source import VideoSource
 from avsf_det.media.video import VideoInfo
 
-FRAME_RATE = 30.0  # of folders of frames where nobody says: PySlowFast's
+BEYOND = 1.05  # boxes that reach beyond the picture by more than a twentieth are hardly drawn on it
+BEYOND_SHARE = 0.25  # ... and where so many of a video do, they are of a picture of another size
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class ImportOptions:
         label_map: list of classes to keep to, or None.
         split: split of all videos; "" for that of the export or, if it has none, by `val_share`.
         val_share: share of the videos that are for validation.
-        frame_rate: frames a second that frame numbers count and folders of frames have; 0 for the files' own, and 30
-            for folders.
+        frame_rate: frames a second that frame numbers count and folders of frames have; 0 for the files' own, and for
+            folders what fits their sound or their times.
     """
 
     rate: float = 1.0
@@ -103,15 +105,6 @@ class Imported:
         return "\n".join([*lines, *self.notes])
 
 
-@dataclass
-class _Found:
-    """An exported video that is on disk."""
-
-    exported: ExportedVideo
-    source: VideoSource
-    info: VideoInfo
-
-
 def import_export(
     path: Path,
     videos: Path,
@@ -131,21 +124,13 @@ def import_export(
     """
     reading = read_export(path, options.label_map)
     folder = VideoFolder(videos, options.frame_rate or FRAME_RATE)
-    bad, found = reading.bad, []
-    exported = [(export, video) for export in reading.exports for video in export.videos]
-    by_export: dict[int, list[_Found]] = defaultdict(list)
-    for export, video in progress(exported, len(exported)):
-        try:
-            source = folder.find(video.names)
-            by_export[id(export)].append(_Found(video, source, probe_source(source)))
-        except UserError as error:
-            bad.append(f"{video.where}: {error}")
+    bad = reading.bad
     notes = [*reading.notes] + [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
-    for export in reading.exports:
-        notes += export.notes
-        found += _settle(by_export[id(export)], options, notes)
+    notes += [note for export in reading.exports for note in export.notes]
+    found = find_videos(reading.exports, folder, options.frame_rate, progress, bad, notes)
     if not found:
-        raise UserError(f"{path}: none of its {len(exported)} videos can be used{_first(bad)}")
+        count = sum(len(export.videos) for export in reading.exports)
+        raise UserError(f"{path}: none of its {count} videos can be used{_first(bad)}")
     of_boxes = [values for one in found for track in one.exported.tracks for values in track.values]
     of_spans = [span.values for one in found for span in one.exported.spans]
     attributes, span_attributes = _attributes(of_boxes, of_spans, options.actions)
@@ -168,8 +153,8 @@ def import_export(
     usable = sorted((v for v in imported.values() if v.rows or v.spans), key=lambda video: video.id)
     if not usable:
         raise UserError(f"{path}: no box and no span of it can be used{_first(bad)}")
-    if not options.frame_rate and any(video.source.path.is_dir() for video in usable):
-        notes.append(f"folders of frames are taken for {FRAME_RATE:g} frames a second; --frame-rate says otherwise")
+    if any(one.exported.tracks and not one.exported.picture for one in found):
+        notes.append("boxes in pixels are taken to be of pictures of the videos' own size, as nothing says otherwise")
     if unlabelled:
         notes.append(f"{unlabelled} boxes have no action and are left out")
     assign_splits(usable, options, notes)
@@ -203,32 +188,17 @@ def _label_map(exports: Sequence[Export]) -> LabelMap | None:
     return next((export.label_map for export in exports if export.label_map), None)
 
 
-def _settle(found: list[_Found], options: ImportOptions, notes: list[str]) -> list[_Found]:
-    """The videos of one file with clocks that say what they count."""
-    open_ = [one for one in found if one.exported.clock.unit == EITHER]
-    fits = [fitting(_places(one.exported), one.source, one.info, options.frame_rate) for one in open_]
-    in_frames = count_frames(fits)
-    if open_:
-        unit = "frame numbers" if in_frames else "seconds"
-        notes.append(f"{open_[0].exported.where.rpartition(':')[0]}: times are {unit}, by what fits the videos")
-    for one in found:
-        clock = one.exported.clock.settled(in_frames)
-        one.exported.clock = replace(clock, rate=clock.rate or options.frame_rate or None)
-    return found
-
-
-def _places(video: ExportedVideo) -> np.ndarray:
-    return np.concatenate([track.places for track in video.tracks] or [np.zeros(0)])
-
-
 def _add_boxes(
-    one: _Found, video: ImportedVideo, classes: Classes, attributes: list[str], rate: float, bad: list[str]
+    one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], rate: float, bad: list[str]
 ) -> int:
     """Add the labels of a video's boxes; how many boxes have none."""
     if not one.exported.tracks:
         return 0
-    clock = VideoClock(one.source, one.info, one.exported.clock, _places(one.exported))
+    clock = VideoClock(one.source, one.info, one.exported.clock, one.places)
     size = one.exported.picture or (one.info.width, one.info.height)
+    if not one.exported.picture and (fault := _size_fault(one.exported, size)):
+        bad.append(fault)
+        return 0
     found, broken = sightings(one.exported, clock, size, rate)
     bad += broken
     persons, without, known = _person_ids(one.exported), 0, {(*row[:3], row[3]) for row in video.rows}
@@ -246,6 +216,19 @@ def _add_boxes(
     return without
 
 
+def _size_fault(video: ExportedVideo, size: tuple[int, int]) -> str:
+    """A line on a video's boxes if so many reach beyond its picture that they are of one of another size; else ""."""
+    reach = np.concatenate([track.boxes[:, 2:] for track in video.tracks])
+    beyond = (reach > BEYOND * np.array(size)).any(axis=1)
+    if beyond.mean() < BEYOND_SHARE:
+        return ""
+    return (
+        f"{video.where}: {beyond.sum()} of the {len(beyond)} boxes of {video.names[0]} reach beyond its picture of "
+        f"{size[0]}x{size[1]} pixels, to {reach[:, 0].max():g},{reach[:, 1].max():g}; all are left out: if they are of "
+        "pictures of another size, say it (in a csv, in columns width and height)"
+    )
+
+
 def _row(sighting: Sighting, class_id: int | None, person: int) -> tuple | None:
     return None if class_id is None else (sighting.time, sighting.box, class_id, person)
 
@@ -260,7 +243,7 @@ def _person_ids(video: ExportedVideo) -> list[int]:
     return [numbers.get(track.person, -1) for track in video.tracks]
 
 
-def _add_spans(one: _Found, video: ImportedVideo, classes: Classes, attributes: list[str], bad: list[str]) -> None:
+def _add_spans(one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], bad: list[str]) -> None:
     """Add the labels that a video's spans have."""
     spans = one.exported.spans
     if not spans:
@@ -294,6 +277,9 @@ def assign_splits(videos: Sequence[ImportedVideo], options: ImportOptions, notes
             video.split = options.split
         return
     given = {video.split for video in videos}
+    if given == {"train"} and options.val_share and len(videos) > 1:
+        notes.append("the export has a split for training alone: a share is for validation (--val-share 0 for none)")
+        given = {""}
     if given == {""}:
         order = sorted(videos, key=lambda video: hashlib.sha256(video.id.encode()).digest())
         count = min(max(round(options.val_share * len(videos)), options.val_share > 0), len(videos) - 1)

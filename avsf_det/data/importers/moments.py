@@ -91,7 +91,8 @@ def _keyframes(tracks: list[Track], times: list[np.ndarray], clock: VideoClock, 
         spacing = np.median(np.diff(there)) if len(there) > 1 else np.inf
         if spacing < DENSE / rate:
             nearest = there[np.abs(there - grid[:, None]).argmin(axis=1)] if len(grid) else there[:0]
-            there = np.unique(nearest[np.abs(nearest - grid) < 0.75 * spacing])
+            near = np.unique(nearest[np.abs(nearest - grid) < 0.75 * spacing])
+            there = near if len(near) else there[len(there) // 2 :][:1]
         chosen = np.concatenate((chosen, there))
     for track, seconds in zip(tracks, times):
         on = seconds[track.shown & ~np.isnan(seconds)]

@@ -22,7 +22,7 @@ def write_dataset(imported: Imported, root: Path, copy: bool = False) -> None:
     """Write videos (or links to them), tables and label map; files of an earlier import are replaced.
 
     Files:
-        videos/<id>.<suffix>, frames/<id>/
+        videos/<id>.<suffix>, frames/<id>/, sounds/<id>.<suffix>
         annotations/label_map.pbtxt
         annotations/<split>.csv: video,second,x1,y1,x2,y2,class id,person id
         annotations/<split>_clips.csv: video,start,end,class id, where the export has labels without boxes
@@ -63,21 +63,27 @@ def write_dataset(imported: Imported, root: Path, copy: bool = False) -> None:
 
 
 def _place(video: ImportedVideo, root: Path, copy: bool) -> str:
-    """Put a video, or a link to it, where the dataset has it; its path there."""
-    source = video.source.path.resolve()
+    """Put a video and its sound, or links to them, where the dataset has them; the video's path there."""
+    source, sound = video.source.path.resolve(), video.source.sound
+    if sound:
+        _put(sound.path.resolve(), root / "sounds" / (video.id + sound.path.suffix), copy)
     if source.is_dir():
         file = Path("frames", video.id)
     else:
         file = Path("videos", video.id + source.name[len(without_suffix(source.name)) :])
-    target = root / file
+    _put(source, root / file, copy)
+    return file.as_posix()
+
+
+def _put(source: Path, target: Path, copy: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and target.resolve() == source and not (copy and target.is_symlink()):
-        return file.as_posix()
+        return
     if copy and source.is_dir():
         if target.is_symlink():
             target.unlink()
         shutil.copytree(source, target, dirs_exist_ok=True)
-        return file.as_posix()
+        return
     if target.is_dir() and not target.is_symlink():
         raise UserError(f"{target} is a folder already; remove it, or choose another with -o")
     with written_whole(target) as unfinished:
@@ -85,7 +91,6 @@ def _place(video: ImportedVideo, root: Path, copy: bool) -> str:
             shutil.copy2(source, unfinished)
         else:
             os.symlink(source, unfinished)
-    return file.as_posix()
 
 
 def _decimal(value: float, places: int) -> str:

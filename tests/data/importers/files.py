@@ -1,6 +1,7 @@
 """Small videos and exports."""
 
 import json
+import wave
 from fractions import Fraction
 
 import av
@@ -38,3 +39,14 @@ def document(content, name="export"):
     if not isinstance(content, str | bytes):
         content = json.dumps(content)
     return Document(name, name, content.encode() if isinstance(content, str) else content)
+
+
+def sound(path, seconds, rate=8000):
+    """A wav file of noise of such a length."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(-9000, 9000, seconds * rate, dtype=np.int16)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(noise.tobytes())

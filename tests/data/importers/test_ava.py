@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from avsf_det.data.importers import ava
 from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS
 from avsf_det.data.importers.export import LABEL
+from avsf_det.errors import UserError
 from tests.data.importers.files import document
 
 NAMES = st.text(st.characters(categories=("L", "N"), include_characters=" _-'.()&"), min_size=1, max_size=12)
@@ -121,3 +122,35 @@ def test_rows_without_boxes_label_spans_or_whole_videos():
 @pytest.mark.parametrize("text", ["", "hello\nworld\n", "a,b,c\n1,2,3\n", '{"a": 1}', "video,901\nvideo,902\n"])
 def test_other_texts_are_not_taken_for_tables(text):
     assert not ava.recognises(document(text, "x.csv"))
+
+
+ROW = "clip 1,2,0.1,0.2,0.5,0.6,walk,3"
+WANTED = [("clip 1", 2, (0.1, 0.2, 0.5, 0.6), ("walk",), "3")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Video_Name,Timestamp,XMin,YMin,XMax,YMax,Label,Track\n{ROW},\n",
+        f"# by Petra\n\nvideoId,timestamp,x1,y1,x2,y2,action,trackID,note\n{ROW},x\n",
+        f",video_name,timestamp,xmin,ymin,xmax,ymax,label,track\n0,{ROW}\n1,,,,,,,,\n",
+        f"0,{ROW}\n1,z{ROW}\n",
+        f"sep=;\nSEQUENCE;SEC;x0;y0;x1;y1;CLASS;OBJ_ID\n{ROW.replace(',', ';')}\n",
+        "label_id,label_name,vid,t,x,y,w,h,pid\n7,walk,clip 1,2,0.1,0.2,0.4,0.4,3\n",
+        "clip,Time (ms),cx,cy,w,h,action,id\nclip 1,2000,0.3,0.4,0.4,0.4,walk,3\n",
+    ],
+)
+def test_headers_of_strangers(text):
+    found = flat(read(text))[:1]
+    assert [(a, b, pytest.approx(c), d, e) for a, b, c, d, e in WANTED] == found
+
+
+def test_a_header_that_lacks_a_column_names_it():
+    with pytest.raises(UserError, match=r"x.csv: no column of video,t,x,y,w,h is known for the action; name"):
+        ava.read(document("video,t,x,y,w,h\na,1,1,1,9,9\n", "x.csv"))
+
+
+def test_one_slip_does_not_make_shares_pixels_and_sizes_of_pictures_are_kept():
+    assert read(f"{ROW}\n{ROW}\n{ROW.replace('0.5', '50')}\n").videos[0].picture == (1, 1)
+    text = "filename,width,height,class,xmin,ymin,xmax,ymax\nclip 1/0007.jpg,1280,720,walk,10,20,300,400\n"
+    assert read(text).videos[0].picture == (1280, 720)

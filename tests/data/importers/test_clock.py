@@ -64,15 +64,6 @@ def test_what_numbers_count_is_seen_from_what_fits(videos, places, in_frames):
     assert Clock(EITHER).settled(in_frames).unit == (FRAMES if in_frames else SECONDS)
 
 
-def test_seconds_of_a_folder_of_frames_of_unknown_rate_are_no_frame_numbers(tmp_path):
-    frames(tmp_path / "walk", 75)
-    source = VideoSource(tmp_path / "walk", fps=30)
-    known = fitting(np.array([1, 2, 3, 4, 5]), source, probe_source(source), 30)
-    guessed = fitting(np.array([1, 2, 3, 4, 5]), source, probe_source(source))
-    assert known.tolist() == [3, 5, 5] and guessed.tolist() == [5, 5, 5]
-    assert count_frames([fitting(np.array([1, 30, 60]), source, probe_source(source))])
-
-
 def test_seconds_of_the_film_fit_a_short_piece_of_it(tmp_path):
     frames(tmp_path / "piece", 75)
     clock = VideoClock(

@@ -3,16 +3,19 @@
 import csv
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 
+from avsf_det.config import load_cfg
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.importers.dataset import ImportOptions, import_export
 from avsf_det.data.importers.output import write_dataset
 from avsf_det.errors import UserError
+from avsf_det.media.source import probe_source
 from tests.data.importers.cvat_export import write_cvat_export
-from tests.data.importers.files import film, frames
+from tests.data.importers.files import film, frames, sound
 
 BOX = "0.1,0.1,0.5,0.9"
 
@@ -88,6 +91,51 @@ def test_folders_of_frames_are_linked_and_load(tmp_path):
     folder = AvaFolder(tmp_path / "out", frame_dir="frames")  # videos.csv says how many a second
     assert [(k.video_id, k.time) for k in folder.keyframes("train")] == [("walk 1", 1)]
     assert folder.videos["walk 1"].path.is_dir()
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_folders_of_frames_keep_their_sound_and_rates_of_their_own(tmp_path, copy):
+    frames(tmp_path / "raw" / "walk 1" / "rgb", 50)
+    frames(tmp_path / "raw" / "sit", 30)
+    sound(tmp_path / "raw" / "audio" / "walk 1.wav", 2)
+    sound(tmp_path / "raw" / "audio" / "sit.wav", 3)
+    export = write(tmp_path / "rows.csv", f"walk 1,1,{BOX},walk,0\nsit,2,{BOX},sit,0\n")
+    imported = import_export(export, tmp_path / "raw", ImportOptions(split="train"))
+    write_dataset(imported, tmp_path / "out", copy)
+    assert not imported.bad
+    videos = AvaFolder.from_config(load_cfg(None, ["DATA.ROOT", str(tmp_path / "out")])).videos
+    assert {name: video.fps for name, video in videos.items()} == {"walk 1": 25, "sit": 10}
+    for name, video in videos.items():
+        assert probe_source(video).audio_end == {"walk 1": 2, "sit": 3}[name]
+        assert video.sound.path.is_symlink() != copy
+    shutil.rmtree(tmp_path / "out" / "sounds")
+    assert (
+        write_dataset(imported, tmp_path / "out", copy) is None and len(list((tmp_path / "out/sounds").iterdir())) == 2
+    )
+
+
+def test_pixels_of_another_size_than_the_video_s_are_told_not_clipped(videos, tmp_path):
+    rows = "".join(f"clip 1,{t},64,48,{end},90,walk,0\n" for t, end in ((1, 70), (2, 120), (3, 100)))
+    own = f"clip2,1,6.4,4.8,32,43.2,walk,0\nclip2,2,6.4,4.8,{64 + 2},43.2,walk,0\n"
+    imported = import_export(write(tmp_path / "x.csv", rows + own), videos, ImportOptions())
+    assert [video.id for video in imported.videos] == ["clip2"] and len(imported.videos[0].rows) == 2
+    (line,) = imported.bad
+    assert "3 of the 3 boxes of clip 1 reach beyond its picture of 64x48 pixels, to 120,90; all are left out" in line
+    assert any("taken to be of pictures of the videos' own size" in note for note in imported.notes)
+    head = "video,time,x1,y1,x2,y2,action,person,width,height\n"
+    sized = "".join(f"{row},128,96\n" for row in rows.splitlines())
+    imported = import_export(write(tmp_path / "x.csv", head + sized), videos, ImportOptions())
+    assert not imported.bad and [row[1] for row in imported.videos[0].rows][1] == (0.5, 0.5, 0.9375, 0.9375)
+    assert not any("own size" in note for note in imported.notes)
+
+
+def test_an_export_for_training_alone_gives_a_share_to_validation(videos, tmp_path):
+    export = write(tmp_path / "train.csv", f"clip 1,1,{BOX},walk,0\nclip2,1,{BOX},walk,0\n")
+    imported = import_export(export, videos, ImportOptions())
+    assert sorted(video.split for video in imported.videos) == ["train", "val"]
+    assert any("a split for training alone" in note for note in imported.notes)
+    imported = import_export(export, videos, ImportOptions(val_share=0.0))
+    assert {video.split for video in imported.videos} == {"train"}
 
 
 def test_spans_become_clips(videos, tmp_path):

@@ -52,6 +52,10 @@ def test_values_hold_from_their_keyframe_on():
     assert [one.values["n"][0] for one in found] == ["0", "0", "1", "1", "2"]
 
 
+def test_boxes_one_by_one_that_are_dense_between_two_keyframes_are_taken_in_the_middle():
+    assert times(run(*(track([second]) for second in (1.3, 1.4, 1.5, 1.6, 1.7)))[0]) == [1.5]
+
+
 def test_a_track_between_two_keyframes_is_taken_at_its_middle_with_all_who_are_there():
     found, _ = run(track([1.2, 1.3, 1.6, 1.7], interpolated=True), track([0.9, 2.0], interpolated=True))
     assert [(one.time, one.track) for one in found] == [(1, 1), (1.6, 0), (1.6, 1), (2, 1)]

@@ -36,6 +36,19 @@ def test_tubes_have_the_frames_labels_and_splits_of_the_file():
     assert export.bad == ["JHMDB-GT.pkl: catch/clip_2, tube 0: (3, 4) of label 1, expected rows frame, x1, y1, x2, y2"]
 
 
+def test_the_corrected_annotations_of_ucf101_count_frames_from_0_and_end_before_ef():
+    good = {"label": 3, "sf": 2, "ef": 4, "boxes": np.array([[10, 5, 40, 35], [11, 5, 40, 35]], dtype=np.int16)}
+    data = {"Diving/v_Diving_g01_c01": {"annotations": [good, good | {"ef": 9}], "numf": 9, "label": 3}}
+    export = tubes.read(document(pickle.dumps(data, protocol=2), "pyannot.pkl"))
+    (video,) = export.videos
+    (track,) = video.tracks
+    assert (video.names[1], video.picture, video.clock.first) == ("v_Diving_g01_c01", (320, 240), 0)
+    np.testing.assert_array_equal(track.places, [2, 3])
+    np.testing.assert_allclose(track.boxes, [[10, 5, 50, 40], [11, 5, 51, 40]])
+    assert track.values[0] == {LABEL: ("Diving",)}
+    assert export.bad == ["pyannot.pkl: Diving/v_Diving_g01_c01, tube 1: 2 boxes for frames 2 to 8"]
+
+
 class Runs:
     def __reduce__(self):
         return os.mkdir, ("ran",)

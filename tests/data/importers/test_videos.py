@@ -60,3 +60,35 @@ def test_a_folder_without_videos_or_no_folder_is_an_error(tmp_path):
         VideoFolder(tmp_path, 30)
     with pytest.raises(UserError, match="no such folder"):
         VideoFolder(Path("nowhere"), 30)
+
+
+def test_a_folder_of_frames_within_the_video_s_own_is_that_video(tmp_path):
+    for folder in ("walk/rgb", "two/rgb", "two/flow", "deep/er/clip 9/images"):
+        frames(tmp_path / folder, 2)
+    folder = VideoFolder(tmp_path, 30)
+    for name in ("walk", "clip 9"):
+        source = folder.find((name,))
+        assert source.path.parent.name == folder.video_id(source.path) == name
+    assert folder.find(("two/flow",)).path == tmp_path / "two" / "flow"
+    with pytest.raises(UserError, match=r"two may be any of .*flow, .*rgb"):
+        folder.find(("two",))
+    assert VideoFolder(tmp_path / "walk" / "rgb", 30).find(("rgb",)).path == tmp_path / "walk" / "rgb"
+
+
+def test_the_sound_of_a_folder_of_frames_is_the_file_of_its_name(tmp_path):
+    frames(tmp_path / "frames" / "Walk 1", 2)
+    frames(tmp_path / "frames" / "sit" / "rgb", 2)
+    frames(tmp_path / "frames" / "mute", 2)
+    root = put(tmp_path, "audio/walk 1.WAV", "audio/deep/sit.m4a", "audio/._mute.wav", "film.mp4", "film.wav")
+    folder = VideoFolder(root, 30)
+    assert folder.find(("Walk 1",)).sound.path == root / "audio" / "walk 1.WAV"
+    assert folder.find(("sit",)).sound.path == root / "audio" / "deep" / "sit.m4a"
+    assert folder.find(("mute",)).sound is folder.find(("film",)).sound is None
+
+
+def test_names_that_a_table_has_changed_and_near_misses(tmp_path):
+    folder = VideoFolder(put(tmp_path, "007.mp4", "8.mp4", "0008.mp4", "my clip.mp4", "kitchen_late.mkv"), 30)
+    assert folder.find(("7",)).path.name == "007.mp4" and folder.find(("my_clip",)).path.name == "my clip.mp4"
+    assert folder.find(("8",)).path.name == "8.mp4" and folder.find(("0008",)).path.name == "0008.mp4"
+    with pytest.raises(UserError, match=r"no video kitchen_lat in .*; there is .*kitchen_late.mkv"):
+        folder.find(("kitchen_lat",))
