@@ -72,6 +72,13 @@ def get_cfg() -> CfgNode:
     cfg.DATA.MIX_NEG_EPOCH = 96  # until then all negatives of synchronisation are of other clips
     cfg.DATA.EASY_NEG_RATIO = 0.75  # share of them that still are from then on
 
+    cfg.CLIPS = CfgNode()
+    cfg.CLIPS.ROOT = ""  # dataset of labelled clips that a detector learns along with its boxes, by a second head
+    cfg.CLIPS.DATASET = ""  # as TRAIN.DATASET
+    cfg.CLIPS.PATH_PREFIX = ""  # as DATA.PATH_PREFIX
+    cfg.CLIPS.BATCH_SIZE = 8  # clips of it a step, over all processes, besides TRAIN.BATCH_SIZE
+    cfg.CLIPS.WEIGHT = 1.0  # of their loss
+
     cfg.PRETRAIN = CfgNode()
     cfg.PRETRAIN.ROTATION = True  # TASK ssl also learns by how many quarter turns a clip was turned
     cfg.PRETRAIN.RETRIEVAL_CLIPS = 1000  # clips of EVAL_SPLIT, evenly spread, among which sound and picture are sought

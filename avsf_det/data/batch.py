@@ -98,6 +98,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def whole(self) -> bool:
+        """Whether labels are of whole clips instead of boxes."""
+        return len(self.labels) > len(self.boxes)
+
     @cached_property
     def fast(self) -> torch.Tensor:
         """(B, 3, T, H, W) float32, normalised, channels last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -101,6 +102,43 @@ class TrainLoader:
         failed = [str(one) for one in read if isinstance(one, UserError)]
         batch = self._collate([one for one in read if not isinstance(one, UserError)], failed)
         return batch.pin_memory() if self._pin_memory else batch
+
+
+class JointLoader:
+    """Batches of two loaders, so that each step has some of the first and then one of the second.
+
+    An epoch is one of the first; the second goes on from epoch to epoch as long as it takes.
+
+    Args:
+        first, second: what to take batches from.
+        per_step: batches of the first in each step.
+    """
+
+    def __init__(self, first: TrainLoader, second: TrainLoader, per_step: int) -> None:
+        self.samples, self.batch_size = first.samples, first.batch_size
+        self._first, self._second, self._per_step = first, second, per_step
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return self._steps * (self._per_step + 1)
+
+    @property
+    def _steps(self) -> int:
+        return max(len(self._first) // self._per_step, 1)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """As `TrainLoader.epoch`; `start` is where a step begins."""
+        step = start // (self._per_step + 1)
+        first, second = self._first.epoch(epoch, step * self._per_step), self._endless(epoch * self._steps + step)
+        for _ in range(step, self._steps):
+            yield from islice(first, self._per_step)
+            yield next(second)
+
+    def _endless(self, start: int) -> Iterator[Batch]:
+        epoch, start = divmod(start, len(self._second))
+        while True:
+            yield from self._second.epoch(epoch, start)
+            epoch, start = epoch + 1, 0
 
 
 class ViewLoader:

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 from yacs.config import CfgNode
 
+from avsf_det.data.classification.dataset import ClipDataset
 from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.loader import TrainLoader
 from avsf_det.engine.clip_predictor import ClipPredictor, check_heads, checkpoint_heads
@@ -15,6 +16,7 @@ from avsf_det.engine.evaluate_clips import evaluate_clips, main_measure
 from avsf_det.engine.learner import Criterion
 from avsf_det.engine.task import Judgement, Task
 from avsf_det.engine.training_data import clip_samples, training_loader
+from avsf_det.errors import UserError
 from avsf_det.models.build import build_clip_loss
 
 
@@ -34,9 +36,17 @@ class ClassificationTask(Task):
 
     def prepare(self, before: CfgNode | None) -> TrainLoader:
         """As `Task.prepare`."""
+        return training_loader(self.cfg, self.samples())
+
+    def samples(self) -> ClipDataset:
+        """What is learned from; the model's head, or heads, are made those of the dataset.
+
+        Raises:
+            UserError: if the training split cannot be read.
+        """
         set_heads(self.cfg, self.folder)
         self._samples = clip_samples(self.cfg, self.folder)
-        return training_loader(self.cfg, self._samples)
+        return self._samples
 
     def criterion(self) -> Criterion:
         """As `Task.criterion`."""
@@ -67,14 +77,17 @@ class ClassificationTask(Task):
 
 
 def set_heads(cfg: CfgNode, folder: ClipFolder) -> None:
-    """Make the model's head, or heads, those of the dataset.
+    """Make the model's head, or heads, those of the dataset; of a detector, its second head.
 
     Raises:
-        UserError: if the classes cannot be read.
+        UserError: if there are no classes, or they cannot be read.
     """
     heads, model = folder.heads, cfg.MODEL
-    model.NUM_CLASSES = sum(len(head.classes) for head in heads)
-    several = len(heads) > 1
+    if not heads:
+        raise UserError(f"{folder.layout.root}: its clips have no labels; `avsf-det pretrain` learns without them")
+    several = len(heads) > 1 or cfg.DETECTION.ENABLE
+    if not several:
+        model.NUM_CLASSES = len(heads[0].classes)
     model.LABEL_SPACES = [head.name for head in heads] if several else []
     model.NUM_CLASSES_LIST = [len(head.classes) for head in heads] if several else []
     model.HEAD_ACT = "sigmoid" if any(head.multi_label for head in heads) else "softmax"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -97,12 +97,12 @@ class Learner:
         with nullcontext() if last or self._network is self.model else self._network.no_sync():
             yield
 
-    def step(self, batches: Sequence[Batch], rows: int, epoch: int, lr: float) -> dict[str, float]:
+    def step(self, batches: Sequence[Batch], rows: Mapping[bool, int], epoch: int, lr: float) -> dict[str, float]:
         """Learn from some micro-batches as from one batch.
 
         Args:
             batches: on the device, none of them without clips.
-            rows: how many boxes, or clips, all processes have in this step.
+            rows: how many boxes (False) and labelled clips (True) all processes have in this step.
             epoch: complete epochs, for the curriculum of synchronisation's negatives.
             lr: the learning rate.
 
@@ -116,12 +116,12 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
-        share = max(rows, 1) / distributed.world_size()
         losses = []
         for number, batch in enumerate(batches, 1):
             with self._gradients_sent(last=number == len(batches)):
                 action_loss, avs_loss = self.losses(batch, epoch)
                 avs_loss = self.cfg.SLOWFAST.AVS_WEIGHT * avs_loss / len(batches)
+                share = max(rows[batch.whole], 1) / distributed.world_size()
                 loss = action_loss / share + avs_loss
                 self.scaler.scale(loss).backward()
             losses.append(torch.stack((loss.detach(), torch.as_tensor(avs_loss, device=loss.device).detach())))
@@ -139,7 +139,7 @@ class Learner:
 
     def losses(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, torch.Tensor | float]:
         """The sum of the actions' losses over a batch's boxes or clips, and synchronisation's loss."""
-        data, boxes = self.cfg.DATA, batch.boxes if self.cfg.DETECTION.ENABLE else None
+        data, boxes = self.cfg.DATA, None if batch.whole else batch.boxes
         inputs = (batch.slow, batch.fast, batch.audio, boxes, batch.audio_present)
         avs_loss = 0.0
         with torch.autocast(self.device.type, self._dtype, enabled=self._mixed):

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 from yacs.config import CfgNode
 
-from avsf_det.data.loader import TrainLoader
+from avsf_det.data.loader import JointLoader, TrainLoader
 from avsf_det.engine.learner import Criterion
 from avsf_det.errors import UserError
 
@@ -51,8 +51,13 @@ class Task(ABC):
     def __init__(self, cfg: CfgNode) -> None:
         self.cfg = cfg
 
+    @property
+    def batches_per_step(self) -> int:
+        """Micro-batches of a process in each step."""
+        return self.cfg.TRAIN.ACCUMULATION_STEPS
+
     @abstractmethod
-    def prepare(self, before: CfgNode | None) -> TrainLoader:
+    def prepare(self, before: CfgNode | None) -> TrainLoader | JointLoader:
         """Set what of the configuration follows from the dataset, and open what is learned from.
 
         Args:
@@ -90,17 +95,22 @@ class Task(ABC):
 
 
 def open_task(cfg: CfgNode) -> Task:
-    """The task that a configuration is about: without labels, of whole clips, or of boxes.
+    """The task that a configuration is about: without labels, of whole clips, of boxes, or of both.
 
     Raises:
         UserError: if its dataset is not there, or TASK is something else.
     """
     from avsf_det.engine.classification_task import ClassificationTask
     from avsf_det.engine.detection_task import DetectionTask
+    from avsf_det.engine.joint_task import JointTask
     from avsf_det.engine.pretraining_task import PretrainingTask
 
     if cfg.TASK not in ("", "ssl"):
         raise UserError(f"TASK: got {cfg.TASK!r}, expected '' or ssl")
     if cfg.TASK == "ssl":
         return PretrainingTask(cfg)
-    return (DetectionTask if cfg.DETECTION.ENABLE else ClassificationTask)(cfg)
+    if cfg.DETECTION.ENABLE:
+        return (JointTask if cfg.CLIPS.ROOT else DetectionTask)(cfg)
+    if cfg.CLIPS.ROOT:
+        raise UserError("CLIPS.ROOT is of a detector's second head; without boxes (DETECTION.ENABLE) set DATA.ROOT")
+    return ClassificationTask(cfg)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Trainer:
         self.loader = self.task.prepare(resumed and checkpoint_cfg(resumed[1], resumed[0]))
         self.cfg = cfg
         self.device = choose_device(cfg.DEVICE)
-        self.steps_per_epoch = max(len(self.loader) // cfg.TRAIN.ACCUMULATION_STEPS, 1)
+        self.steps_per_epoch = max(len(self.loader) // self.task.batches_per_step, 1)
         self.epoch, self.epoch_step, self.skipped = 0, 0, 0
         self._log_sums = None
         self.saved_at = time.monotonic()
@@ -160,19 +160,21 @@ class Trainer:
 
     def _train_epoch(self, bar: tqdm) -> None:
         """Finish the epoch that is under way."""
-        accumulation = self.cfg.TRAIN.ACCUMULATION_STEPS
+        per_step = self.task.batches_per_step
         self.model.train()
-        batches = iter(self.loader.epoch(self.epoch, self.epoch_step * accumulation))
+        batches = iter(self.loader.epoch(self.epoch, self.epoch_step * per_step))
         while self.epoch_step < self.steps_per_epoch:
             asked = time.monotonic()
-            group = list(islice(batches, accumulation))
+            group = list(islice(batches, per_step))
             begun = time.monotonic()
             together = self._agree(group)
             if together["stop"]:
                 self._stop()
             if together["save"]:
                 self._save()
-            values = {} if together["empty"] else self._learn(group, together["rows"])
+            values = (
+                {} if together["empty"] else self._learn(group, {False: together["boxes"], True: together["labelled"]})
+            )
             self.skipped = 0 if "loss" in values else self.skipped + 1
             values |= {"data_seconds": begun - asked, "compute_seconds": time.monotonic() - begun}
             self.epoch_step += 1
@@ -192,7 +194,8 @@ class Trainer:
         due = period.CHECKPOINT_STEPS and self.epoch_step and self.step % period.CHECKPOINT_STEPS == 0
         due |= bool(period.CHECKPOINT_MINUTES and time.monotonic() - self.saved_at >= 60 * period.CHECKPOINT_MINUTES)
         mine = {
-            "rows": sum(len(batch.labels) for batch in group),
+            "boxes": sum(len(batch.labels) for batch in group if not batch.whole),
+            "labelled": sum(len(batch.labels) for batch in group if batch.whole),
             "clips": sum(len(batch.clips) for batch in group),
             "failed": sum(len(batch.failed) for batch in group),
             "empty": any(not batch.clips for batch in group),
@@ -206,7 +209,7 @@ class Trainer:
                     logger.warning("a clip is left out: %s", message)
         return together
 
-    def _learn(self, group: Sequence[Batch], rows: int) -> dict[str, float]:
+    def _learn(self, group: Sequence[Batch], rows: Mapping[bool, int]) -> dict[str, float]:
         """Take a step; nothing where it is skipped because its gradient is no number."""
         cfg = self.cfg
         group = [batch.to(self.device) for batch in group]

@@ -67,18 +67,21 @@ def clip_spec(cfg: CfgNode) -> ClipSpec:
     return ClipSpec.from_config(cfg, max(cfg.DATA.TRAIN_JITTER_SCALES))
 
 
-def training_loader(cfg: CfgNode, samples: VideoSamples, clips_per_read: int = 1) -> TrainLoader:
+def training_loader(
+    cfg: CfgNode, samples: VideoSamples, clips_per_read: int = 1, batch_size: int | None = None
+) -> TrainLoader:
     """This process's share of samples, without those that cannot be used, which are named in a warning.
 
     Args:
         cfg: the configuration.
         samples: of the whole split.
         clips_per_read: neighbours of a video that are read at once.
+        batch_size: clips of one process; None is its share of TRAIN.BATCH_SIZE.
 
     Raises:
         UserError: if TRAIN.BATCH_SIZE cannot be shared out, or too many of the videos cannot be read.
     """
-    clips = _clips_at_once(cfg)
+    clips = batch_size or _clips_at_once(cfg)
     _leave_out_unusable(samples, cfg.TRAIN.MAX_FAILED_SHARE)
     return TrainLoader(
         samples,

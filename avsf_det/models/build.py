@@ -110,7 +110,7 @@ def build_loss(cfg: CfgNode, class_counts: Sequence[int] | torch.Tensor | None =
 
 def build_clip_loss(
     cfg: CfgNode, heads: Sequence[tuple[str, int, bool]], class_counts: Sequence[int] | None = None
-) -> nn.Module:
+) -> LabelSpacesLoss:
     """The loss of what is asked of whole clips: cross-entropy where one class holds, else as `build_loss`.
 
     Args:
@@ -126,7 +126,7 @@ def build_clip_loss(
         counts = None if class_counts is None else class_counts[start : start + size]
         losses[name] = build_loss(cfg, counts) if multi_label else SingleLabelLoss(_class_weights(cfg, counts))
         start += size
-    return LabelSpacesLoss(losses, [size for _, size, _ in heads]) if len(losses) > 1 else losses[heads[0][0]]
+    return LabelSpacesLoss(losses, [size for _, size, _ in heads])
 
 
 def example_inputs(cfg: CfgNode, size: int = 0, clips: int = 1, boxes: int = 1) -> dict[str, torch.Tensor | None]:

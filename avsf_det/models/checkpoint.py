@@ -75,6 +75,7 @@ def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadRep
     """
     state = {renamed: tensor for name, tensor in state.items() if (renamed := pyslowfast.rename(name))}
     own = model.state_dict()
+    state = _with_clip_head(own, state)
     state |= _identity_shortcuts(own, state)
     _share_statistics(own, state)
     fitted, partly = {}, {}
@@ -121,6 +122,18 @@ def _share_statistics(own: Mapping[str, torch.Tensor], state: dict[str, torch.Te
         state[name.replace(SILENT, ".")] = state.pop(name)
 
 
+def _with_clip_head(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of a classifier, whose last layers become those of the clip head that a model for boxes has."""
+    spaces = {name.split(".")[1] for name in own if name.startswith("clip_head.")}
+    only = next(iter(spaces)) if len(spaces) == 1 else "projection"
+    renamed = {}
+    for name, tensor in state.items():
+        new = f"clip_{name.replace('head.projection.', f'head.{only}.')}"
+        fits = name.startswith("head.") and new in own and own[new].shape[0] == tensor.shape[0]
+        renamed[new if fits and not any(n.startswith("clip_head.") for n in state) else name] = tensor
+    return renamed
+
+
 def _identity_shortcuts(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Projections, with norms, for blocks of Slow that have none in `state`, as in res2 of ResNet-18."""
     added = {}
@@ -139,7 +152,7 @@ def _lacks_columns(name: str, tensor: torch.Tensor, own: Mapping, state: Mapping
     shape, target = tensor.shape, own[name].shape
     if not 2 <= len(shape) == len(target) or (shape[0], *shape[2:]) != (target[0], *target[2:]) or shape[1] > target[1]:
         return False
-    if name.startswith("head."):
+    if name.startswith(("head.", "clip_head.")):
         return _parts(state) & TRUNKS < _parts(own) & TRUNKS
     first = re.fullmatch(r"s(\d)\.pathway0_res0\..*weight", name)
     lateral = own.get(f"s{int(first[1]) - 1}_fuse.conv_f2s.weight") if first else None

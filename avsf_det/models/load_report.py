@@ -113,11 +113,11 @@ class LoadReport:
 
     def _classes(self) -> Iterable[str]:
         for name in self.mismatched:
-            if re.fullmatch(r"head\..*bias", name):
+            if re.fullmatch(r"(clip_)?head\..*bias", name):
                 theirs, ours = self.their_shapes[name][0], self.own_shapes[name][0]
                 layer = name.removesuffix(".bias")
                 yield f"{theirs} classes in the weights, {ours} in the model: {layer} starts as initialised"
-        if not any(name.startswith("head.") for name in self.their_shapes):
+        if not any(name.startswith(("head.", "clip_head.")) for name in self.their_shapes):
             yield "no last layer in the weights: it starts as initialised"
 
     def _parts(self) -> Iterable[str]:

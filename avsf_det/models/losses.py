@@ -82,10 +82,30 @@ class LabelSpacesLoss(nn.Module):
         super().__init__()
         self.losses, self.sizes = nn.ModuleDict(losses), list(sizes)
 
-    def forward(self, logits: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-        """A scalar of the logits of each label space, by name, and labels (B, K) of all."""
+    def forward(self, logits: torch.Tensor | Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """A scalar of the logits of each label space, by name, or of the only one, and labels (B, K) of all."""
+        if torch.is_tensor(logits):
+            logits = dict.fromkeys(self.losses, logits)
         parts = zip(self.losses.items(), labels.split(self.sizes, dim=1))
         return sum(loss(logits[name], part) for (name, loss), part in parts)
+
+
+class JointLoss(nn.Module):
+    """The loss of boxes, whose logits are a tensor, or of whole clips, whose logits are by label space.
+
+    Args:
+        boxes: a loss of boxes.
+        clips: a loss of whole clips.
+        weight: of the latter.
+    """
+
+    def __init__(self, boxes: nn.Module, clips: LabelSpacesLoss, weight: float) -> None:
+        super().__init__()
+        self.boxes, self.clips, self.weight = boxes, clips, weight
+
+    def forward(self, logits: torch.Tensor | Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """A scalar."""
+        return self.boxes(logits, labels) if torch.is_tensor(logits) else self.weight * self.clips(logits, labels)
 
 
 def no_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

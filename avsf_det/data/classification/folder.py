@@ -78,11 +78,13 @@ class ClipFolder:
 
     @classmethod
     def from_config(cls, cfg: object) -> ClipFolder:
-        """The dataset that a configuration's DATA and TRAIN keys describe.
+        """The dataset that a configuration's DATA and TRAIN keys describe, or where they are set its CLIPS keys.
 
         Raises:
             UserError: as above.
         """
+        if cfg.CLIPS.ROOT:
+            return cls(cfg.CLIPS.ROOT, cfg.CLIPS.DATASET, cfg.CLIPS.PATH_PREFIX, cfg.DATA.FOLD)
         return cls(cfg.DATA.ROOT, cfg.TRAIN.DATASET, cfg.DATA.PATH_PREFIX, cfg.DATA.FOLD)
 
     @classmethod
