@@ -75,7 +75,7 @@ class VideoClasses:
         lines = [f"{windows}{'' if self.has_audio else ', no sound'} -> {self.files['csv']}{there}"]
         for name, classes in self.best:
             told = ", ".join(
-                f"{answer} {score:.2f}" + ("" if added is None else f" (sound {added:+.2f})")
+                f"{answer} {score:.2f}" + ("" if added is None or not self.has_audio else f" (sound {added:+.2f})")
                 for answer, score, added in classes
             )
             lines.append(f"  {name}: {told or 'no class reaches the threshold'}")
@@ -154,8 +154,8 @@ def classify_video(
     asked = questions(predictor.heads)
     write_whole(files["csv"], _csv(path.stem, windows, asked, options).encode())
     bands = [_band(question, windows, options, MAX_ROWS // len(asked)) for question in asked]
-    middles = (windows.starts + windows.ends) / 2
-    draw_class_timeline(files["timeline"], middles, bands, info.duration, read_envelope(path, info), path.name)
+    envelope = read_envelope(path, info)
+    draw_class_timeline(files["timeline"], windows.starts, windows.ends, bands, info.duration, envelope, path.name)
     best = [[question.name, _best(question, windows, options)] for question in asked]
     result = VideoClasses(files, len(starts), best, info.has_audio, info.missing)
     told = {name: value for name, value in asdict(result).items() if name not in ("files", "reused")}
@@ -211,7 +211,7 @@ def _csv(video: str, windows: _Windows, asked: Sequence[Question], options: Clas
         for question, best in zip(asked, answers):
             for rank, (number, score, *silent) in enumerate(best, 1):
                 numbers = (score, *silent, *(score - without for without in silent))
-                told = [f"{value:.4f}" for value in numbers]
+                told = [f"{value:.6f}" for value in numbers]
                 writer.writerow(
                     [video, f"{start:.3f}", f"{end:.3f}", question.name, rank, question.answer(number), *told]
                 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from avsf_det.visual.palette import BLACK, score_colours
+from avsf_det.visual.palette import BLACK, WHITE, score_colours
 from avsf_det.visual.text import clock, font, short_names, shorten
 from avsf_det.visual.timeline_page import (
     AXIS_LEFT,
@@ -21,8 +21,7 @@ from avsf_det.visual.timeline_page import (
     SMALL,
     SOFT,
     TEXT,
-    TITLE,
-    column_spans,
+    columns_between,
     counted,
     draw_added,
     draw_axis,
@@ -64,7 +63,8 @@ class ClassBand:
 
 def draw_class_timeline(
     path: str | Path,
-    times: Sequence[float],
+    starts: np.ndarray,
+    ends: np.ndarray,
     bands: Sequence[ClassBand],
     duration: float,
     envelope: Envelope | None = None,
@@ -72,12 +72,13 @@ def draw_class_timeline(
 ) -> None:
     """Write the timeline of the classes of one video as a PNG.
 
-    A window stands for the time up to halfway to its neighbours; where several share a column the highest score is
-    shown. Where scores without sound are known, bars say how much sound added to them, or took.
+    A window stands for the time up to halfway to its neighbours, the first from where it begins, the last to where it
+    ends; where several share a column the highest score is shown. Where scores without sound are known, bars say how
+    much sound added to them, or took.
 
     Args:
         path: of the PNG; it is either written whole or not at all.
-        times: W seconds, rising, the middle of each window.
+        starts, ends: (W,) seconds of the windows, rising; at least one.
         bands: what to show.
         duration: of the video, in seconds, above 0.
         envelope: the sound's; None where there is no sound track.
@@ -88,11 +89,13 @@ def draw_class_timeline(
     """
     body = sum(band.height + GAP for band in bands)
     page, draw = new_page(body)
-    draw_header(page, title, f"{clock(duration, 1)} · {counted(len(times), 'window')}")
+    draw_header(page, title, f"{clock(duration, 1)} · {counted(len(starts), 'window')}")
     if any(band.silent is not None for band in bands):
         draw_key(draw)
     draw_axis(draw, duration, body)
-    spans, top = column_spans(times, duration), HEADER
+    middles = (starts + ends) / 2
+    edges = np.concatenate((starts[:1], (middles[1:] + middles[:-1]) / 2, ends[-1:]))
+    spans, top = columns_between(edges[:-1], edges[1:], duration), HEADER
     for band in bands:
         _draw_band(page, draw, band, spans, top)
         top += band.height + GAP
@@ -106,17 +109,19 @@ def _draw_band(
     words = shorten(band.title, TEXT, _HEAD_WIDTH)
     draw.text((MARGIN, top + ROW // 2), words, fill=SOFT, font=font(TEXT), anchor="lm")
     scores, added = _columns(band, spans)
+    seen = np.zeros(COLUMNS, dtype=bool)
+    seen[spans[0][0] : spans[-1][1]] = True
     room = AXIS_LEFT - 10 - MARGIN - _HEAD_WIDTH - 10
     for row, name in enumerate(short_names(band.names)):
         y = top + row * ROW
         words = shorten(name, TEXT, room)
         draw.text((AXIS_LEFT - 10, y + ROW // 2), words, fill=BLACK, font=font(TEXT), anchor="rm")
-        paste_strip(page, score_colours(scores[row]), y, ROW - 2)
+        paste_strip(page, np.where(seen[:, None], score_colours(scores[row]), WHITE), y, ROW - 2)
         draw_added(page, added[row], y)
     y = top + len(band.names) * ROW + ROW // 2
     if not band.names:
         middle = AXIS_LEFT + COLUMNS // 2, y
-        draw.text(middle, "no class reaches the threshold", fill=SOFT, font=font(TITLE), anchor="mm")
+        draw.text(middle, "no class reaches the threshold", fill=SOFT, font=font(TEXT), anchor="mm")
     if band.left_out:
         words = f"and {band.left_out} more {'class' if band.left_out == 1 else 'classes'}"
         draw.text((AXIS_LEFT - 10, y), words, fill=SOFT, font=font(SMALL), anchor="rm")

@@ -40,7 +40,11 @@ def column_spans(times: Sequence[float], duration: float) -> list[tuple[int, int
     if len(times) < 2:
         return [(0, COLUMNS)] * len(times)
     half = np.diff(times) / 2
-    starts, ends = times - np.append(half[0], half), times + np.append(half, half[-1])
+    return columns_between(times - np.append(half[0], half), times + np.append(half, half[-1]), duration)
+
+
+def columns_between(starts: np.ndarray, ends: np.ndarray, duration: float) -> list[tuple[int, int]]:
+    """First and last column of each of the spans from `starts` to `ends` seconds."""
     scale = COLUMNS / duration
     first = np.floor(starts * scale).clip(0, COLUMNS - 1).astype(int)
     last = np.ceil(ends * scale).clip(first + 1, COLUMNS).astype(int)
