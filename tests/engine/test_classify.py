@@ -21,6 +21,7 @@ from avsf_det.media.video import VideoInfo, probe
 from avsf_det.media.writer import VideoWriter
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, save_checkpoint
+from tests.pages import ROOT, blocks
 
 ACTIONS = Head("action", ("clapping", "drumming, loudly", "waving"))
 PAIRS = Head("verb", ("take", "put")), Head("noun", ("cup", "pan", "knife"))
@@ -72,7 +73,8 @@ def test_windows_of_a_plain_video():
 def test_each_window_has_its_best_classes_and_the_video_their_mean(video, predictor, tmp_path):
     result = classified(video, tmp_path, predictor, stride=0.5)
     found = rows(result)
-    assert list(found[0]) == ["video", "start", "end", "head", "rank", "class", "score"]
+    (shown,) = blocks(ROOT / "docs" / "classify.md", "csv")
+    assert list(found[0]) == shown.splitlines()[0].split(",")
     assert {row["video"] for row in found} == {"test_0000"} and {row["head"] for row in found} == {"action"}
     windows = {(float(row["start"]), float(row["end"])): [] for row in found}
     for row in found:
