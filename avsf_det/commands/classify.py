@@ -21,8 +21,10 @@ def classify(options: argparse.Namespace) -> int:
     from avsf_det.engine.detect import find_videos
     from avsf_det.media.address import is_stream, without_password
 
-    for address in filter(is_stream, options.videos):
-        raise UserError(f"{without_password(address)}: a stream; `avsf-det classify` takes files, so record it first")
+    streams = list(filter(is_stream, options.videos))
+    if streams:
+        name = without_password(streams[0])
+        raise UserError(f"{name}: a stream; `avsf-det classify` takes files, so record it first")
     videos = find_videos(options.videos)
     overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
     overrides += ["TEST.NUM_SPATIAL_CROPS", str(options.crops)] if options.crops else []
