@@ -11,6 +11,7 @@ from pathlib import Path
 
 from avsf_det import __version__
 from avsf_det.commands.arguments import OVERRIDES, add_audio, add_command, add_overrides
+from avsf_det.commands.classify import add_classify_command
 from avsf_det.commands.data import add_data_commands
 from avsf_det.commands.detect import add_detect_command
 from avsf_det.commands.detector import add_detector_commands
@@ -22,6 +23,7 @@ examples:
   avsf-det demo                                        see everything work on synthetic scenes
   avsf-det detect film.mp4 --weights model.pyth        annotate a video; boxes by YOLOX
   avsf-det serve --weights model.pyth                  the same in the browser: drop a video, look at the result
+  avsf-det classify film.mp4 --weights kinetics.pyth   what is done in it when, by a model of whole clips
   avsf-det data import task_7.zip --videos videos -o my_data
   avsf-det data check my_data --html report.html       before training on it: what is wrong with it?
   avsf-det train --config custom DATA.ROOT my_data TRAIN.CHECKPOINT_FILE_PATH model.pyth OUTPUT_DIR runs/first
@@ -218,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_detect_command(commands)
     add_serve_command(commands)
+    add_classify_command(commands)
 
     command = add_command(commands, "draw", draw)
     command.add_argument("video", type=Path, metavar="VIDEO", help="the video that the detections are of")

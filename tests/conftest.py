@@ -70,6 +70,22 @@ def weights(tiny, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def clip_weights(tiny, tmp_path_factory):
+    """A function that makes a checkpoint of a small audiovisual model of whole clips, which never learned anything."""
+    from tests.stand_ins import tiny_network, write_clip_weights
+
+    folder = tmp_path_factory.mktemp("clip_weights")
+
+    def make(*heads):
+        path = folder / f"{'_'.join(f'{head.name}{head.multi_label:d}' for head in heads)}.pyth"
+        if not path.exists():
+            write_clip_weights(path, tiny_network(tiny), *heads)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def live_file(scenes, tmp_path_factory):
     """A scene as Matroska, which can be read from the front while it is still being written."""
     import av

@@ -85,15 +85,41 @@ def write_clips(root: Path, scenes: Path) -> None:
     (root / "films").symlink_to(scenes / "videos")
 
 
+def write_clip_weights(path: Path, network: list[str], *heads, seed: int = 0) -> None:
+    """A checkpoint of a tiny model of whole clips that is sure of what it says, though it never learned anything."""
+    import torch
+
+    from avsf_det.config import load_cfg
+    from avsf_det.models.build import build_model
+    from avsf_det.models.checkpoint import save_checkpoint
+    from avsf_det.models.importers import OURS
+
+    several = [head.name for head in heads] if len(heads) > 1 else []
+    sizes = [len(head.classes) for head in heads]
+    cfg = load_cfg(overrides=[*network, "DETECTION.ENABLE", "False", "MODEL.NUM_CLASSES", str(sum(sizes))])
+    cfg.MODEL.LABEL_SPACES, cfg.MODEL.NUM_CLASSES_LIST = several, sizes if several else []
+    cfg.MODEL.HEAD_ACT = "sigmoid" if any(head.multi_label for head in heads) else "softmax"
+    torch.manual_seed(seed)
+    model = build_model(cfg)
+    with torch.no_grad():
+        for weight in model.head.parameters():
+            weight.mul_(100)
+    asked = [{"name": head.name, "classes": list(head.classes), "multi_label": head.multi_label} for head in heads]
+    save_checkpoint(path, {"format": OURS, "model_state": model.state_dict(), "cfg": cfg.dump(), "heads": asked})
+
+
 def write_weights(folder: Path, network: list[str]) -> None:
-    """SlowFasts as PySlowFast saves them, AVA's 80 classes, and a detector's weights as of Detectron2's model zoo."""
+    """SlowFasts as PySlowFast saves them, AVA's 80 classes, a model of whole clips of ours, and a detector's weights as
+    of Detectron2's model zoo."""
     import torch
 
     import avsf_det
+    from avsf_det.data.classification.clips import Head
 
     state = avsf_det.load_model("ava/slowfast_8x8_r50", overrides=network).state_dict()
     for name in ("SLOWFAST_8x8_R50.pkl", "SLOWFAST_32x2_R50.pkl"):
         torch.save({"model_state": state, "epoch": 3}, folder / name)
     shutil.copy(ROOT / "ava_eval" / "label_maps" / "ava_80.pbtxt", folder / "labels.pbtxt")
+    write_clip_weights(folder / "kinetics.pyth", network, Head("action", ("clapping", "drumming", "waving")))
     stem = {"backbone.bottom_up.stem.conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}
     (folder / "model_final_5ad38f.pkl").write_bytes(pickle.dumps({"model": stem, "__author__": "Detectron2"}))

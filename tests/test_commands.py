@@ -119,6 +119,8 @@ def make_tiny(options, network):
         options.overrides += STEPS.split()
     if name == "evaluate":
         options.overrides += ["OUTPUT_DIR", "runs/first"]
+    if name == "classify":
+        options.device = "cpu"
     if name == "detect":
         options.detector, options.device, options.rate = "boxes.csv", "cpu", 1.0
     if name == "data_import":

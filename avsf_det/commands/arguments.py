@@ -39,6 +39,17 @@ def add_audio(command: argparse.ArgumentParser) -> None:
     audio.add_argument("--explain-audio", action="store_true", help="tell what sound adds to each score, or takes")
 
 
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Add the options that say where the network runs, and how exactly."""
+    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    command.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
+    )
+
+
 def positive(text: str) -> float:
     """A number above 0."""
     value = float(text)

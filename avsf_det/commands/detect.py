@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsf_det.commands.arguments import add_audio, add_command, add_detector, positive
+from avsf_det.commands.arguments import add_audio, add_command, add_detector, add_device, positive
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -138,13 +138,7 @@ def add_how(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
     add_audio(command)
-    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
-    command.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
-    )
+    add_device(command)
     views = command.add_argument_group(
         "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from torch import nn
 from yacs.config import CfgNode
 
 from avsf_det.config import override
-from avsf_det.data.batch import Batch
+from avsf_det.data.batch import Batch, Collate, Sample
 from avsf_det.data.classification.clips import Head
 from avsf_det.data.classification.folder import ClipFolder
+from avsf_det.data.classification.views import crop_places, uniform_crop
+from avsf_det.data.clip import ClipSpec, read_clips
 from avsf_det.engine.device import choose_device
-from avsf_det.engine.predictor import checkpoint_cfg, load_all_weights
+from avsf_det.engine.predictor import checkpoint_cfg, checkpoint_label_map, groups_of, load_all_weights, model_digest
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint
@@ -32,27 +35,49 @@ class ClipPredictor:
         cfg: the configuration that the model was trained with.
         heads: what it was asked of each clip; K classes in all.
         use_audio: False scores as if no file had a sound track.
+        explain_audio: score each window of a video that has sound a second time without it.
+
+    Attributes:
+        spec: what clips are made of.
 
     Raises:
-        UserError: if TEST.PRECISION is none of those there are.
+        UserError: if a TEST key has a value that there is not, or the model does not listen and should explain.
     """
 
-    def __init__(self, model: nn.Module, cfg: CfgNode, heads: Sequence[Head], use_audio: bool = True) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        cfg: CfgNode,
+        heads: Sequence[Head],
+        use_audio: bool = True,
+        explain_audio: bool = False,
+    ) -> None:
         if cfg.TEST.PRECISION not in PRECISIONS:
             raise UserError(f"TEST.PRECISION: got {cfg.TEST.PRECISION!r}, expected one of {', '.join(PRECISIONS)}")
-        self.cfg, self.heads, self.use_audio = cfg, tuple(heads), use_audio
+        if explain_audio and model.backbone.audio is None:
+            raise UserError(f"MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME} does not listen; leave --explain-audio out")
+        self.cfg, self.heads, self.use_audio, self.explain_audio = cfg, tuple(heads), use_audio, explain_audio
         self.listens = use_audio and model.backbone.audio is not None
+        self.spec = ClipSpec.from_config(cfg, cfg.DATA.TEST_CROP_SIZE)
+        self._places = crop_places(cfg.TEST.NUM_SPATIAL_CROPS)
         self.device = choose_device(cfg.DEVICE)
+        self._trained = model
         self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
 
     @classmethod
-    def load(cls, weights: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> ClipPredictor:
+    def load(
+        cls,
+        weights: str | Path,
+        overrides: Sequence[str] = (),
+        use_audio: bool = True,
+        explain_audio: bool = False,
+    ) -> ClipPredictor:
         """The predictor of a checkpoint, which brings its own configuration and classes.
 
         Args:
             weights: the checkpoint.
             overrides: KEY VALUE KEY VALUE ... that change its configuration.
-            use_audio: as above.
+            use_audio, explain_audio: as above.
 
         Raises:
             UserError: if the file is missing, is no checkpoint, or is not of a model of whole clips.
@@ -61,15 +86,21 @@ class ClipPredictor:
         heads = checkpoint_heads(checkpoint, weights)
         cfg = checkpoint_cfg(checkpoint, weights)
         override(cfg, overrides)
+        classes = sum(len(head.classes) for head in heads)
+        if classes != cfg.MODEL.NUM_CLASSES:
+            raise UserError(
+                f"{weights}: carries {classes} classes and its model has {cfg.MODEL.NUM_CLASSES}; expected a "
+                "checkpoint written by `avsf-det train`"
+            )
         model = build_model(cfg)
         load_all_weights(model, checkpoint["model_state"], weights)
-        return cls(model, cfg, heads, use_audio)
+        return cls(model, cfg, heads, use_audio, explain_audio)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> np.ndarray:
         """(B, K) float32 scores within 0..1 of the clips of a batch, the heads' classes one after the other."""
         if not self.use_audio:
-            batch = replace(batch, audio_present=torch.zeros_like(batch.audio_present))
+            batch = _silenced(batch)
         batch = batch.to(self.device)
         logits = self.model(batch.slow, batch.fast, batch.audio, None, batch.audio_present)
         scores = self.model.clip_scores(logits)
@@ -77,9 +108,66 @@ class ClipPredictor:
             scores = torch.cat([scores[head.name] for head in self.heads], dim=1)
         return scores.float().cpu().numpy()
 
+    @cached_property
+    def identity(self) -> str:
+        """A hash that changes whenever scores could: weights, configuration, heads, device, whether it listens."""
+        words = self.cfg.dump(), self.heads, self.device.type, self.use_audio, self.explain_audio
+        return model_digest(self._trained, repr(words))
+
+    def score_video(
+        self, path: str | Path, centers: Sequence[float], on_progress: Callable[[int], object] = lambda windows: None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The scores of windows of a video, each a clip of the model's length, read in one pass.
+
+        Those of a window are the mean over its TEST.NUM_SPATIAL_CROPS cuts, or their maximum where several classes hold
+        at once; TEST.BATCH_SIZE cuts go through the network together.
+
+        Args:
+            path: the video.
+            centers: seconds of the middle of each of W windows, ascending.
+            on_progress: called with the number of windows done since the last call.
+
+        Returns:
+            (W, K) float32 within 0..1, and the same without sound where the predictor explains what sound does.
+
+        Raises:
+            UserError: if the video cannot be read.
+        """
+        collate, crops = Collate.from_config(self.cfg, self.spec), len(self._places)
+        scored, silent, done = [], [], 0
+        for group in groups_of(self._views(path, centers), self.cfg.TEST.BATCH_SIZE):
+            batch = collate(group)
+            scored.append(self(batch))
+            if self.explain_audio:
+                silent.append(self(_silenced(batch)) if batch.audio_present.any() else scored[-1])
+            on_progress((done + len(batch)) // crops - done // crops)
+            done += len(batch)
+        return self._over_cuts(scored), self._over_cuts(silent) if self.explain_audio else None
+
+    def _views(self, path: str | Path, centers: Sequence[float]) -> Iterator[Sample]:
+        for clip in read_clips(path, centers, self.spec):
+            frames = torch.from_numpy(clip.frames)
+            log_mel = None if clip.log_mel is None else torch.from_numpy(clip.log_mel)
+            for place in self._places:
+                cut = uniform_crop(frames, self.spec.short_side, place)
+                yield Sample(cut, log_mel, boxes=torch.zeros(0, 4), labels=torch.zeros(1, 0))
+
+    def _over_cuts(self, scored: Sequence[np.ndarray]) -> np.ndarray:
+        """(W, K) of the scores of all cuts, in batches."""
+        num_classes = sum(len(head.classes) for head in self.heads)
+        scores = np.concatenate([np.zeros((0, num_classes), np.float32), *scored])
+        scores = scores.reshape(-1, len(self._places), num_classes)
+        return scores.max(axis=1) if any(head.multi_label for head in self.heads) else scores.mean(axis=1)
+
+
+def _silenced(batch: Batch) -> Batch:
+    return replace(batch, audio_present=torch.zeros_like(batch.audio_present))
+
 
 def checkpoint_heads(checkpoint: dict, path: str | Path) -> tuple[Head, ...]:
     """What the model of a checkpoint was asked of whole clips.
+
+    One that `avsf-det convert` wrote has a label map instead, and one head.
 
     Raises:
         UserError: if it was asked nothing.
@@ -89,13 +177,13 @@ def checkpoint_heads(checkpoint: dict, path: str | Path) -> tuple[Head, ...]:
         heads = tuple(Head(str(h["name"]), tuple(map(str, h["classes"])), bool(h["multi_label"])) for h in found)
     except (TypeError, KeyError):
         heads = ()
-    if not heads:
-        knows = "boxes" if "label_map" in checkpoint else "nothing"
-        raise UserError(
-            f"{path}: carries no classes of whole clips, its model is for {knows}; expected a checkpoint that "
-            "`avsf-det train` wrote on a dataset of labelled clips"
-        )
-    return heads
+    if heads:
+        return heads
+    cfg = checkpoint_cfg(checkpoint, path)
+    if cfg.DETECTION.ENABLE:
+        raise UserError(f"{path}: a model of boxes, which knows no classes of whole clips; `avsf-det detect` is for it")
+    label_map = checkpoint_label_map(checkpoint, path)
+    return (Head("action", label_map.names, multi_label=cfg.MODEL.HEAD_ACT == "sigmoid"),)
 
 
 def check_heads(heads: Sequence[Head], folder: ClipFolder) -> None:

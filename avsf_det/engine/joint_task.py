@@ -62,6 +62,5 @@ class JointTask(DetectionTask):
         clips = self.clips.judge(model, output / "clips", epoch, on_progress)
         if boxes is None or clips is None:
             return None
-        return Judgement(
-            boxes.measures | {f"clip_{name}": value for name, value in clips.measures.items()}, boxes.picture
-        )
+        beside = {f"clip_{name}": value for name, value in clips.measures.items()}
+        return Judgement(boxes.measures | beside, boxes.picture)

@@ -94,10 +94,12 @@ class Predictor:
             use_audio, explain_audio: as above.
 
         Raises:
-            UserError: if the file is missing, is no checkpoint, or lacks either.
+            UserError: if the file is missing, is no checkpoint, lacks either, or is of a model of whole clips.
         """
         checkpoint = load_checkpoint(weights)
         cfg = checkpoint_cfg(checkpoint, weights)
+        if not cfg.DETECTION.ENABLE:
+            raise UserError(f"{weights}: a model of whole clips, which knows no boxes; `avsf-det classify` is for it")
         override(cfg, overrides)
         model = build_model(cfg)
         load_all_weights(model, checkpoint["model_state"], weights)
@@ -118,11 +120,7 @@ class Predictor:
     def identity(self) -> str:
         """A hash that changes whenever scores could: weights, configuration, classes, device, whether it listens."""
         words = self.cfg.dump(), self.label_map.to_pbtxt(), self.device.type, self.use_audio, self.explain_audio
-        digest = hashlib.sha256(repr(words).encode())
-        for name, tensor in self._trained.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return model_digest(self._trained, repr(words))
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:
@@ -190,7 +188,7 @@ class Predictor:
         views = sorted((times[i] + shift, i) for i in busy for shift in self._shifts)
         clips = read_clips(path, [center for center, _ in views], self.spec)
         unfinished = defaultdict(list)
-        for group in _groups(zip((i for _, i in views), clips), self.cfg.TEST.BATCH_SIZE):
+        for group in groups_of(zip((i for _, i in views), clips), self.cfg.TEST.BATCH_SIZE):
             rows, done = [i for i, _ in group], 0
             for i, found in zip(rows, self([clip for _, clip in group], [persons[i] for i in rows])):
                 unfinished[i].append((found.actions, found.silent))
@@ -268,6 +266,15 @@ def checkpoint_label_map(checkpoint: dict, path: str | Path) -> LabelMap:
     return parse_label_map(checkpoint["label_map"], str(path))
 
 
+def model_digest(model: nn.Module, words: str) -> str:
+    """A hash that changes with a model's weights, and with whatever else `words` tell of it."""
+    digest = hashlib.sha256(words.encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def load_all_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: str | Path) -> None:
     """Fill a model with the weights from `path`, each of them.
 
@@ -282,7 +289,7 @@ def load_all_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: 
         )
 
 
-def _groups(items: Iterable, size: int) -> Iterable[list]:
+def groups_of(items: Iterable, size: int) -> Iterable[list]:
     """Lists of up to `size` consecutive items."""
     group = []
     for item in items:

@@ -1,4 +1,4 @@
-"""What `detect` keeps beside its results, so that a run that was killed goes on and a finished video is passed over."""
+"""What `detect` and `classify` keep beside their results: killed runs go on, finished videos are passed over."""
 
 from __future__ import annotations
 
@@ -40,12 +40,13 @@ class Kept:
 
     def chunk(self, number: int) -> list[Persons] | None:
         """The persons of the keyframes of a chunk; None if they are not known, or what is there is damaged."""
+        found = self.arrays(number)
+        if found is None:
+            return None
         try:
-            with np.load(self._chunk_path(number), allow_pickle=False) as file:
-                ends = file["ends"][:-1]
-                columns = [np.split(file[name], ends) for name in _COLUMNS]
+            columns = [np.split(found[name], found["ends"][:-1]) for name in _COLUMNS]
             return [Persons(*arrays) for arrays in zip(*columns, strict=True)]
-        except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile):
+        except (ValueError, KeyError, IndexError):
             return None
 
     def keep_chunk(self, number: int, persons: Sequence[Persons]) -> None:
@@ -54,9 +55,21 @@ class Kept:
         Raises:
             UserError: if they cannot be written.
         """
-        content = io.BytesIO()
         columns = {name: np.concatenate([getattr(found, name) for found in persons]) for name in _COLUMNS}
-        np.savez(content, ends=np.cumsum([len(found) for found in persons]), **columns)
+        self.keep_arrays(number, {"ends": np.cumsum([len(found) for found in persons]), **columns})
+
+    def arrays(self, number: int) -> dict[str, np.ndarray] | None:
+        """What `keep_arrays` kept as a chunk; None if nothing was, or what is there is damaged."""
+        try:
+            with np.load(self._chunk_path(number), allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile):
+            return None
+
+    def keep_arrays(self, number: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep arrays, by their names, as a chunk; raises UserError if they cannot be written."""
+        content = io.BytesIO()
+        np.savez(content, **arrays)
         write_whole(self._chunk_path(number), content.getvalue())
 
     def cuts(self) -> list[float] | None:

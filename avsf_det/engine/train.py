@@ -172,9 +172,8 @@ class Trainer:
                 self._stop()
             if together["save"]:
                 self._save()
-            values = (
-                {} if together["empty"] else self._learn(group, {False: together["boxes"], True: together["labelled"]})
-            )
+            rows = {False: together["boxes"], True: together["labelled"]}
+            values = {} if together["empty"] else self._learn(group, rows)
             self.skipped = 0 if "loss" in values else self.skipped + 1
             values |= {"data_seconds": begun - asked, "compute_seconds": time.monotonic() - begun}
             self.epoch_step += 1

@@ -20,7 +20,7 @@ from avsf_det.structures import Persons
 from avsf_det.visual.page_script import SCRIPT
 from avsf_det.visual.palette import ADDED, TOOK, Colour, group_colours, ink_on, person_colour, score_colours
 from avsf_det.visual.text import clock, short_names
-from avsf_det.visual.timeline import LEAST_CHANGE
+from avsf_det.visual.timeline_page import LEAST_CHANGE
 from avsf_det.visual.waveform import Envelope, loudness_gain
 
 LEAST_SCORE = 0.05  # lower scores are not in the page; the slider begins here

@@ -15,7 +15,7 @@ from avsf_det.structures import Persons
 from avsf_det.visual.interpolation import interpolate
 from avsf_det.visual.page import LEAST_SCORE, player_page
 from avsf_det.visual.page_script import SCRIPT
-from avsf_det.visual.timeline import LEAST_CHANGE
+from avsf_det.visual.timeline_page import LEAST_CHANGE
 from avsf_det.visual.waveform import Envelope
 
 HOSTILE = "</script><script>alert`1`</script><img src=x onerror=alert`1`>&\"'"

@@ -4,7 +4,7 @@ from PIL import Image
 
 from avsf_det.errors import UserError
 from avsf_det.structures import Persons
-from avsf_det.visual import palette, timeline
+from avsf_det.visual import palette, timeline, timeline_page
 from avsf_det.visual.timeline import MAX_PERSONS, draw_timeline
 from avsf_det.visual.waveform import Envelope
 
@@ -88,7 +88,9 @@ def test_the_strip_is_dark_when_the_action_takes_place(tmp_path):
     times = [0.5 + n for n in range(10)]
     persons = [keyframe([1], [row(3, 0.95 if n >= 5 else 0.0)]) for n in range(10)]
     page = drawn(tmp_path / "page.png", times, persons).astype(int)
-    strip = page[timeline._HEADER + timeline._PRESENCE + 5, timeline._AXIS_LEFT : timeline._AXIS_RIGHT].sum(axis=1)
+    strip = page[timeline_page.HEADER + timeline._PRESENCE + 5, timeline_page.AXIS_LEFT : timeline_page.AXIS_RIGHT].sum(
+        axis=1
+    )
     half = len(strip) // 2
     assert strip[half + 5 : -5].max() < strip[5 : half - 5].min()
 
@@ -99,8 +101,10 @@ def test_the_sound_stands_on_the_same_axis(tmp_path):
     samples[80000:] = np.random.default_rng(0).uniform(-1, 1, 80000)
     sound.add(samples)
     page = drawn(tmp_path / "page.png", [1.0], [Persons.none()], envelope=sound)
-    top = timeline._HEADER + timeline._THUMBNAIL
-    wave = (page[top : top + timeline._SOUND, timeline._AXIS_LEFT : timeline._AXIS_RIGHT] == timeline._WAVE).all(axis=2)
+    top = timeline_page.HEADER + timeline._THUMBNAIL
+    wave = (
+        page[top : top + timeline_page.SOUND, timeline_page.AXIS_LEFT : timeline_page.AXIS_RIGHT] == timeline_page.WAVE
+    ).all(axis=2)
     tall, half = wave.sum(axis=0), wave.shape[1] // 2
     assert tall[: half - 5].max() <= 2
     assert tall[half + 5 :].min() > 20
@@ -157,7 +161,7 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path, monkeypatch):
 def test_what_sound_added_or_took_is_marked(tmp_path, monkeypatch):
     def marked(silent, name):
         person = keyframe([1], [row(0)]).replace(silent=None if silent is None else [row(0, silent)])
-        page = drawn(tmp_path / f"{name}.png", [1.0], [person])[timeline._HEADER :]
+        page = drawn(tmp_path / f"{name}.png", [1.0], [person])[timeline_page.HEADER :]
         return [(page == colour).all(axis=2).sum() for colour in (palette.ADDED, palette.TOOK)]
 
     said = texts(monkeypatch)

@@ -10,7 +10,7 @@ import torch
 
 from avsf_det.data.batch import Sample
 from avsf_det.data.classification.clips import LabelledClips
-from avsf_det.data.classification.views import Stretch, uniform_crop
+from avsf_det.data.classification.views import Stretch, crop_places, uniform_crop
 from avsf_det.data.clip import Clip, ClipSpec, misaligned_center, read_clips, read_log_mel
 from avsf_det.data.dataset import Run, VideoSamples, seeded
 from avsf_det.data.transforms import TrainTransform
@@ -147,11 +147,9 @@ class ClipViews(_ClipSamples):
         self, clips: LabelledClips, root: Path, spec: ClipSpec, num_views: int, num_crops: int, crop_size: int
     ) -> None:
         super().__init__(clips, root, spec)
-        if num_views < 1 or num_crops not in (1, 3):
-            raise UserError(
-                f"got TEST.NUM_ENSEMBLE_VIEWS {num_views} and TEST.NUM_SPATIAL_CROPS {num_crops}, expected 1 or more, "
-                "and 1 or 3"
-            )
+        if num_views < 1:
+            raise UserError(f"TEST.NUM_ENSEMBLE_VIEWS: got {num_views}, expected 1 or more")
+        self._places = crop_places(num_crops)
         self.num_views, self.num_crops, self._crop_size = num_views, num_crops, crop_size
 
     @classmethod
@@ -167,8 +165,8 @@ class ClipViews(_ClipSamples):
 
     def cuts(self, moment: Sample) -> list[Sample]:
         """The views of a moment; they share its memory, so that this is cheap once it is where it is needed."""
-        places = (1,) if self.num_crops == 1 else (0, 1, 2)
-        return [replace(moment, frames=uniform_crop(moment.frames, self._crop_size, place)) for place in places]
+        cuts = [uniform_crop(moment.frames, self._crop_size, place) for place in self._places]
+        return [replace(moment, frames=cut) for cut in cuts]
 
     def _moments(self, number: int) -> list[Sample] | UserError:
         shares = [0.5] if self.num_views == 1 else [i / self.num_views for i in range(self.num_views)]

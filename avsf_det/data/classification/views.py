@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from avsf_det.errors import UserError
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -51,3 +53,14 @@ def uniform_crop(frames: torch.Tensor, size: int, place: int) -> torch.Tensor:
         else:
             left = (width - size) * at_end
     return frames[:, top : top + size, left : left + size]
+
+
+def crop_places(count: int) -> tuple[int, ...]:
+    """The places of `uniform_crop` of `count` cuts: of 3 all, of 1 the middle.
+
+    Raises:
+        UserError: for any other number.
+    """
+    if count not in (1, 3):
+        raise UserError(f"TEST.NUM_SPATIAL_CROPS: got {count}, expected 1 or 3")
+    return (1,) if count == 1 else (0, 1, 2)

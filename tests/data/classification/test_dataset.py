@@ -171,7 +171,7 @@ def test_pictures_smaller_than_the_crop_are_enlarged(views):
 
 
 def test_views_that_no_test_has(views):
-    with pytest.raises(UserError, match=r"NUM_SPATIAL_CROPS 2, expected"):
+    with pytest.raises(UserError, match="NUM_SPATIAL_CROPS: got 2, expected 1 or 3"):
         views("ucf101", 10, 2)
 
 
