@@ -91,14 +91,16 @@ def pretrain(options: argparse.Namespace) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluate a trained model on a split: frame mAP at IoU 0.5 by AVA's protocol, or of whole clips accuracy or mAP.
 
-    Which of them follows from the checkpoint. Of whole clips the scores of TEST.NUM_ENSEMBLE_VIEWS moments x
-    TEST.NUM_SPATIAL_CROPS cuts are averaged, or the highest taken where several classes hold at once.
+    Which of them follows from the checkpoint; of one that does both it is boxes, with --clips whole clips. Of these the
+    scores of TEST.NUM_ENSEMBLE_VIEWS moments x TEST.NUM_SPATIAL_CROPS cuts are averaged, or the highest taken where
+    several classes hold at once.
     """
     from avsf_det.distributed import process_group
     from avsf_det.engine.device import choose_device
     from avsf_det.engine.predictor import scores_boxes
 
-    evaluate_one = _evaluate_boxes if scores_boxes(options.weights) else _evaluate_clips
+    boxes = scores_boxes(options.weights) and not options.clips
+    evaluate_one = _evaluate_boxes if boxes else _evaluate_clips
     with process_group(choose_device("auto")):
         return evaluate_one(options)
 
@@ -246,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add_command(commands, "eval", evaluate)
     command.add_argument("--weights", required=True, help="checkpoint; brings config and label map")
+    command.add_argument("--clips", action="store_true", help="whole clips, of CLIPS.ROOT, by a model that does both")
     add_audio(command)
     add_overrides(command)
 

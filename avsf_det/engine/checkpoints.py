@@ -9,18 +9,20 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import torch
 from yacs.config import CfgNode
 
 from avsf_det import distributed
 from avsf_det.errors import UserError
 from avsf_det.files import remove_leftovers
 from avsf_det.models.checkpoint import load_checkpoint, save_checkpoint
+from avsf_det.models.importers import Weights
 
 logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pyth")
 
-FIXED = ("SOLVER.OPTIMIZING_METHOD", "TRAIN.BATCH_SIZE", "TRAIN.ACCUMULATION_STEPS", "DATA.TRAIN_SPLIT")
+FIXED = ("TASK", "SOLVER.OPTIMIZING_METHOD", "TRAIN.BATCH_SIZE", "TRAIN.ACCUMULATION_STEPS", "DATA.TRAIN_SPLIT")
 """Keys that a run cannot change on the way."""
 
 
@@ -118,6 +120,30 @@ def check_same_course(path: Path, before: CfgNode, now: CfgNode) -> None:
                 f"{path}: {key} was {was!r}, is now {is_!r}; choose another OUTPUT_DIR, or begin anew with "
                 "TRAIN.AUTO_RESUME False"
             )
+
+
+def check_taught(checkpoint: Mapping[str, Any], path: str | Path) -> None:
+    """See that a checkpoint is not one of `avsf-det pretrain`.
+
+    Raises:
+        UserError: if it is: it knows no classes.
+    """
+    if _untaught(checkpoint):
+        raise UserError(
+            f"{path}: learned without labels, so that it knows no classes yet; teach it some by `avsf-det train` with "
+            "TRAIN.CHECKPOINT_FILE_PATH"
+        )
+
+
+def transferable(weights: Weights) -> dict[str, torch.Tensor]:
+    """The tensors that another training starts from: all but a last layer that was learned without labels."""
+    if not _untaught(weights.about):
+        return weights.state
+    return {name: tensor for name, tensor in weights.state.items() if not name.startswith("head.")}
+
+
+def _untaught(about: Mapping[str, Any]) -> bool:
+    return about.get("heads") == []
 
 
 def _moment(path: Path) -> tuple[int, int]:

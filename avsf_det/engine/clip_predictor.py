@@ -19,6 +19,7 @@ from avsf_det.data.classification.clips import Head
 from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.classification.views import crop_places, uniform_crop
 from avsf_det.data.clip import ClipSpec, read_clips
+from avsf_det.engine.checkpoints import check_taught
 from avsf_det.engine.device import choose_device
 from avsf_det.engine.predictor import checkpoint_cfg, checkpoint_label_map, groups_of, load_all_weights, model_digest
 from avsf_det.errors import UserError
@@ -86,11 +87,12 @@ class ClipPredictor:
         heads = checkpoint_heads(checkpoint, weights)
         cfg = checkpoint_cfg(checkpoint, weights)
         override(cfg, overrides)
-        classes = sum(len(head.classes) for head in heads)
-        if classes != cfg.MODEL.NUM_CLASSES:
+        classes, expected = sum(len(head.classes) for head in heads), sum(cfg.MODEL.NUM_CLASSES_LIST)
+        expected = expected or cfg.MODEL.NUM_CLASSES
+        if classes != expected:
             raise UserError(
-                f"{weights}: carries {classes} classes and its model has {cfg.MODEL.NUM_CLASSES}; expected a "
-                "checkpoint written by `avsf-det train`"
+                f"{weights}: carries {classes} classes and its model has {expected}; expected a checkpoint written by "
+                "`avsf-det train`"
             )
         model = build_model(cfg)
         load_all_weights(model, checkpoint["model_state"], weights)
@@ -173,6 +175,7 @@ def checkpoint_heads(checkpoint: dict, path: str | Path) -> tuple[Head, ...]:
         UserError: if it was asked nothing.
     """
     found = checkpoint.get("heads")
+    check_taught(checkpoint, path)
     try:
         heads = tuple(Head(str(h["name"]), tuple(map(str, h["classes"])), bool(h["multi_label"])) for h in found)
     except (TypeError, KeyError):

@@ -60,6 +60,8 @@ def convert_weights(
     else:
         checkpoint |= {"format": OURS, "model_state": model.state_dict()}
         checkpoint |= {"label_map": labels.to_pbtxt()} if labels else {}
+        if isinstance(weights.about.get("heads"), list) and (cfg.DETECTION.ENABLE or not label_map):
+            checkpoint["heads"] = weights.about["heads"]
     save_checkpoint(target, checkpoint)
     return str(weights), report
 

@@ -139,6 +139,8 @@ def evaluate_clip_weights(
 ) -> ClipResult | None:
     """Evaluate a checkpoint on DATA.EVAL_SPLIT of DATA.ROOT; the result is also written to OUTPUT_DIR.
 
+    Of a model that scores boxes too it is CLIPS.ROOT, and the folder `clips` in OUTPUT_DIR, as while it trains.
+
     Args:
         weights: the checkpoint, whose configuration is taken.
         overrides: KEY VALUE KEY VALUE ... that change it.
@@ -154,7 +156,7 @@ def evaluate_clip_weights(
     cfg = predictor.cfg
     split = cfg.DATA.EVAL_SPLIT
     name = split if use_audio else f"{split}_silent"
-    output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR")
+    output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR") / ("clips" if cfg.DETECTION.ENABLE else "")
     result = evaluate_clips(predictor, ClipFolder.from_config(cfg), split, output, name)
     if result:
         content = {**result.measures, "clips": result.clips, "views": result.views, "failed": len(result.failed)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from avsf_det.engine.task import Judgement
 from avsf_det.engine.training_data import training_loader
 from avsf_det.errors import UserError
 from avsf_det.models.losses import JointLoss
+
+logger = logging.getLogger(__name__)
 
 
 class JointTask(DetectionTask):
@@ -41,6 +44,8 @@ class JointTask(DetectionTask):
         if size < 1 or size % processes:
             raise UserError(f"CLIPS.BATCH_SIZE: got {size}, expected a multiple of {processes} processes")
         clips = training_loader(self.cfg, self.clips.samples(), batch_size=size // processes)
+        classes = sum(self.cfg.MODEL.NUM_CLASSES_LIST)
+        logger.info("beside them %d clips, %d classes, %d clips a step", len(clips.samples), classes, size)
         return JointLoader(boxes, clips, super().batches_per_step)
 
     def criterion(self) -> Criterion:

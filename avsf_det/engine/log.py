@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -115,8 +116,8 @@ class TrainingLog:
 
     def best(self, measure: str) -> float:
         """The highest value of a measure so far, below 0 if there is none; all processes are told."""
-        known = [record[measure] for record in self._records if record["kind"] == "eval" and measure in record]
-        return distributed.from_main(max(known, default=-1.0))
+        known = [record.get(measure, math.nan) for record in self._records if record["kind"] == "eval"]
+        return distributed.from_main(max((value for value in known if not math.isnan(value)), default=-1.0))
 
     def close(self) -> None:
         """Write what is still to be written."""

@@ -21,6 +21,7 @@ from avsf_det.data.batch import Collate, Sample
 from avsf_det.data.clip import Clip, ClipSpec, read_clips
 from avsf_det.data.mirror import mirrored_boxes, mirrored_classes
 from avsf_det.data.transforms import resize
+from avsf_det.engine.checkpoints import check_taught
 from avsf_det.engine.device import choose_device
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
@@ -98,6 +99,7 @@ class Predictor:
         """
         checkpoint = load_checkpoint(weights)
         cfg = checkpoint_cfg(checkpoint, weights)
+        check_taught(checkpoint, weights)
         if not cfg.DETECTION.ENABLE:
             raise UserError(f"{weights}: a model of whole clips, which knows no boxes; `avsf-det classify` is for it")
         override(cfg, overrides)

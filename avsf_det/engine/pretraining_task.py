@@ -7,7 +7,7 @@ DATA.MIX_NEG_EPOCH and DATA.EASY_NEG_RATIO. The second is PRETRAIN.ROTATION.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -36,10 +36,16 @@ logger = logging.getLogger(__name__)
 
 
 class _Looked(NamedTuple):
-    """Whether a clip's turn was told, and its embeddings if it can be heard."""
+    """What a model made of a clip.
+
+    Attributes:
+        told: whether it told how the clip was turned.
+        heard: (3, D) embeddings of its picture, its sound and the sound of its other moment; None where these cannot be
+            told apart.
+    """
 
     told: bool
-    pair: np.ndarray | None
+    heard: np.ndarray | None
 
 
 class PretrainingTask(Task):
@@ -62,6 +68,8 @@ class PretrainingTask(Task):
             )
         if self.rotates and not cfg.DATA.TRAIN_CROP_SIZE:
             raise UserError("PRETRAIN.ROTATION: turned clips have to be squares; set DATA.TRAIN_CROP_SIZE")
+        if cfg.PRETRAIN.RETRIEVAL_CLIPS < 1:
+            raise UserError(f"PRETRAIN.RETRIEVAL_CLIPS: got {cfg.PRETRAIN.RETRIEVAL_CLIPS}, expected 1 or more")
         if not self.synchronises:
             self.measure = "rotation_top1"
         self.folder = ClipFolder.from_config(cfg)
@@ -70,6 +78,7 @@ class PretrainingTask(Task):
         """As `Task.prepare`."""
         model = self.cfg.MODEL
         model.NUM_CLASSES, model.LABEL_SPACES, model.NUM_CLASSES_LIST = len(TURNS), [], []
+        model.HEAD_ACT = "softmax"
         if self.cfg.TRAIN.EVAL_PERIOD:
             try:
                 self.folder.clips(self.cfg.DATA.EVAL_SPLIT)
@@ -83,8 +92,8 @@ class PretrainingTask(Task):
         return SingleLabelLoss() if self.rotates else no_loss
 
     def classes(self) -> dict[str, object]:
-        """None: what the last layer tells is of no further use."""
-        return {}
+        """No heads: what the last layer tells is of no further use."""
+        return {"heads": []}
 
     def check_classes(self, checkpoint: dict, path: Path) -> None:
         """Nothing that could differ."""
@@ -95,13 +104,20 @@ class PretrainingTask(Task):
         Of each clip two moments are looked at, at the last junction of synchronisation. The first one's picture and
         sound are to find each other among those of all clips ("retrieval" is the mean of four shares);
         "synchrony" is how often its picture is nearer to its own sound than to that of the second moment.
+
+        Raises:
+            UserError: if no clip can be read.
         """
         found = self._look(model.eval(), on_progress)
-        return None if found is None else Judgement(_measures(found, self.rotates, self.synchronises))
+        return None if found is None else Judgement(self._measures(found))
 
     @torch.no_grad()
     def _look(self, model: nn.Module, on_progress: Callable[[], object]) -> list[_Looked] | None:
-        """What a model makes of each clip, in the order of the split; None in all but the main process."""
+        """What a model makes of each clip, in the order of the split; None in all but the main process.
+
+        Raises:
+            UserError: if no clip can be read.
+        """
         cfg = self.cfg.clone()
         cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS = 2, 1
         views = ClipViews.from_config(cfg, self.folder.clips(cfg.DATA.EVAL_SPLIT), self.folder.root)
@@ -117,52 +133,62 @@ class PretrainingTask(Task):
             failed += batch.failed
             if not indices:
                 continue
-            batch = batch.to(device)
-            turns = torch.tensor(indices[::2]) % len(TURNS)
-            told = self._told(model, batch, turns.to(device))
-            pairs = self._pairs(model, batch) if self.synchronises else [None] * len(told)
-            found |= {index: _Looked(right, pair) for index, right, pair in zip(indices[::2], told, pairs)}
+            batch, clips = batch.to(device), indices[::2]
+            looked = zip(self._told(model, batch, clips), self._heard(model, batch))
+            found |= {clip: _Looked(*both) for clip, both in zip(clips, looked)}
         parts = distributed.gather((found, failed))
         if not distributed.is_main():
             return None
-        for _, messages in parts:
-            for message in messages:
-                logger.warning("a clip is left out: %s", message)
-        return [one for _, one in sorted(pair for part, _ in parts for pair in part.items())]
+        failed = [message for _, messages in parts for message in messages]
+        for message in failed:
+            logger.warning("a clip is left out: %s", message)
+        found = dict(pair for part, _ in parts for pair in part.items())
+        if not found:
+            raise UserError(f"none of {len(views)} clips of {cfg.DATA.EVAL_SPLIT} can be read; the first: {failed[0]}")
+        return [found[index] for index in sorted(found)]
 
-    def _told(self, model: nn.Module, batch: Batch, turns: torch.Tensor) -> list[bool]:
-        """Of each clip, whether the model tells how its first view was turned; False where that is not learned."""
+    def _told(self, model: nn.Module, batch: Batch, clips: Sequence[int]) -> list[bool]:
+        """Of each clip, by its number, whether the model tells how its first view was turned; False if not learned."""
         if not self.rotates:
-            return [False] * len(turns)
-        frames = [torch.rot90(one, int(turn), dims=(1, 2)) for one, turn in zip(batch.frames[::2], turns)]
-        first = replace(batch, frames=torch.stack(frames), sizes=batch.sizes[::2])
-        logits = model(first.slow, first.fast, batch.audio[::2], None, batch.audio_present[::2])
-        return (logits.argmax(dim=1) == turns).tolist()
+            return [False] * len(clips)
+        turns = [clip % len(TURNS) for clip in clips]
+        first = _turned(_every_second(batch), turns)
+        logits = model(first.slow, first.fast, first.audio, None, first.audio_present)
+        return [told == turn for told, turn in zip(logits.argmax(dim=1).tolist(), turns)]
 
-    def _pairs(self, model: nn.Module, batch: Batch) -> list[np.ndarray | None]:
-        """Of each clip (J, 3, D) at J junctions: its picture, its sound, and the sound of its second view.
-
-        None where one of the two is near silent, or both are the same.
-        """
-        own, other, present = batch.audio[::2], batch.audio[1::2], batch.audio_present[::2]
+    def _heard(self, model: nn.Module, batch: Batch) -> list[np.ndarray | None]:
+        """Of each clip `_Looked.heard`."""
+        first, other = _every_second(batch), batch.audio[1::2]
+        if not self.synchronises:
+            return [None] * len(first)
         thresholds = self.cfg.SLOWFAST.AVS_VAR_THRESH, self.cfg.SLOWFAST.AVS_DUPLICATE_THRESH
-        valid = valid_pairs(own, other, present, *thresholds).tolist()
-        junctions = model.embed(batch.slow, batch.fast, batch.audio).values()
-        stacked = torch.stack(
-            [torch.stack((picture[::2], sound[::2], sound[1::2]), dim=1) for picture, sound in junctions], dim=1
-        )
-        return [one if good else None for one, good in zip(stacked.float().cpu().numpy(), valid)]
+        valid = valid_pairs(first.audio, other, first.audio_present, *thresholds).tolist()
+        *_, last = model.embed(first.slow, first.fast, first.audio, other).values()
+        embeddings = torch.stack((last.visual, last.aligned, last.misaligned), dim=1).float().cpu().numpy()
+        return [one if good else None for one, good in zip(embeddings, valid)]
+
+    def _measures(self, found: Sequence[_Looked]) -> dict[str, float]:
+        measures = {}
+        if self.rotates:
+            measures["rotation_top1"] = 100 * float(np.mean([one.told for one in found]))
+        if self.synchronises:
+            heard = [one.heard for one in found if one.heard is not None]
+            if not heard:
+                logger.warning("no clip of %s is heard, so that none is sought", self.cfg.DATA.EVAL_SPLIT)
+            pictures, sounds, others = np.stack(heard, axis=1) if heard else np.zeros((3, 0, 1))
+            sought = retrieval(pictures, sounds)
+            measures |= {"retrieval": float(np.mean(list(sought.values()))), **sought}
+            measures |= {"synchrony": synchrony(pictures, sounds, others), "heard_clips": len(heard)}
+        return measures
 
 
-def _measures(found: list[_Looked], rotates: bool, synchronises: bool) -> dict[str, float]:
-    measures = {}
-    if rotates:
-        measures["rotation_top1"] = 100 * float(np.mean([one.told for one in found]))
-    if synchronises:
-        pairs = [one.pair for one in found if one.pair is not None]
-        stacked = np.stack(pairs) if pairs else np.zeros((0, 1, 3, 1))
-        pictures, sounds, others = stacked[:, -1].transpose(1, 0, 2)
-        sought = retrieval(pictures, sounds)
-        measures |= {"retrieval": float(np.mean(list(sought.values()))), **sought}
-        measures |= {"synchrony": synchrony(pictures, sounds, others), "heard_clips": len(pairs)}
-    return measures
+def _every_second(batch: Batch) -> Batch:
+    """The first views of a batch's clips."""
+    rows = {name: getattr(batch, name)[::2] for name in ("frames", "sizes", "audio", "audio_present")}
+    return replace(batch, **rows)
+
+
+def _turned(batch: Batch, turns: Sequence[int]) -> Batch:
+    """A batch of squares, each turned by some quarter turns."""
+    frames = [torch.rot90(one, turn, dims=(1, 2)) for one, turn in zip(batch.frames, turns)]
+    return replace(batch, frames=torch.stack(frames))

@@ -107,10 +107,11 @@ def open_task(cfg: CfgNode) -> Task:
 
     if cfg.TASK not in ("", "ssl"):
         raise UserError(f"TASK: got {cfg.TASK!r}, expected '' or ssl")
+    boxes = cfg.DETECTION.ENABLE and cfg.TASK != "ssl"
+    if cfg.CLIPS.ROOT and not boxes:
+        raise UserError("CLIPS.ROOT is of a detector's second head; without boxes (DETECTION.ENABLE) set DATA.ROOT")
     if cfg.TASK == "ssl":
         return PretrainingTask(cfg)
-    if cfg.DETECTION.ENABLE:
+    if boxes:
         return (JointTask if cfg.CLIPS.ROOT else DetectionTask)(cfg)
-    if cfg.CLIPS.ROOT:
-        raise UserError("CLIPS.ROOT is of a detector's second head; without boxes (DETECTION.ENABLE) set DATA.ROOT")
     return ClassificationTask(cfg)

@@ -20,7 +20,7 @@ from yacs.config import CfgNode
 
 from avsf_det import distributed
 from avsf_det.data.batch import Batch
-from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
+from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course, transferable
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import TrainingLog
@@ -89,17 +89,20 @@ class Trainer:
         """Give a model its first weights."""
         if resumed:
             path, checkpoint = resumed
+            check_same_course(path, checkpoint_cfg(checkpoint, path), self.cfg)
             self.task.check_classes(checkpoint, path)
             load_all_weights(model, checkpoint["model_state"], path)
         elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
             weights = read_weights(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)
-            report = load_weights(model, weights.state)
+            report = load_weights(model, transferable(weights))
             logger.info("%s, %s: %s", self.cfg.TRAIN.CHECKPOINT_FILE_PATH, weights, report)
         elif self.cfg.MODEL.FREEZE_AT:
             raise UserError(
                 f"MODEL.FREEZE_AT {self.cfg.MODEL.FREEZE_AT} would keep random weights; give weights to start from as "
                 "TRAIN.CHECKPOINT_FILE_PATH, or set it to 0"
             )
+        elif self.cfg.MODEL.DETACH_FINAL_FC:
+            logger.warning("MODEL.DETACH_FINAL_FC without TRAIN.CHECKPOINT_FILE_PATH: features are those of chance")
 
     def _begin(self) -> None:
         """Start with the first step; what another run left in the folder is set aside."""
@@ -109,7 +112,6 @@ class Trainer:
 
     def _go_on(self, path: Path, checkpoint: dict[str, Any]) -> None:
         """Be where a checkpoint was."""
-        check_same_course(path, checkpoint_cfg(checkpoint, path), self.cfg)
         self.learner.load_state(checkpoint)
         self.epoch, self.epoch_step = checkpoint["epoch"] + 1, checkpoint["epoch_step"]
         processes = checkpoint["processes"]

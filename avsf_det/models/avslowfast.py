@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from avsf_det.models.pathways import Pathways
-from avsf_det.models.synchronisation import sync_losses, valid_pairs
+from avsf_det.models.synchronisation import Embeddings, sync_losses, valid_pairs
 
 Scores = torch.Tensor | dict[str, torch.Tensor]
 """(N, K) or (B, K); with several label spaces, one such tensor a name."""
@@ -44,7 +44,8 @@ class AVSlowFast(nn.Module):
         self.sync_loss = sync_loss
         self.variance_threshold, self.duplicate_threshold = variance_threshold, duplicate_threshold
         self.detached = detached
-        backbone.requires_grad_(not detached)
+        if detached:
+            backbone.requires_grad_(False)
         self.register_state_dict_post_hook(_strip_backbone)
         self.register_load_state_dict_pre_hook(_prepend_backbone)
 
@@ -98,16 +99,15 @@ class AVSlowFast(nn.Module):
         return self
 
     def embed(
-        self, slow: torch.Tensor, fast: torch.Tensor, audio: torch.Tensor
-    ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """By junction of synchronisation the embeddings (B, D) of pictures, which hold no sound, and of sounds.
+        self, slow: torch.Tensor, fast: torch.Tensor, audio: torch.Tensor, misaligned: torch.Tensor
+    ) -> dict[str, Embeddings]:
+        """By junction of synchronisation the embeddings of pictures, which hold no sound, and of both sounds.
 
         Args:
-            slow, fast, audio: as `forward`; the model is not in training.
+            slow, fast, audio, misaligned: as `forward`; the model is not in training.
         """
         silent = torch.zeros(len(slow), dtype=torch.bool, device=slow.device)
-        _, embeddings = self.backbone.forward_sync(slow, fast, audio, audio, silent)
-        return {junction: (one.visual, one.aligned) for junction, one in embeddings.items()}
+        return self.backbone.forward_sync(slow, fast, audio, misaligned, silent)[1]
 
     def scores(self, logits: Scores) -> Scores:
         """Scores within 0..1 of what `forward` returned."""

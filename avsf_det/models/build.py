@@ -212,12 +212,12 @@ def _complete(cfg: CfgNode, backbone: nn.Module) -> AVSlowFast:
     detached = cfg.MODEL.DETACH_FINAL_FC
     if detached and any(slowfast.AVS_FLAG):
         raise ValueError(
-            "MODEL.DETACH_FINAL_FC leaves synchronisation nothing to learn; set SLOWFAST.AVS_FLAG to False"
+            f"MODEL.DETACH_FINAL_FC leaves synchronisation nothing to learn; set SLOWFAST.AVS_FLAG to {[False] * 5}"
         )
     thresholds = slowfast.AVS_VAR_THRESH, slowfast.AVS_DUPLICATE_THRESH
     model = AVSlowFast(backbone, head, slowfast.AVS_LOSS, *thresholds, detached, clip_head)
     initialise(model, resnet.ZERO_INIT_FINAL_BN, cfg.MODEL.FC_INIT_STD)
-    set_norms(model, cfg.MODEL.FROZEN_BN, _sync_devices(cfg))
+    set_norms(model, cfg.MODEL.FROZEN_BN or detached, _sync_devices(cfg))
     freeze_stages(backbone, cfg.MODEL.FREEZE_AT)
     return model
 

@@ -123,15 +123,24 @@ def _share_statistics(own: Mapping[str, torch.Tensor], state: dict[str, torch.Te
 
 
 def _with_clip_head(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of a classifier, whose last layers become those of the clip head that a model for boxes has."""
+    """The weights of a classifier, whose last layers become those of the clip head that a model for boxes has.
+
+    They are a classifier's if they have as many classes as that head, and not as many as the one for boxes.
+    """
     spaces = {name.split(".")[1] for name in own if name.startswith("clip_head.")}
-    only = next(iter(spaces)) if len(spaces) == 1 else "projection"
-    renamed = {}
-    for name, tensor in state.items():
-        new = f"clip_{name.replace('head.projection.', f'head.{only}.')}"
-        fits = name.startswith("head.") and new in own and own[new].shape[0] == tensor.shape[0]
-        renamed[new if fits and not any(n.startswith("clip_head.") for n in state) else name] = tensor
-    return renamed
+    if not spaces or any(name.startswith("clip_head.") for name in state):
+        return dict(state)
+    only = f"head.{spaces.pop()}." if len(spaces) == 1 else "head.projection."
+    names = {name: f"clip_{name.replace('head.projection.', only)}" for name in state if name.startswith("head.")}
+    fitting = {name: new for name, new in names.items() if _as_many(state[name], own.get(new))}
+    if all(_as_many(state[name], own.get(name)) for name in fitting):
+        return dict(state)
+    return {fitting.get(name, name): tensor for name, tensor in state.items()}
+
+
+def _as_many(tensor: torch.Tensor, own: torch.Tensor | None) -> bool:
+    """Whether a last layer's tensor is of as many classes as the model's."""
+    return own is not None and tensor.shape[:1] == own.shape[:1]
 
 
 def _identity_shortcuts(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -219,7 +219,7 @@ def test_accumulation_needs_less_at_once_and_learns_the_same(make, tmp_path):
     batch, *_ = whole.loader.epoch(0)
     first, second, *_ = halves.loader.epoch(0)
     assert len(first) + len(second) == len(batch)
-    boxes = len(batch.labels)
+    boxes = {False: len(batch.labels)}
     for trainer in (whole, halves):
         trainer.model.train()
     one = whole.learner.step([batch], boxes, 0, 0.1)

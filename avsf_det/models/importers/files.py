@@ -91,7 +91,7 @@ def tensors_of(content: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             raise ValueError(f"{name} is no plain tensor")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise ValueError(f"{name} claims {tensor.numel()} numbers, more than are stored")
-    about = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, str | int | float)}
+    about = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, str | int | float | list)}
     return tensors, about
 
 
