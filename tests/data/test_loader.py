@@ -6,7 +6,7 @@ from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.batch import Collate
 from avsf_det.data.clip import ClipSpec
 from avsf_det.data.dataset import ActionDataset, Run
-from avsf_det.data.loader import TrainLoader
+from avsf_det.data.loader import JointLoader, TrainLoader
 from avsf_det.data.transforms import TrainTransform
 
 SPEC = ClipSpec(num_frames=4, sampling_rate=4, short_side=48, audio_frames=16, num_mels=8)
@@ -100,3 +100,27 @@ def test_each_frame_of_a_run_is_decoded_once(make, scenes, monkeypatch):
     for index in range(3):
         samples.read(Run(0, np.array([index])))
     assert together < 0.8 * len(decoded)
+
+
+@pytest.mark.parametrize("per_step", [1, 2])
+def test_each_step_has_some_of_one_loader_and_then_one_of_the_other(make, per_step):
+    """The second has other batches, and another number of them."""
+    joint = JointLoader(make(batch_size=2), make(batch_size=4), per_step)
+    first, second = list(make(batch_size=2).epoch(1)), make(batch_size=4)
+    steps = len(first) // per_step
+    assert len(joint) == steps * (per_step + 1)
+    others = [batch for epoch in range(9) for batch in second.epoch(epoch)][steps : 2 * steps]
+    expected = []
+    for step in range(steps):
+        expected += [*first[step * per_step : (step + 1) * per_step], others[step]]
+    whole = list(joint.epoch(1))
+    assert_same(whole, expected)
+    for step in range(steps + 1):
+        start = step * (per_step + 1)
+        again = JointLoader(make(batch_size=2, workers=1), make(batch_size=4, workers=1), per_step)
+        assert_same(list(again.epoch(1, start)), whole[start:])
+
+
+def test_a_loader_of_less_than_a_step_gives_what_it_has(make):
+    joint = JointLoader(make(batch_size=1000), make(batch_size=4), 2)
+    assert [len(batch) for batch in joint.epoch(0)] == [len(make().samples), 4]

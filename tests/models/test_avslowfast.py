@@ -179,3 +179,69 @@ def test_two_processes_with_synchronised_norms_are_one_with_the_whole_batch():
     for name, buffer in buffers.items():
         torch.testing.assert_close(first[2][name], buffer, **close)
         torch.testing.assert_close(second[2][name], buffer, **close)
+
+
+TWO_HEADS = {"DETECTION.ENABLE": True, "MODEL.LABEL_SPACES": ["verb", "noun"], "MODEL.NUM_CLASSES_LIST": [3, 2]}
+BOXES = torch.tensor([[0, 2, 2, 30, 30], [1, 0, 0, 31, 31], [1, 8, 8, 20, 20]], dtype=torch.float32)
+
+
+@torch.no_grad()
+def test_a_model_of_two_heads_scores_boxes_or_without_them_whole_clips():
+    model, inputs = small_model(**TWO_HEADS, **{"MODEL.HEAD_ACT": "softmax"}).eval(), small_clips(2)
+    alone = small_model(**{"DETECTION.ENABLE": True}).eval()
+    alone.load_state_dict(model.state_dict(), strict=False)
+    boxes = model(**inputs, boxes=BOXES)
+    assert torch.equal(boxes, alone(**inputs, boxes=BOXES))
+    clips = model(**inputs)
+    assert {name: logits.shape for name, logits in clips.items()} == {"verb": (2, 3), "noun": (2, 2)}
+    torch.testing.assert_close(model.scores(boxes), boxes.sigmoid())
+    for scores in model.clip_scores(clips).values():
+        torch.testing.assert_close(scores.sum(dim=1), torch.ones(2))
+
+
+def learn_two_heads(rank):
+    """Boxes and then clips, as a step has them; DDP refuses one that leaves a parameter out."""
+    model = small_model(**TWO_HEADS)
+    parallel = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+    inputs = {name: value[2 * rank : 2 * rank + 2] for name, value in small_clips(4).items()}
+    for boxes in (BOXES, None, BOXES[:0]):
+        model.zero_grad()
+        logits = parallel(**inputs, boxes=boxes)
+        (logits if boxes is not None else sum(one.sum() for one in logits.values())).sum().backward()
+        unused, used = (model.clip_head, model.head) if boxes is not None else (model.head, model.clip_head)
+        assert all(not p.grad.any() for p in unused.parameters())
+        assert all(p.grad.any() for p in used.parameters()) == (boxes is None or len(boxes) > 0)
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+def test_processes_learn_both_heads_alike():
+    assert torch.equal(*in_processes(learn_two_heads))
+
+
+def test_what_is_detached_is_in_training_what_it_is_in_testing():
+    model, inputs = small_model(**{"MODEL.DETACH_FINAL_FC": True, "DETECTION.ENABLE": False}), small_clips(3)
+    inputs["audio_present"] = torch.tensor([True, False, True])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    in_training = model.train().backbone(**inputs)
+    assert not any(features.requires_grad for features in in_training)
+    assert all(torch.equal(*both) for both in zip(in_training, model.eval().backbone(**inputs)))
+    model.train()(**inputs).sum().backward()
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == {
+        "head.projection.weight",
+        "head.projection.bias",
+    }
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@torch.no_grad()
+def test_embeddings_of_pictures_hold_no_sound_and_those_of_sounds_no_picture():
+    model, inputs = small_model(**AVS).eval(), small_clips(2, negatives=True)
+    found = model.embed(**inputs)
+    assert list(found) == ["res3", "res4", "res5"]
+    swapped = model.embed(**inputs | {"audio": inputs["misaligned"], "misaligned": inputs["audio"]})
+    blind = model.embed(**inputs | {"slow": -inputs["slow"], "fast": -inputs["fast"]})
+    for junction, one in found.items():
+        assert torch.equal(swapped[junction].visual, one.visual)
+        torch.testing.assert_close(swapped[junction].aligned, one.misaligned)
+        torch.testing.assert_close(blind[junction].aligned, one.aligned)
+        assert not torch.equal(blind[junction].visual, one.visual)

@@ -4,12 +4,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from avsf_det.config import load_cfg
 from avsf_det.errors import UserError
-from avsf_det.models.build import build_loss
-from avsf_det.models.losses import effective_number_weights
+from avsf_det.models.build import build_clip_loss, build_loss
+from avsf_det.models.losses import JointLoss, effective_number_weights, no_loss
 
 COUNTS = [100_000, 1_000, 10]
 
@@ -94,3 +95,22 @@ def test_beta_goes_from_no_balance_to_inverse_frequency():
 def test_what_cannot_be_is_refused(overrides, message):
     with pytest.raises(UserError, match=message):
         make(*overrides, counts=COUNTS)
+
+
+def test_of_boxes_and_whole_clips_each_has_its_loss():
+    cfg = load_cfg(None, [])
+    clips = build_clip_loss(cfg, [("verb", 3, False), ("noun", 2, True)])
+    loss = JointLoss(build_loss(cfg), clips, weight=0.5)
+    boxes, labels = terms()
+    torch.testing.assert_close(loss(boxes, labels), make()(boxes, labels))
+    logits = {"verb": terms()[0], "noun": terms(classes=2)[0]}
+    verbs, nouns = torch.eye(3)[[0, 1, 2, 0, 1, 2]], terms(classes=2)[1]
+    expected = F.cross_entropy(logits["verb"], verbs, reduction="sum") + make()(logits["noun"], nouns)
+    torch.testing.assert_close(loss(logits, torch.cat((verbs, nouns), dim=1)), 0.5 * expected)
+
+
+def test_nothing_is_asked_for_but_a_gradient():
+    logits = torch.randn(3, 4, requires_grad=True)
+    loss = no_loss(logits, torch.zeros(3, 0))
+    loss.backward()
+    assert loss.item() == 0 and torch.equal(logits.grad, torch.zeros(3, 4))
