@@ -87,9 +87,10 @@ class ClipPredictor:
         cfg = checkpoint_cfg(checkpoint, weights)
         override(cfg, overrides)
         classes = sum(len(head.classes) for head in heads)
-        if classes != cfg.MODEL.NUM_CLASSES:
+        own = sum(cfg.MODEL.NUM_CLASSES_LIST) or cfg.MODEL.NUM_CLASSES
+        if classes != own:
             raise UserError(
-                f"{weights}: carries {classes} classes and its model has {cfg.MODEL.NUM_CLASSES}; expected a "
+                f"{weights}: carries {classes} classes of whole clips and its model has {own}; expected a "
                 "checkpoint written by `avsf-det train`"
             )
         model = build_model(cfg)
