@@ -4,8 +4,8 @@ python benchmarks/claims.py --folder claims                             # all of
 python benchmarks/claims.py --folder claims --claims sound droppathway  # some claims
 python benchmarks/claims.py --folder claims --runs 0 --page docs/claims.md  # the page, of what there is
 
-Every arm is trained by `avsf-det train` with the same seeds, from scratch and for as long as every other one, and the
-weights of its last epoch are evaluated on scenes whose people, places and seeds are in no training video. All is kept
+Every arm is trained by `avsf-det train` with the same seeds and for as long as every other one, and the weights of its
+last epoch are evaluated on scenes whose people, places and seeds are in no training video. All is kept
 in the folder: what was stopped goes on, and what is done is not done again. `claims_arms.py` says what is compared.
 """
 
