@@ -48,10 +48,12 @@ def main() -> None:
         run for seed in range(options.seeds) for claim in options.claims for run in runs_of(claim, seed)
     )
     missing = list(islice((run for run in runs if laboratory.result(run) is None), options.runs))
-    for run in missing:
-        laboratory.make_dataset(str(run.keys["DATA.ROOT"]))
+    starts = list(dict.fromkeys(run.start for run in missing if run.start))
+    for name in dict.fromkeys(str(run.keys["DATA.ROOT"]) for run in [*starts, *missing]):
+        laboratory.make_dataset(name)
     with ThreadPoolExecutor(options.jobs) as pool:
-        under_way = [pool.submit(laboratory.evaluate, run) for run in missing]
+        under_way = [pool.submit(laboratory.weights, run) for run in starts]
+        under_way += [pool.submit(laboratory.evaluate, run) for run in missing]
         try:
             for done in tqdm(as_completed(under_way), "runs", len(under_way), unit="run"):
                 done.result()
@@ -103,7 +105,6 @@ class Laboratory:
                 if name == "scenes":
                     keys["DATA.CACHE_DIR"] = self.folder / "cache"
                 if run.start:
-                    self.make_dataset(str(run.start.keys["DATA.ROOT"]))
                     keys["TRAIN.CHECKPOINT_FILE_PATH"] = self.weights(run.start)
                 words = [str(word) for pair in keys.items() for word in pair]
                 said = self._avsf_det(output, "train", "--config", CONFIG, *words)
