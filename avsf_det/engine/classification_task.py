@@ -13,6 +13,7 @@ from avsf_det.data.loader import TrainLoader
 from avsf_det.engine.clip_predictor import ClipPredictor, check_heads, checkpoint_heads
 from avsf_det.engine.evaluate_clips import evaluate_clips, main_measure
 from avsf_det.engine.learner import Criterion
+from avsf_det.engine.recipe import choose_recipe
 from avsf_det.engine.task import Judgement, Task
 from avsf_det.engine.training_data import clip_samples, training_loader
 from avsf_det.models.build import build_clip_loss
@@ -34,6 +35,7 @@ class ClassificationTask(Task):
 
     def prepare(self, before: CfgNode | None) -> TrainLoader:
         """As `Task.prepare`."""
+        choose_recipe(self.cfg, self.folder, before)
         set_heads(self.cfg, self.folder)
         self._samples = clip_samples(self.cfg, self.folder)
         return training_loader(self.cfg, self._samples)
