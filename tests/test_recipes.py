@@ -146,7 +146,7 @@ def test_fine_tuning_is_as_its_source_or_its_file_says(kind):
         assert [lr_at(epoch, cfg, clips) for epoch in rates] == pytest.approx(list(rates.values()), abs=1e-7)
         got = cfg.TRAIN.BATCH_SIZE, cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.OPTIMIZING_METHOD, any(cfg.SLOWFAST.AVS_FLAG)
         assert got == (clips, math.ceil(max(rates)), "sgd", False)
-        assert cfg.TRAIN.DATASET in DATASETS and cfg.TRAIN.DATASET == kind.replace("_", "")
+        assert cfg.TRAIN.DATASET in DATASETS and kind.replace("_", "") == cfg.TRAIN.DATASET
 
 
 def test_charades_and_epic_kitchens_are_learned_as_their_sources_say():
