@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.data.classification.layouts import hmdb51, kinetics, path_labels
 from tests.pages import ROOT
 
 NETWORK = (
@@ -76,6 +77,13 @@ def write_ava(root: Path, scenes: Path) -> None:
         shutil.copy(f"{ours}.csv", f"{ava}_v2.2.csv")
         shutil.copy(f"{ours}_person_boxes.csv", f"{ava}_predicted_boxes.csv")
     (root / "annotations" / "ava_val_excluded_timestamps_v2.2.csv").touch()
+
+
+def write_clips(root: Path, scenes: Path) -> None:
+    """Datasets of labelled clips."""
+    videos = sorted((scenes / "videos").glob("*.mp4"))
+    for name, layout in (("kinetics400", kinetics), ("hmdb51", hmdb51), ("my_clips", path_labels)):
+        layout(root / name, videos)
 
 
 def write_weights(folder: Path, network: list[str]) -> None:
