@@ -93,9 +93,10 @@ def evaluate(options: argparse.Namespace) -> int:
     """
     from avsf_det.distributed import process_group
     from avsf_det.engine.device import choose_device
+    from avsf_det.engine.folds import has_folds
     from avsf_det.engine.predictor import scores_boxes
 
-    if Path(options.weights).is_dir():
+    if has_folds(options.weights):
         evaluate_one = _evaluate_folds
     else:
         evaluate_one = _evaluate_boxes if scores_boxes(options.weights) else _evaluate_clips

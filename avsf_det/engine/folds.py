@@ -11,6 +11,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
+from avsf_det import distributed
 from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.classification.ucf101 import FOLDS, HMDB51, UCF101
 from avsf_det.engine.checkpoints import CheckpointFolder
@@ -86,6 +87,11 @@ def train_folds(cfg: CfgNode) -> FoldsResult | None:
     return evaluate_folds(run, ["DATA.ROOT", cfg.DATA.ROOT, "DEVICE", cfg.DEVICE])
 
 
+def has_folds(weights: str | Path) -> bool:
+    """Whether what is given as weights is the folder of a run on all divisions."""
+    return _folder(Path(weights), 1).is_dir()
+
+
 def evaluate_folds(run: str | Path, overrides: Sequence[str] = (), use_audio: bool = True) -> FoldsResult | None:
     """Evaluate the models that `train_folds` left, each on the test list of its own division.
 
@@ -111,12 +117,12 @@ def evaluate_folds(run: str | Path, overrides: Sequence[str] = (), use_audio: bo
             f"{_folder(run, 1) / 'checkpoints'}/best.pyth"
         )
     output = Path(given.get("OUTPUT_DIR", run))
-    weights = {fold: CheckpointFolder(_folder(run, fold)).newest() for fold in range(1, FOLDS + 1)}
+    weights = distributed.from_main(_newest(run) if distributed.is_main() else None)  # which may only now be written
     missing = [fold for fold, path in weights.items() if path is None]
     if missing:
         raise UserError(
-            f"no checkpoint in {_folder(run, missing[0]) / 'checkpoints'}; expected a checkpoint instead of the folder "
-            f"{run}, or that of a run with DATA.FOLD {ALL}"
+            f"no checkpoint in {_folder(run, missing[0]) / 'checkpoints'}; expected one of each division, as a run with "
+            f"DATA.FOLD {ALL} leaves them"
         )
     results = {}
     for fold, path in weights.items():
@@ -141,6 +147,10 @@ def _check(cfg: CfgNode) -> None:
         )
     for split in (cfg.DATA.TRAIN_SPLIT, cfg.DATA.EVAL_SPLIT):
         layout.path(split)
+
+
+def _newest(run: Path) -> dict[int, Path | None]:
+    return {fold: CheckpointFolder(_folder(run, fold)).newest() for fold in range(1, FOLDS + 1)}
 
 
 def _folder(run: Path, fold: int) -> Path:
