@@ -121,8 +121,8 @@ def evaluate_folds(run: str | Path, overrides: Sequence[str] = (), use_audio: bo
     missing = [fold for fold, path in weights.items() if path is None]
     if missing:
         raise UserError(
-            f"no checkpoint in {_folder(run, missing[0]) / 'checkpoints'}; expected one of each division, as a run with "
-            f"DATA.FOLD {ALL} leaves them"
+            f"no checkpoint in {_folder(run, missing[0]) / 'checkpoints'}; expected one of each division, as a run "
+            f"with DATA.FOLD {ALL} leaves them"
         )
     results = {}
     for fold, path in weights.items():
