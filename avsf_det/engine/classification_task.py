@@ -15,6 +15,7 @@ from avsf_det.engine.clip_predictor import ClipPredictor, check_heads, checkpoin
 from avsf_det.engine.evaluate_clips import evaluate_clips, main_measure
 from avsf_det.engine.examples import draw_example_views
 from avsf_det.engine.learner import Criterion
+from avsf_det.engine.recipe import choose_recipe
 from avsf_det.engine.task import Judgement, Task
 from avsf_det.engine.training_data import clip_samples, training_loader
 from avsf_det.errors import UserError
@@ -37,6 +38,7 @@ class ClassificationTask(Task):
 
     def prepare(self, before: CfgNode | None) -> TrainLoader:
         """As `Task.prepare`."""
+        choose_recipe(self.cfg, self.folder, before)
         return training_loader(self.cfg, self.samples())
 
     def samples(self) -> ClipDataset:
