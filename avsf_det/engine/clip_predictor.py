@@ -173,13 +173,15 @@ def checkpoint_heads(checkpoint: dict, path: str | Path) -> tuple[Head, ...]:
     Raises:
         UserError: if it was asked nothing.
     """
-    found = checkpoint.get("heads")
-    try:
-        heads = tuple(Head(str(h["name"]), tuple(map(str, h["classes"])), bool(h["multi_label"])) for h in found)
-    except (TypeError, KeyError):
-        heads = ()
-    if heads:
-        return heads
+    if "heads" in checkpoint:
+        try:
+            found = (
+                (str(h["name"]), tuple(map(str, h["classes"])), bool(h["multi_label"])) for h in checkpoint["heads"]
+            )
+            return tuple(Head(*one) for one in found)
+        except (TypeError, KeyError):
+            wanted = "expected those that `avsf-det train` wrote"
+            raise UserError(f"{path}: its heads are no names with classes; {wanted}") from None
     cfg = checkpoint_cfg(checkpoint, path)
     if cfg.DETECTION.ENABLE:
         raise UserError(f"{path}: a model of boxes, which knows no classes of whole clips; `avsf-det detect` is for it")

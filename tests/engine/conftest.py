@@ -40,7 +40,7 @@ def clip_cfg(labelled):
 
 
 @pytest.fixture(scope="session")
-def clip_weights(clip_cfg, tmp_path_factory):
+def trained(clip_cfg, tmp_path_factory):
     """A function that trains such a model on a dataset, once, and returns the checkpoint."""
     from avsf_det.engine.train import Trainer
 

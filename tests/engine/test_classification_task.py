@@ -35,8 +35,8 @@ def make(clip_cfg, tmp_path):
 
 
 @pytest.mark.parametrize("layout", MEASURES)
-def test_what_is_learned_is_judged_logged_and_kept_with_its_classes(layout, clip_weights):
-    path = clip_weights(layout)
+def test_what_is_learned_is_judged_logged_and_kept_with_its_classes(layout, trained):
+    path = trained(layout)
     records = log(path.parents[1])
     (judged,) = (record for record in records if record["kind"] == "eval")
     assert MEASURES[layout] == judged.keys() - {"kind", "step", "epoch"}
@@ -77,18 +77,18 @@ def test_more_classes_balance_by_the_labels_of_the_training_clips(clip_cfg, tmp_
     cfg = clip_cfg("kinetics", "MODEL.CLASS_BALANCE", "effective_number", "OUTPUT_DIR", tmp_path)
     task = ClassificationTask(cfg)
     task.prepare(None)
-    weights = task.criterion().class_weights
+    weights = task.criterion().losses["action"].class_weights
     names = [name for head in task.folder.heads for name in head.classes]
     assert weights[names.index("clapping")] > weights[names.index("playing drums")]  # one clip, and two
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_the_same_seed_gives_the_same_weights_whoever_loads(workers, make, clip_weights):
-    assert_same_training(make("kinetics", "again", "TRAIN.NUM_WORKERS", workers).run(), clip_weights("kinetics"))
+def test_the_same_seed_gives_the_same_weights_whoever_loads(workers, make, trained):
+    assert_same_training(make("kinetics", "again", "TRAIN.NUM_WORKERS", workers).run(), trained("kinetics"))
 
 
 @pytest.mark.parametrize("step", [0, 2])
-def test_training_that_was_killed_goes_on_to_the_same_weights(step, make, clip_weights, monkeypatch):
+def test_training_that_was_killed_goes_on_to_the_same_weights(step, make, trained, monkeypatch):
     learn, overrides = Trainer._learn, ["TRAIN.CHECKPOINT_STEPS", "1", "TRAIN.EVAL_PERIOD", "1"]
 
     def killed(self, *arguments):
@@ -102,7 +102,7 @@ def test_training_that_was_killed_goes_on_to_the_same_weights(step, make, clip_w
     torch.rand(7)
     trainer = make("kinetics", "run", *overrides)
     assert trainer.step == step
-    assert_same_training(trainer.run(), clip_weights("kinetics"))
+    assert_same_training(trainer.run(), trained("kinetics"))
 
 
 def test_a_nan_stops_with_the_module_and_the_clip(make):
@@ -113,10 +113,8 @@ def test_a_nan_stops_with_the_module_and_the_clip(make):
         trainer.run()
 
 
-def test_going_on_with_other_classes_is_refused_and_the_first_that_differs_is_named(
-    make, clip_weights, labelled, tmp_path
-):
-    shutil.copytree(clip_weights("hmdb51").parent, tmp_path / "run" / "checkpoints")
+def test_going_on_with_other_classes_is_refused_and_the_first_that_differs_is_named(make, trained, labelled, tmp_path):
+    shutil.copytree(trained("hmdb51").parent, tmp_path / "run" / "checkpoints")
     root = shutil.copytree(labelled("hmdb51"), tmp_path / "other", symlinks=True)
     for path in root.glob("*/wave_test_split*.txt"):
         path.rename(path.with_name(path.name.replace("wave", "yawn")))
@@ -137,9 +135,9 @@ def test_another_share_is_refused(share, make):
         make("kinetics", "run", "DATA.TRAIN_SHARE", share)
 
 
-def test_a_detector_starts_from_a_model_of_whole_clips_by_one_flag(clip_weights, scenes, tmp_path, caplog):
+def test_a_detector_starts_from_a_model_of_whole_clips_by_one_flag(trained, scenes, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    start = clip_weights("kinetics")
+    start = trained("kinetics")
     words = ["DATA.ROOT", scenes, "OUTPUT_DIR", tmp_path, "TRAIN.CHECKPOINT_FILE_PATH", start, *QUICK]
     trainer = Trainer(load_cfg("custom", list(map(str, words))))
     assert trainer.cfg.RESNET.SPATIAL_STRIDES == [1, 2, 2, 1] and trainer.cfg.RESNET.SPATIAL_DILATIONS == [1, 1, 1, 2]
@@ -163,9 +161,9 @@ def test_a_model_of_whole_clips_starts_from_a_detector(weights, labelled, tmp_pa
     assert "recipe: MODEL.FREEZE_AT 3: from weights, 1 clips" in caplog.text
 
 
-def test_the_size_of_a_run_follows_from_the_clips_that_are_learned_from(clip_weights, labelled, tmp_path, caplog):
+def test_the_size_of_a_run_follows_from_the_clips_that_are_learned_from(trained, labelled, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    start = clip_weights("kinetics")
+    start = trained("kinetics")
     words = ["DATA.ROOT", labelled("kinetics"), "OUTPUT_DIR", tmp_path, "TRAIN.CHECKPOINT_FILE_PATH", start, *QUICK]
     words += ["DATA.TRAIN_SHARE", "0.5", "SOLVER.MAX_EPOCH", "1", "TRAIN.EVAL_PERIOD", "0"]
     trainer = Trainer(load_cfg("classify", list(map(str, words))))

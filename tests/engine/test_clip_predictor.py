@@ -26,8 +26,8 @@ def batch(labelled):
     return make
 
 
-def test_scores_are_the_heads_softmax_one_after_the_other(clip_weights, batch):
-    predictor = ClipPredictor.load(clip_weights("epic_55"))
+def test_scores_are_the_heads_softmax_one_after_the_other(trained, batch):
+    predictor = ClipPredictor.load(trained("epic_55"))
     some = batch(predictor, "epic_55")
     scores = predictor(some)
     assert scores.shape == (3, 125 + 352) and scores.dtype == np.float32
@@ -37,14 +37,14 @@ def test_scores_are_the_heads_softmax_one_after_the_other(clip_weights, batch):
     np.testing.assert_allclose(scores[:, :125], predictor.model.scores(logits)["verb"].numpy(), rtol=1e-6)
 
 
-def test_where_several_classes_hold_each_has_a_score_of_its_own(clip_weights, batch):
-    predictor = ClipPredictor.load(clip_weights("charades"))
+def test_where_several_classes_hold_each_has_a_score_of_its_own(trained, batch):
+    predictor = ClipPredictor.load(trained("charades"))
     scores = predictor(batch(predictor, "charades"))
     assert scores.shape == (3, 157) and ((scores > 0) & (scores < 1)).all() and (scores.sum(1) > 1.5).all()
 
 
-def test_a_file_without_sound_is_scored_by_the_picture_alone(clip_weights, batch):
-    path = clip_weights("kinetics")
+def test_a_file_without_sound_is_scored_by_the_picture_alone(trained, batch):
+    path = trained("kinetics")
     hearing, deaf = ClipPredictor.load(path), ClipPredictor.load(path, use_audio=False)
     heard = batch(hearing, "kinetics")
     assert heard.audio_present.all() and not np.array_equal(hearing(heard), deaf(heard))
@@ -57,21 +57,21 @@ def test_a_file_without_sound_is_scored_by_the_picture_alone(clip_weights, batch
 
 
 def test_a_model_of_boxes_is_told_from_one_of_whole_clips(weights):
-    with pytest.raises(UserError, match=r"carries no classes of whole clips, its model is for boxes; expected a check"):
+    with pytest.raises(UserError, match=r"a model of boxes, which knows no classes of whole clips; `avsf-det detect`"):
         ClipPredictor.load(weights)
 
 
 @pytest.mark.parametrize(
-    "heads", [None, [], "verb", [{"name": "verb"}], [3], {"verb": ["take"]}], ids=lambda heads: str(heads)
+    "heads", [None, "verb", [{"name": "verb"}], [3], {"verb": ["take"]}], ids=lambda heads: str(heads)
 )
 def test_what_are_no_heads_is_told_in_one_line(heads):
-    with pytest.raises(UserError, match=r"a.pyth: carries no classes of whole clips, its model is for nothing"):
+    with pytest.raises(UserError, match=r"a.pyth: its heads are no names with classes"):
         checkpoint_heads({"heads": heads}, "a.pyth")
 
 
-def test_a_precision_that_there_is_not_is_refused(clip_weights):
+def test_a_precision_that_there_is_not_is_refused(trained):
     with pytest.raises(UserError, match=r"TEST.PRECISION: got 'float8', expected one of float32, bfloat16"):
-        ClipPredictor.load(clip_weights("kinetics"), ["TEST.PRECISION", "float8"])
+        ClipPredictor.load(trained("kinetics"), ["TEST.PRECISION", "float8"])
 
 
 NAMES = ("clapping", "playing drums", "waving hand")

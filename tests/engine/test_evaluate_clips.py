@@ -19,12 +19,12 @@ from tests.engine.test_train import log
 
 
 @pytest.fixture
-def evaluate(clip_weights, tmp_path):
+def evaluate(trained, tmp_path):
     """A function that evaluates a layout's model; results go to a named folder."""
 
     def evaluate(layout, output, *overrides, **options):
         words = ["OUTPUT_DIR", tmp_path / output, *overrides]
-        return evaluate_clip_weights(clip_weights(layout), list(map(str, words)), **options)
+        return evaluate_clip_weights(trained(layout), list(map(str, words)), **options)
 
     return evaluate
 
@@ -46,7 +46,7 @@ def by_hand(predictor, folder, split, ensemble):
 
 @pytest.mark.parametrize(("layout", "ensemble"), [("kinetics", np.mean), ("charades", np.max)])
 def test_thirty_views_are_averaged_or_the_highest_taken_where_several_classes_hold(
-    layout, ensemble, evaluate, clip_weights, labelled, tmp_path
+    layout, ensemble, evaluate, trained, labelled, tmp_path
 ):
     views = ["TEST.NUM_ENSEMBLE_VIEWS", "10", "TEST.BATCH_SIZE", "7"]
     result = evaluate(layout, "out", *views)
@@ -54,7 +54,7 @@ def test_thirty_views_are_averaged_or_the_highest_taken_where_several_classes_ho
     folder = ClipFolder(labelled(layout))
     with np.load(tmp_path / "out" / "scores_val.npz") as file:
         scores, labels = file["scores"], file["labels"]
-    expected = by_hand(ClipPredictor.load(clip_weights(layout), views), folder, "val", ensemble)
+    expected = by_hand(ClipPredictor.load(trained(layout), views), folder, "val", ensemble)
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
     assert labels.tolist() == [clip.labels.astype(bool).tolist() for clip in folder.clips("val")]
 
@@ -89,9 +89,9 @@ def test_several_labels_of_a_clip_are_written_between_semicolons(evaluate):
     assert first["labels"] == "Doing 92;Doing 147" and first["start"] == "0" and first["end"] == ""
 
 
-def test_two_processes_evaluate_to_the_bit_as_one(clip_weights, evaluate, tmp_path):
+def test_two_processes_evaluate_to_the_bit_as_one(trained, evaluate, tmp_path):
     options = ["DATA.EVAL_SPLIT", "train", "TRAIN.NUM_WORKERS", "0"]
-    command = ["eval", "--weights", clip_weights("kinetics"), "OUTPUT_DIR", tmp_path / "two", *options]
+    command = ["eval", "--weights", trained("kinetics"), "OUTPUT_DIR", tmp_path / "two", *options]
     out, _ = finish(*start_two(*command))
     assert out.count("predictions: ") == 1
     evaluate("kinetics", "one", *options)
@@ -103,20 +103,20 @@ def test_two_processes_evaluate_to_the_bit_as_one(clip_weights, evaluate, tmp_pa
             np.testing.assert_array_equal(one[name], two[name])
 
 
-def test_what_is_logged_while_training_is_that_of_the_middle_of_each_clip(clip_weights, evaluate):
+def test_what_is_logged_while_training_is_that_of_the_middle_of_each_clip(trained, evaluate):
     result = evaluate("kinetics", "out", "TEST.NUM_SPATIAL_CROPS", "1")
-    (judged,) = (one for one in log(clip_weights("kinetics").parents[1]) if one["kind"] == "eval")
+    (judged,) = (one for one in log(trained("kinetics").parents[1]) if one["kind"] == "eval")
     assert {name: judged[name] for name in result.measures} == result.measures
 
 
 def test_a_clip_that_cannot_be_read_is_named_counted_and_not_replaced(
-    clip_weights, labelled, tmp_path, caplog, capsys, monkeypatch
+    trained, labelled, tmp_path, caplog, capsys, monkeypatch
 ):
     root = shutil.copytree(labelled("hmdb51"), tmp_path / "data", symlinks=True)
     victim = next((root / "brush_hair").glob("*#1*"))
     victim.unlink()
     victim.write_bytes(b"no video")
-    command = ["eval", "--weights", clip_weights("hmdb51"), "DATA.ROOT", root, "OUTPUT_DIR", tmp_path / "out"]
+    command = ["eval", "--weights", trained("hmdb51"), "DATA.ROOT", root, "OUTPUT_DIR", tmp_path / "out"]
     command = [*map(str, command), "TRAIN.MAX_FAILED_SHARE"]
     assert avsf_det.cli.main([*command, "0.5"]) == 1
     assert "1 clips, 3 views of each" in capsys.readouterr().out
@@ -141,8 +141,8 @@ def test_without_sound_nothing_is_overwritten(evaluate, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == wanted
 
 
-def test_other_classes_are_refused_before_anything_is_read(clip_weights, labelled, tmp_path):
-    predictor = ClipPredictor.load(clip_weights("kinetics"))
+def test_other_classes_are_refused_before_anything_is_read(trained, labelled, tmp_path):
+    predictor = ClipPredictor.load(trained("kinetics"))
     with pytest.raises(
         UserError, match=r"the model's classes are not those of .*hmdb51.*class 0 of action is 'clapping"
     ):
@@ -163,6 +163,6 @@ def test_models_are_compared_by_one_measure(heads, name):
     assert main_measure([Head(head, ("a", "b"), several) for head, several in heads]) == name
 
 
-def test_effects_of_sound_are_told_of_boxes_alone(clip_weights, capsys):
-    assert avsf_det.cli.main(["eval", "--weights", str(clip_weights("kinetics")), "--explain-audio"]) == 2
+def test_effects_of_sound_are_told_of_boxes_alone(trained, capsys):
+    assert avsf_det.cli.main(["eval", "--weights", str(trained("kinetics")), "--explain-audio"]) == 2
     assert "--explain-audio is for models of boxes" in capsys.readouterr().err
