@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avsf_det import __version__
 from avsf_det.commands.arguments import OVERRIDES, add_audio, add_command, add_overrides
@@ -17,6 +18,9 @@ from avsf_det.commands.detect import add_detect_command
 from avsf_det.commands.detector import add_detector_commands
 from avsf_det.commands.serve import add_serve_command
 from avsf_det.errors import UserError
+
+if TYPE_CHECKING:
+    from avsf_det.engine.folds import FoldsResult
 
 EXAMPLES = """
 examples:
@@ -57,17 +61,21 @@ def train(options: argparse.Namespace) -> int:
     """Train an action model. Run it again after an interruption and it goes on.
 
     On a dataset with boxes in AVA's format it learns to score the actions of each person; with DETECTION.ENABLE False,
-    as in configs/kinetics, what is done in whole clips (docs/data.md has the layouts of datasets).
+    as in configs/kinetics, what is done in whole clips (docs/data.md has the layouts of datasets). DATA.FOLD 0 trains
+    and evaluates a model for each of the three divisions of UCF101 or HMDB51.
     """
     from avsf_det.config import load_cfg
     from avsf_det.distributed import is_main, process_group
     from avsf_det.engine.device import choose_device
+    from avsf_det.engine.folds import ALL, train_folds
     from avsf_det.engine.stop import Stopped
     from avsf_det.engine.train import Trainer
 
     cfg = load_cfg(options.config, [*options.overrides, *options.task])
     with process_group(choose_device(cfg.DEVICE)):
         try:
+            if cfg.DATA.FOLD == ALL and not cfg.TASK:
+                return _tell_folds(train_folds(cfg))
             weights = Trainer(cfg).run()
         except Stopped as stopped:
             if is_main():
@@ -94,13 +102,18 @@ def evaluate(options: argparse.Namespace) -> int:
     Which of them follows from the checkpoint; of one that does both it is boxes, with --clips whole clips. Of these the
     scores of TEST.NUM_ENSEMBLE_VIEWS moments x TEST.NUM_SPATIAL_CROPS cuts are averaged, or the highest taken where
     several classes hold at once.
+    Of the folder of a run with DATA.FOLD 0 each division's model is evaluated, and the mean is told.
     """
     from avsf_det.distributed import process_group
     from avsf_det.engine.device import choose_device
+    from avsf_det.engine.folds import has_folds
     from avsf_det.engine.predictor import scores_boxes
 
-    boxes = scores_boxes(options.weights) and not options.clips
-    evaluate_one = _evaluate_boxes if boxes else _evaluate_clips
+    if has_folds(options.weights):
+        evaluate_one = _evaluate_folds
+    else:
+        boxes = scores_boxes(options.weights) and not options.clips
+        evaluate_one = _evaluate_boxes if boxes else _evaluate_clips
     with process_group(choose_device("auto")):
         return evaluate_one(options)
 
@@ -123,13 +136,31 @@ def _evaluate_boxes(options: argparse.Namespace) -> int:
 def _evaluate_clips(options: argparse.Namespace) -> int:
     from avsf_det.engine.evaluate_clips import evaluate_clip_weights
 
-    if options.explain_audio:
-        raise UserError("--explain-audio is for models of boxes; of whole clips, evaluate with and without --no-audio")
+    _check_no_effects(options)
     result = evaluate_clip_weights(options.weights, options.overrides, not options.no_audio)
     if result is None:
         return 0
     print(result.table())
     print(f"predictions: {result.predictions}")
+    return 1 if result.failed else 0
+
+
+def _evaluate_folds(options: argparse.Namespace) -> int:
+    from avsf_det.engine.folds import evaluate_folds
+
+    _check_no_effects(options)
+    return _tell_folds(evaluate_folds(options.weights, options.overrides, not options.no_audio))
+
+
+def _check_no_effects(options: argparse.Namespace) -> None:
+    if options.explain_audio:
+        raise UserError("--explain-audio is for models of boxes; of whole clips, evaluate with and without --no-audio")
+
+
+def _tell_folds(result: FoldsResult | None) -> int:
+    if result is None:
+        return 0
+    print(result.table())
     return 1 if result.failed else 0
 
 
@@ -247,7 +278,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(task=task)
 
     command = add_command(commands, "eval", evaluate)
-    command.add_argument("--weights", required=True, help="checkpoint; brings config and label map")
+    command.add_argument("--weights", required=True, help="checkpoint; brings config and classes")
     command.add_argument("--clips", action="store_true", help="whole clips, of CLIPS.ROOT, by a model that does both")
     add_audio(command)
     add_overrides(command)

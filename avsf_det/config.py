@@ -34,7 +34,7 @@ def get_cfg() -> CfgNode:
     cfg.DATA = CfgNode()
     cfg.DATA.ROOT = ""  # dataset folder, with videos/ and annotations/ inside
     cfg.DATA.PATH_PREFIX = ""  # folder of the videos of labelled clips; under ROOT, unless it is absolute
-    cfg.DATA.FOLD = 1  # which of the three divisions of UCF101 and HMDB51
+    cfg.DATA.FOLD = 1  # which of the three divisions of UCF101 and HMDB51; 0 trains and evaluates on each of them
     cfg.DATA.TRAIN_SPLIT = "train"  # what {split} becomes in AVA.* file names when training
     cfg.DATA.TRAIN_SHARE = 1.0  # share of each class's labelled clips that is learned from, at least one clip
     cfg.DATA.EVAL_SPLIT = "val"  # ... and when evaluating

@@ -4,8 +4,8 @@ python benchmarks/claims.py --folder claims                             # all of
 python benchmarks/claims.py --folder claims --claims sound droppathway  # some claims
 python benchmarks/claims.py --folder claims --runs 0 --page docs/claims.md  # the page, of what there is
 
-Every arm is trained by `avsf-det train` with the same seeds, from scratch and for as long as every other one, and the
-weights of its last epoch are evaluated on scenes whose people, places and seeds are in no training video. All is kept
+Every arm is trained by `avsf-det train` with the same seeds and for as long as every other one, and the weights of its
+last epoch are evaluated on scenes whose people, places and seeds are in no training video. All is kept
 in the folder: what was stopped goes on, and what is done is not done again. `claims_arms.py` says what is compared.
 """
 
@@ -48,10 +48,12 @@ def main() -> None:
         run for seed in range(options.seeds) for claim in options.claims for run in runs_of(claim, seed)
     )
     missing = list(islice((run for run in runs if laboratory.result(run) is None), options.runs))
-    for run in missing:
-        laboratory.make_dataset(str(run.keys["DATA.ROOT"]))
+    starts = list(dict.fromkeys(run.start for run in missing if run.start))
+    for name in dict.fromkeys(str(run.keys["DATA.ROOT"]) for run in [*starts, *missing]):
+        laboratory.make_dataset(name)
     with ThreadPoolExecutor(options.jobs) as pool:
-        under_way = [pool.submit(laboratory.evaluate, run) for run in missing]
+        under_way = [pool.submit(laboratory.weights, run) for run in starts]
+        under_way += [pool.submit(laboratory.evaluate, run) for run in missing]
         try:
             for done in tqdm(as_completed(under_way), "runs", len(under_way), unit="run"):
                 done.result()
@@ -103,7 +105,6 @@ class Laboratory:
                 if name == "scenes":
                     keys["DATA.CACHE_DIR"] = self.folder / "cache"
                 if run.start:
-                    self.make_dataset(str(run.start.keys["DATA.ROOT"]))
                     keys["TRAIN.CHECKPOINT_FILE_PATH"] = self.weights(run.start)
                 words = [str(word) for pair in keys.items() for word in pair]
                 said = self._avsf_det(output, "train", "--config", CONFIG, *words)

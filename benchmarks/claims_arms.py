@@ -30,6 +30,7 @@ class Arm:
 
 
 BASE = Arm("AVSlowFast")
+AUDIO = Arm("Audio alone", {"MODEL.MODEL_NAME": "Audio"})
 VISUAL = Arm("SlowFast", {"MODEL.MODEL_NAME": "SlowFast"})
 
 
@@ -42,9 +43,7 @@ class Claim:
 
 
 CLAIMS = {
-    "sound": Claim(
-        "Sound helps detection, and where", (VISUAL, BASE, Arm("Audio alone", {"MODEL.MODEL_NAME": "Audio"}))
-    ),
+    "sound": Claim("Sound helps detection, and where", (VISUAL, BASE, AUDIO)),
     "fusion": Claim(
         "Fusion at several layers beats late fusion",
         (
@@ -100,6 +99,7 @@ OF_CLIPS = {
 }
 """What makes of the network for boxes one for whole clips."""
 START_EPOCHS = 8
+VISUAL_EPOCHS = 8  # of the SlowFast that arms of detection start from
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,10 @@ class Run:
 
 
 def detection_run(arm: Arm, seed: int) -> Run:
-    """The run of an arm of `CLAIMS`."""
-    return Run(arm.name, seed, {"DATA.ROOT": "scenes", **arm.keys})
+    """The run of an arm of `CLAIMS`; it starts from what a SlowFast has learned, as models for AVA do from Kinetics."""
+    keys = {"DATA.ROOT": "scenes", **VISUAL.keys, "SOLVER.BASE_LR": 0.004, "SOLVER.MAX_EPOCH": VISUAL_EPOCHS}
+    start = None if arm is AUDIO else Run("start SlowFast", seed, keys)
+    return Run(arm.name, seed, {"DATA.ROOT": "scenes", **arm.keys}, start)
 
 
 def transfer_run(start: Arm, way: str, share: float, seed: int) -> Run:

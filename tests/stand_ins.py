@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.data.classification.layouts import ucf101
+from tests.data.classification.layouts import hmdb51, kinetics, path_labels, ucf101
 from tests.pages import ROOT
 
 NETWORK = (
@@ -80,8 +80,10 @@ def write_ava(root: Path, scenes: Path) -> None:
 
 
 def write_clips(root: Path, scenes: Path) -> None:
-    """The same videos as a dataset of labelled clips, and without labels."""
-    ucf101(root / "ucf101", sorted((scenes / "videos").iterdir()))
+    """Datasets of labelled clips, and the same videos without labels."""
+    videos = sorted((scenes / "videos").glob("*.mp4"))
+    for name, layout in (("kinetics400", kinetics), ("hmdb51", hmdb51), ("my_clips", path_labels), ("ucf101", ucf101)):
+        layout(root / name, videos)
     (root / "films").symlink_to(scenes / "videos")
 
 

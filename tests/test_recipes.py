@@ -1,5 +1,6 @@
 """Every recipe in `configs/` builds the model its name says."""
 
+import math
 import re
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 import yaml
 
 from avsf_det.config import CONFIG_FOLDER, get_cfg, load_cfg
+from avsf_det.data.classification.folder import DATASETS
 from avsf_det.engine.schedule import lr_at
 from avsf_det.models.build import build_model, example_inputs
 from avsf_det.models.heads import ClassificationHead, RoIHead
@@ -14,7 +16,7 @@ from avsf_det.models.heads import ClassificationHead, RoIHead
 NAME = r"(?P<model>avslowfast|slowfast)_(?P<clip>\d+x\d+)_r(?P<depth>\d+)(?P<nl>_nl)?(?P<variant>_release|_long)?"
 RECIPES = sorted(
     str(path.relative_to(CONFIG_FOLDER))
-    for kind in ("kinetics", "ava")
+    for kind in ("kinetics", "ava", "charades", "epic_kitchens", "ucf101", "hmdb51")
     for path in CONFIG_FOLDER.glob(f"{kind}/*.yaml")
 )
 WANTED = [
@@ -32,14 +34,26 @@ WANTED = [
 ]
 
 
+CLASSES = {
+    "kinetics": {"action": 400},
+    "ava": {"action": 80},
+    "charades": {"action": 157},
+    "epic_kitchens": {"verb": 125, "noun": 352},
+    "ucf101": {"action": 101},
+    "hmdb51": {"action": 51},
+}
+
+
 def test_the_papers_instantiations_are_there():
     assert set(WANTED) <= set(RECIPES)
+    assert {recipe.split("/")[0] for recipe in RECIPES} == set(CLASSES)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_builds_what_its_name_says(recipe):
     cfg = load_cfg(recipe)
-    name = re.fullmatch(f"(kinetics|ava)/{NAME}.yaml", recipe)
+    kind, file = recipe.split("/")
+    name = re.fullmatch(f"{NAME}.yaml", file)
     slow_frames, stride = map(int, name["clip"].split("x"))
     if stride == 2:  # PySlowFast's way: Fast frames x their stride
         slow_frames, stride = slow_frames // cfg.SLOWFAST.ALPHA, 2 * cfg.SLOWFAST.ALPHA
@@ -53,9 +67,14 @@ def test_a_recipe_builds_what_its_name_says(recipe):
         model = build_model(cfg).eval()
         inputs = example_inputs(cfg, size=64, boxes=3)
         logits = model(**inputs)
-    detects = recipe.startswith("ava")
+    detects = kind == "ava"
     assert isinstance(model.head, RoIHead if detects else ClassificationHead)
-    assert logits.shape == ((3, 80) if detects else (1, 400))
+    logits = logits if isinstance(logits, dict) else {"action": logits}
+    assert {name: tuple(one.shape) for name, one in logits.items()} == {
+        name: (3 if detects else 1, size) for name, size in CLASSES[kind].items()
+    }
+    tested = cfg.MODEL.HEAD_ACT, cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS
+    assert tested == ("sigmoid" if kind == "charades" else "softmax", 1 if detects else 10, 3)
     assert (model.backbone.channels.audio is not None) == (name["model"] == "avslowfast")
     assert inputs["audio"] is None or inputs["audio"].shape[3] == cfg.SLOWFAST.AU_ALPHA * slow_frames
     assert not detects or model.head.spatial_scale == 1 / 16
@@ -76,7 +95,7 @@ SHORT = {0: 0.000125, 2.5: 0.0500625, 5: 0.1, 9.99: 0.1, 10: 0.01, 15: 0.001, 19
 LONG = {0: 0.000125, 4.9: 0.0987243, 34: 0.05, 68: 0.0}
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe.startswith(("kinetics", "ava"))])
 def test_a_recipe_trains_as_its_source_does(recipe):
     cfg = load_cfg(recipe)
     solver, data, kinetics = cfg.SOLVER, cfg.DATA, recipe.startswith("kinetics")
@@ -108,6 +127,35 @@ def test_a_recipe_trains_as_its_source_does(recipe):
         "sound dropped": 0.8,
         "synchronisation": [False, False, *[synchronises] * 3],
     }
+
+
+FINE_TUNING = {
+    "charades": ({0: 0.0001, 4: 0.0375, 40.9: 0.0375, 41: 0.00375, 48.9: 0.00375, 49: 0.000375, 56.9: 0.000375}, 16),
+    "epic_kitchens": ({0: 0.001, 18.9: 0.001, 19: 0.0001, 22: 0.00001, 24.9: 0.00001}, 16),
+    "ucf101": ({0: 0.001, 2: 0.0098907, 15: 0.005, 30: 0.0}, 64),
+    "hmdb51": ({0: 0.001, 2: 0.0099726, 30: 0.005, 60: 0.0}, 64),
+}
+
+
+@pytest.mark.parametrize("kind", FINE_TUNING)
+def test_fine_tuning_is_as_its_source_or_its_file_says(kind):
+    rates, clips = FINE_TUNING[kind]
+    found = [load_cfg(recipe) for recipe in RECIPES if recipe.startswith(kind)]
+    assert {cfg.MODEL.MODEL_NAME for cfg in found} == {"SlowFast", "AVSlowFast"}
+    for cfg in found:
+        assert [lr_at(epoch, cfg, clips) for epoch in rates] == pytest.approx(list(rates.values()), abs=1e-7)
+        got = cfg.TRAIN.BATCH_SIZE, cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.OPTIMIZING_METHOD, any(cfg.SLOWFAST.AVS_FLAG)
+        assert got == (clips, math.ceil(max(rates)), "sgd", False)
+        assert cfg.TRAIN.DATASET in DATASETS and kind.replace("_", "") == cfg.TRAIN.DATASET
+
+
+def test_charades_and_epic_kitchens_are_learned_as_their_sources_say():
+    charades, epic = load_cfg("charades/slowfast_16x8_r50"), load_cfg("epic_kitchens/slowfast_4x16_r50")
+    assert (charades.DATA.NUM_FRAMES, charades.DATA.SAMPLING_RATE, charades.SLOWFAST.ALPHA) == (64, 2, 4)
+    assert charades.DATA.TRAIN_JITTER_SCALES == [256, 340] and charades.DATA.INV_UNIFORM_SAMPLING
+    assert (charades.SOLVER.WEIGHT_DECAY, charades.BN.NORM_TYPE) == (1e-4, "sync_batchnorm")
+    assert charades.BN.USE_PRECISE_STATS and charades.SLOWFAST.FUSION_KERNEL_SZ == 7
+    assert (epic.SOLVER.WEIGHT_DECAY, epic.MODEL.DROPOUT_RATE, epic.MODEL.FROZEN_BN) == (1e-6, 0.3, True)
 
 
 @pytest.mark.parametrize("recipe", [*RECIPES, *(f"scenes/{p.name}" for p in (CONFIG_FOLDER / "scenes").glob("*.yaml"))])

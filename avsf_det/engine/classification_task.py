@@ -13,7 +13,9 @@ from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.loader import TrainLoader
 from avsf_det.engine.clip_predictor import ClipPredictor, check_heads, checkpoint_heads
 from avsf_det.engine.evaluate_clips import evaluate_clips, main_measure
+from avsf_det.engine.examples import draw_example_views
 from avsf_det.engine.learner import Criterion
+from avsf_det.engine.recipe import choose_recipe
 from avsf_det.engine.task import Judgement, Task
 from avsf_det.engine.training_data import clip_samples, training_loader
 from avsf_det.errors import UserError
@@ -36,6 +38,7 @@ class ClassificationTask(Task):
 
     def prepare(self, before: CfgNode | None) -> TrainLoader:
         """As `Task.prepare`."""
+        choose_recipe(self.cfg, self.folder, before)
         return training_loader(self.cfg, self.samples())
 
     def samples(self) -> ClipDataset:
@@ -73,7 +76,10 @@ class ClassificationTask(Task):
         cfg.TEST.NUM_ENSEMBLE_VIEWS = cfg.TEST.NUM_SPATIAL_CROPS = 1
         predictor = ClipPredictor(model, cfg, self.folder.heads)
         result = evaluate_clips(predictor, self.folder, cfg.DATA.EVAL_SPLIT, output, on_progress=on_progress)
-        return result and Judgement(result.measures)
+        if result is None:
+            return None
+        path = output / "examples" / f"epoch_{epoch:05d}.jpg"
+        return Judgement(result.measures, draw_example_views(predictor, self.folder, cfg.DATA.EVAL_SPLIT, path))
 
 
 def set_heads(cfg: CfgNode, folder: ClipFolder) -> None:
@@ -86,8 +92,8 @@ def set_heads(cfg: CfgNode, folder: ClipFolder) -> None:
     if not heads:
         raise UserError(f"{folder.layout.root}: its clips have no labels; `avsf-det pretrain` learns without them")
     several = len(heads) > 1 or cfg.DETECTION.ENABLE
-    if not several:
-        model.NUM_CLASSES = len(heads[0].classes)
+    if not cfg.DETECTION.ENABLE:
+        model.NUM_CLASSES = sum(len(head.classes) for head in heads)
     model.LABEL_SPACES = [head.name for head in heads] if several else []
     model.NUM_CLASSES_LIST = [len(head.classes) for head in heads] if several else []
     model.HEAD_ACT = "sigmoid" if any(head.multi_label for head in heads) else "softmax"

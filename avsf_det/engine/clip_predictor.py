@@ -87,12 +87,12 @@ class ClipPredictor:
         heads = checkpoint_heads(checkpoint, weights)
         cfg = checkpoint_cfg(checkpoint, weights)
         override(cfg, overrides)
-        classes, expected = sum(len(head.classes) for head in heads), sum(cfg.MODEL.NUM_CLASSES_LIST)
-        expected = expected or cfg.MODEL.NUM_CLASSES
-        if classes != expected:
+        classes = sum(len(head.classes) for head in heads)
+        own = sum(cfg.MODEL.NUM_CLASSES_LIST) or cfg.MODEL.NUM_CLASSES
+        if classes != own:
             raise UserError(
-                f"{weights}: carries {classes} classes and its model has {expected}; expected a checkpoint written by "
-                "`avsf-det train`"
+                f"{weights}: carries {classes} classes of whole clips and its model has {own}; expected a "
+                "checkpoint written by `avsf-det train`"
             )
         model = build_model(cfg)
         load_all_weights(model, checkpoint["model_state"], weights)
@@ -174,14 +174,16 @@ def checkpoint_heads(checkpoint: dict, path: str | Path) -> tuple[Head, ...]:
     Raises:
         UserError: if it was asked nothing.
     """
-    found = checkpoint.get("heads")
     check_taught(checkpoint, path)
-    try:
-        heads = tuple(Head(str(h["name"]), tuple(map(str, h["classes"])), bool(h["multi_label"])) for h in found)
-    except (TypeError, KeyError):
-        heads = ()
-    if heads:
-        return heads
+    if "heads" in checkpoint:
+        try:
+            found = (
+                (str(h["name"]), tuple(map(str, h["classes"])), bool(h["multi_label"])) for h in checkpoint["heads"]
+            )
+            return tuple(Head(*one) for one in found)
+        except (TypeError, KeyError):
+            wanted = "expected those that `avsf-det train` wrote"
+            raise UserError(f"{path}: its heads are no names with classes; {wanted}") from None
     cfg = checkpoint_cfg(checkpoint, path)
     if cfg.DETECTION.ENABLE:
         raise UserError(f"{path}: a model of boxes, which knows no classes of whole clips; `avsf-det detect` is for it")

@@ -57,7 +57,7 @@ def clip_samples(cfg: CfgNode, folder: ClipFolder, rotate: bool = False) -> Clip
     transform = TrainTransform.from_config(cfg, clips.class_names)
     transform = RandomRotation(transform) if rotate else transform
     samples = ClipDataset(clips, folder.root, clip_spec(cfg), transform, cfg.RNG_SEED, misaligned_gap(cfg))
-    if cfg.DATA.TRAIN_SHARE < 1:
+    if cfg.DATA.TRAIN_SHARE != 1:
         samples.keep(share_of_each(clips, cfg.DATA.TRAIN_SHARE, cfg.RNG_SEED))
     return samples
 

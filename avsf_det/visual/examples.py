@@ -24,7 +24,7 @@ _WIDTH = 2 * _MARGIN + 3 * _CELL[0] + 2 * _GAP + _MARGIN + _PANEL
 
 @dataclass(frozen=True)
 class Example:
-    """One clip with its persons.
+    """One clip with its persons, or without boxes and with one row of labels and scores for all of it.
 
     Attributes:
         frames: (T, H, W, 3) uint8 RGB; the boxes are those of frame T // 2.
@@ -111,7 +111,7 @@ class _Row:
         self._paint_strip(page, draw, top + self._size[1] + _GAP, chosen, levels)
         tags = _Tags(draw, panel, top, self.height - _LINE - _MARGIN)
         for person, (labels, scores) in enumerate(zip(example.labels, example.scores)):
-            tags.add_person(person, self._actions(labels, scores))
+            tags.add(self._actions(labels, scores), person if len(example.boxes) else None)
         tags.finish()
 
     def _actions(self, labels: np.ndarray, scores: np.ndarray) -> list[tuple[str, Colour | None]]:
@@ -158,12 +158,13 @@ class _Tags:
         self._indent = text_width("99", _TEXT) + 2 * _PAD + _GAP
         self._left_out = 0
 
-    def add_person(self, person: int, actions: Sequence[tuple[str, Colour | None]]) -> None:
-        """The number and the actions of one person."""
+    def add(self, actions: Sequence[tuple[str, Colour | None]], person: int | None) -> None:
+        """The actions of one person, with its number, or of the whole clip."""
         if self._y > self._last:
             self._left_out += len(actions)
             return
-        self._set(str(person + 1), person_colour(person))
+        if person is not None:
+            self._set(str(person + 1), person_colour(person))
         self._x = self._left + self._indent
         for text, ground in actions:
             text = shorten(text, _TEXT, _PANEL - self._indent - 2 * _PAD)

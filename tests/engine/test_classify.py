@@ -254,5 +254,5 @@ def test_classes_of_another_number_than_the_models_are_refused(clip_weights, tmp
     checkpoint = load_checkpoint(clip_weights(ACTIONS))
     checkpoint["heads"][0]["classes"].append("one more")
     save_checkpoint(tmp_path / "more.pyth", checkpoint)
-    with pytest.raises(UserError, match="carries 4 classes and its model has 3"):
+    with pytest.raises(UserError, match="carries 4 classes of whole clips and its model has 3"):
         ClipPredictor.load(tmp_path / "more.pyth")

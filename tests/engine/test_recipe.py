@@ -69,7 +69,8 @@ def test_the_network_is_that_of_the_weights_and_what_is_set_stays(custom, weight
 def test_a_yaml_of_ones_own_goes_over_the_recipe(tmp_path):
     (tmp_path / "mine.yaml").write_text("_BASE_: custom.yaml\nSOLVER: {MAX_EPOCH: 7}\n")
     shutil.copy("configs/custom.yaml", tmp_path)
-    shutil.copytree("configs/kinetics", tmp_path / "kinetics")
+    for folder in ("kinetics", "common"):
+        shutil.copytree(f"configs/{folder}", tmp_path / folder)
     cfg = load_cfg(tmp_path / "mine.yaml", ["TRAIN.BATCH_SIZE", "2"])
     assert set(SIZED) - set(cfg.TRAIN.AUTO_KEYS) == {"SOLVER.MAX_EPOCH", "TRAIN.BATCH_SIZE"}
     assert "RESNET.DEPTH" in cfg.TRAIN.AUTO_KEYS and "RESNET" not in cfg.TRAIN.AUTO_KEYS

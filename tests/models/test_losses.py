@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from avsf_det.config import load_cfg
@@ -97,16 +96,71 @@ def test_what_cannot_be_is_refused(overrides, message):
         make(*overrides, counts=COUNTS)
 
 
+def clip_loss(*heads, counts=None, overrides=()):
+    return build_clip_loss(load_cfg(None, overrides), heads, counts)
+
+
+BALANCED = ("MODEL.CLASS_BALANCE", "effective_number")
+
+
+def test_of_clips_with_one_class_it_is_the_sum_of_the_cross_entropies():
+    logits, _ = terms(classes=3)
+    classes = torch.tensor([0, 2, 1, 1, 0, 2])
+    labels = torch.nn.functional.one_hot(classes).float()
+    expected = -logits.log_softmax(1)[torch.arange(6), classes].sum()
+    loss = clip_loss(("action", 3, False))
+    torch.testing.assert_close(loss(logits, labels), expected)
+    halves = loss(logits[:2], labels[:2]) + loss(logits[2:], labels[2:])
+    torch.testing.assert_close(halves, expected)  # what micro-batches and processes have adds up
+
+
+def test_of_clips_with_several_classes_it_is_that_of_boxes():
+    logits, labels = terms()
+    for words in ((), ("MODEL.LOSS_FUNC", "focal")):
+        several = clip_loss(("action", 3, True), overrides=words)
+        torch.testing.assert_close(several(logits, labels), build_loss(load_cfg(None, words))(logits, labels))
+
+
+def test_clips_of_rare_classes_weigh_more():
+    logits, labels = torch.zeros(3, 3), torch.eye(3)
+    loss = clip_loss(("action", 3, False), counts=COUNTS, overrides=BALANCED)
+    found = [loss(logits[i : i + 1], labels[i : i + 1]).item() / math.log(3) for i in range(3)]
+    assert found == pytest.approx(effective_number_weights(COUNTS).tolist())
+
+
+def test_what_is_asked_of_a_clip_adds_up_each_with_its_own_classes_and_counts():
+    heads, counts = [("verb", 2, False), ("noun", 3, True)], [5, 1, *COUNTS]
+    noise = torch.Generator().manual_seed(0)
+    logits = {name: torch.randn(4, size, generator=noise, requires_grad=True) for name, size, _ in heads}
+    verbs, nouns = torch.eye(2)[[0, 1, 1, 0]], terms(4)[1]
+    loss = clip_loss(*heads, counts=counts, overrides=BALANCED)(logits, torch.cat((verbs, nouns), dim=1))
+    one = clip_loss(heads[0], counts=counts[:2], overrides=BALANCED)(logits["verb"], verbs)
+    other = clip_loss(heads[1], counts=COUNTS, overrides=BALANCED)(logits["noun"], nouns)
+    torch.testing.assert_close(loss, one + other)
+    loss.backward()
+    assert all(part.grad.abs().sum() > 0 for part in logits.values())
+
+
+def test_losses_of_clips_are_float32_and_finite_with_logits_of_half_precision_and_any_size():
+    logits = torch.tensor([[3e4, -3e4, 0.0]], dtype=torch.bfloat16, requires_grad=True)
+    loss = clip_loss(("action", 3, False))(logits, torch.tensor([[0.0, 1.0, 0.0]]))
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss.isfinite() and loss > 0 and logits.grad.isfinite().all()
+
+
+def test_a_balance_of_clips_that_there_is_not_is_refused():
+    with pytest.raises(UserError, match=r"MODEL.CLASS_BALANCE: got 'magic', expected none or effective_number"):
+        clip_loss(("action", 3, False), counts=COUNTS, overrides=("MODEL.CLASS_BALANCE", "magic"))
+
+
 def test_of_boxes_and_whole_clips_each_has_its_loss():
-    cfg = load_cfg(None, [])
-    clips = build_clip_loss(cfg, [("verb", 3, False), ("noun", 2, True)])
-    loss = JointLoss(build_loss(cfg), clips, weight=0.5)
+    clips = clip_loss(("verb", 3, False), ("noun", 2, True))
+    loss = JointLoss(make(), clips, weight=0.5)
     boxes, labels = terms()
     torch.testing.assert_close(loss(boxes, labels), make()(boxes, labels))
     logits = {"verb": terms()[0], "noun": terms(classes=2)[0]}
-    verbs, nouns = torch.eye(3)[[0, 1, 2, 0, 1, 2]], terms(classes=2)[1]
-    expected = F.cross_entropy(logits["verb"], verbs, reduction="sum") + make()(logits["noun"], nouns)
-    torch.testing.assert_close(loss(logits, torch.cat((verbs, nouns), dim=1)), 0.5 * expected)
+    labels = torch.cat((torch.eye(3)[[0, 1, 2, 0, 1, 2]], terms(classes=2)[1]), dim=1)
+    torch.testing.assert_close(loss(logits, labels), 0.5 * clips(logits, labels))
 
 
 def test_nothing_is_asked_for_but_a_gradient():
