@@ -113,7 +113,10 @@ def started_by_torchrun(words):
 def make_tiny(options, network):
     """Small networks and steps for what would take days, and boxes instead of a detector that has to be fetched."""
     name = options.run.__name__
-    if name in ("train", "pretrain", "convert") and options.config not in ("custom", "classify"):  # they have that of the weights
+    if name in ("train", "pretrain", "convert") and options.config not in (
+        "custom",
+        "classify",
+    ):  # they have that of the weights
         options.overrides = [*network, "TRAIN.BATCH_SIZE", "8", *options.overrides]
     if name in ("train", "pretrain"):
         options.overrides += STEPS.split()

@@ -7,6 +7,8 @@ import torch
 from ava_eval.label_map import LabelMap
 from avsf_det.cli import main
 from avsf_det.config import load_cfg
+from avsf_det.data.classification.clips import Head
+from avsf_det.engine.clip_predictor import ClipPredictor
 from avsf_det.engine.convert import convert_weights
 from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
@@ -127,3 +129,17 @@ def test_the_command_reports_and_refuses(slowfast, config, tmp_path, capsys):
     assert main(command) == 2
     assert "holds posix.system, and opening it could run code" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_classifier_keeps_what_it_was_asked(clip_weights, tmp_path):
+    heads = Head("verb", ("take", "put")), Head("noun", ("cup", "pan", "knife"))
+    convert_weights(clip_weights(*heads), tmp_path / "out.pyth")
+    assert ClipPredictor.load(tmp_path / "out.pyth").heads == heads
+
+
+def test_a_label_map_renames_the_classes_of_a_classifier(clip_weights, tmp_path):
+    labels = LabelMap.from_dict({1: "clap", 2: "wave"})
+    (tmp_path / "labels.pbtxt").write_text(labels.to_pbtxt())
+    weights = clip_weights(Head("action", ("a", "b")))
+    convert_weights(weights, tmp_path / "out.pyth", label_map=tmp_path / "labels.pbtxt")
+    assert ClipPredictor.load(tmp_path / "out.pyth").heads == (Head("action", ("clap", "wave")),)
