@@ -68,3 +68,11 @@ def test_curves_are_drawn_of_what_is_recorded(tmp_path):
     log.draw_curves(tmp_path / "curves.png", "mAP")
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert all(json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines())
+
+
+def test_an_evaluation_that_gave_no_number_is_not_the_best(tmp_path):
+    log = TrainingLog(tmp_path, steps_per_epoch=1, step=0, meters=None, period=1, tensorboard=False)
+    assert log.best("retrieval") < 0
+    for step, value in enumerate((float("nan"), 0.0, 2.0, float("nan")), 1):
+        log.write("eval", step, {"retrieval": value})
+    assert log.best("retrieval") == 2.0
