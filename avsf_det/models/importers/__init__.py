@@ -53,7 +53,7 @@ class Weights:
     Attributes:
         format: a key of `FORMATS`.
         state: its tensors by our names, shaped as they were; what has no name with us keeps its own.
-        about: the numbers and texts beside them, such as "epoch" and "cfg", as the file's writer meant them.
+        about: the numbers, texts and lists beside them, such as "epoch" and "cfg", as the file's writer meant them.
     """
 
     format: str
