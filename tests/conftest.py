@@ -74,13 +74,13 @@ def clip_weights(tiny, tmp_path_factory):
     """A function that makes a checkpoint of a small audiovisual model of whole clips, which never learned anything."""
     from tests.stand_ins import tiny_network, write_clip_weights
 
-    folder = tmp_path_factory.mktemp("clip_weights")
+    folder, made = tmp_path_factory.mktemp("clip_weights"), {}
 
     def make(*heads):
-        path = folder / f"{'_'.join(f'{head.name}{head.multi_label:d}' for head in heads)}.pyth"
-        if not path.exists():
-            write_clip_weights(path, tiny_network(tiny), *heads)
-        return path
+        if heads not in made:
+            made[heads] = folder / f"{len(made)}.pyth"
+            write_clip_weights(made[heads], tiny_network(tiny), *heads)
+        return made[heads]
 
     return make
 

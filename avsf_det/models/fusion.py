@@ -248,13 +248,13 @@ class AudiovisualNonLocal(AudioFusion):
         self.conv_phi = nn.Conv3d(joined, inner, 1)
         self.conv_g = nn.Conv3d(joined, inner, 1)
         self.conv_out = nn.Conv3d(inner, joined, 1)
-        self.bn = BatchNorm3d(joined, by_sound=True)
+        self.bn_out = BatchNorm3d(joined, by_sound=True)
         self.gate = AudioGate(joined, audio.replacement)
 
     @property
     def last_bn(self) -> nn.BatchNorm3d:
         """The norm whose scale starts at zero."""
-        return self.bn
+        return self.bn_out
 
     def join(self, x: Pathways, keep: Keep | None, audio: torch.Tensor | None, met: torch.Tensor) -> Pathways:
         if audio is None:
@@ -263,7 +263,7 @@ class AudiovisualNonLocal(AudioFusion):
         affinity = (theta * phi).sum(dim=1).flatten(1) * phi.shape[1] ** -0.5
         weight = affinity.softmax(dim=1) * affinity.shape[1]
         chosen = self.conv_out(weight.view(len(g), 1, *g.shape[2:]).to(g.dtype) * g)
-        return x._replace(slow=self._add(met, self.bn(chosen, keep), keep))
+        return x._replace(slow=self._add(met, self.bn_out(chosen, keep), keep))
 
 
 class ChannelAttention(AudioFusion):

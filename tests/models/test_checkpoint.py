@@ -7,9 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avsf_det.config import load_cfg
 from avsf_det.errors import UserError
 from avsf_det.models.architecture import JUNCTIONS
+from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from avsf_det.models.fusion import AUDIO_FUSIONS
 
 
 def one_line(caught):
@@ -232,3 +235,13 @@ def test_non_local_blocks_on_one_side_only_are_no_other_architecture(make_model)
     blocks = {f"s{k}.pathway0_nonlocal{i}.{name}": x for k in (3, 4) for i in range(5) for name, x in shapes.items()}
     report = load_weights(model, model.state_dict() | blocks)
     assert set(report.unused) == blocks.keys() and "no non-local in the model" in str(report)
+
+
+@pytest.mark.parametrize("fusion", AUDIO_FUSIONS)
+def test_a_model_loads_its_own_weights_whole_however_sound_joins(fusion):
+    cfg = load_cfg("scenes/avslowfast_small", ["SLOWFAST.AU_FUSION", fusion])
+    torch.manual_seed(1)
+    state = build_model(cfg).state_dict()
+    model = build_model(cfg)
+    assert not load_weights(model, state).differing
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
