@@ -29,6 +29,12 @@ class Arm:
     keys: dict[str, object] = field(default_factory=dict, hash=False)
 
 
+def _avs(loss: str, flags: list[bool], weight: float) -> Arm:
+    where = "res5" if flags == RES5 else "res3 to res5"
+    keys = {"SLOWFAST.AVS_FLAG": flags, "SLOWFAST.AVS_LOSS": loss, "SLOWFAST.AVS_WEIGHT": weight}
+    return Arm(f"{loss} x {weight:g}, {where}", keys)
+
+
 BASE = Arm("AVSlowFast")
 AUDIO = Arm("Audio alone", {"MODEL.MODEL_NAME": "Audio"})
 VISUAL = Arm("SlowFast", {"MODEL.MODEL_NAME": "SlowFast"})
@@ -69,10 +75,8 @@ CLAIMS = {
         "AVS adds, on the class where only timing tells who makes the sound above all",
         (
             BASE,
-            Arm("margin, res5", {"SLOWFAST.AVS_FLAG": RES5}),
-            Arm("margin, res3 to res5", {"SLOWFAST.AVS_FLAG": RES345}),
-            Arm("InfoNCE, res5", {"SLOWFAST.AVS_FLAG": RES5, "SLOWFAST.AVS_LOSS": "infonce"}),
-            Arm("InfoNCE, res3 to res5", {"SLOWFAST.AVS_FLAG": RES345, "SLOWFAST.AVS_LOSS": "infonce"}),
+            _avs("margin", RES345, 1.0),
+            *(_avs(loss, flags, 0.1) for loss in ("margin", "infonce") for flags in (RES5, RES345)),
         ),
     ),
 }
