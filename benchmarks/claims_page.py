@@ -41,10 +41,11 @@ def write_page(path: Path, results: Results, seeds: int, machine: str) -> None:
     lines = [
         "# The paper's claims, tried",
         "",
-        "Controlled experiments on synthetic scenes (docs/data.md): every arm of a claim is trained with the",
-        f"same {seeds} seeds, data and number of steps, and its last weights are evaluated on people, places and",
-        "seeds that are in no training video. Numbers are mean ± standard deviation over the seeds; differences are of",
-        "runs of the same seed. What small networks do on drawn people need not hold for large ones on Kinetics.",
+        "Controlled experiments on [synthetic scenes](data.md#synthetic-scenes): every arm of a claim is trained with",
+        "the same seeds, data and number of steps, and its last weights are evaluated on people, places and seeds that",
+        "are in no training video. Numbers are mean ± standard deviation over as many seeds as the column says;",
+        "differences are of runs of the same seed. What small networks do on drawn people need not hold for large ones",
+        "on Kinetics.",
         "",
         "```bash",
         f"python benchmarks/claims.py --folder claims --seeds {seeds} --page docs/claims.md",
@@ -76,7 +77,7 @@ def _claim(claim: Claim, results: Results, seeds: int) -> list[str]:
         heard, silent = (_spread([_map(one, state) for one in found.values()]) for state in ("heard", "silent"))
         rows.append((arm.name, str(len(found)), heard, silent, change if number else ""))
     header = ("arm", "seeds", "mAP", "with silent input", f"against {claim.arms[0].name}")
-    return [f"## {claim.text}", "", *_table(header, rows), "", *_classes(claim, results, seeds)]
+    return [f"## {claim.text}", "", claim.remark, "", *_table(header, rows), "", *_classes(claim, results, seeds)]
 
 
 def _classes(claim: Claim, results: Results, seeds: int) -> list[str]:
