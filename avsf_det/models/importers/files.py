@@ -91,8 +91,23 @@ def tensors_of(content: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             raise ValueError(f"{name} is no plain tensor")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise ValueError(f"{name} claims {tensor.numel()} numbers, more than are stored")
-    about = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, str | int | float | list)}
+    about = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, str | int | float)}
+    if _are_heads(content.get("heads")):
+        about["heads"] = content["heads"]
     return tensors, about
+
+
+def _are_heads(value: Any) -> bool:
+    """Whether it is what a checkpoint of ours says of its classes of whole clips."""
+    return isinstance(value, list) and all(
+        isinstance(head, dict)
+        and head.keys() == {"name", "classes", "multi_label"}
+        and isinstance(head["name"], str)
+        and isinstance(head["classes"], list)
+        and all(isinstance(name, str) for name in head["classes"])
+        and isinstance(head["multi_label"], bool)
+        for head in value
+    )
 
 
 def _as_tensor(value: Any) -> torch.Tensor | None:

@@ -140,9 +140,17 @@ def test_lists_within_lists_take_no_time_or_memory(tmp_path):
     nested = []
     for _ in range(60):
         nested = [nested, nested]  # 2**60 leaves
-    (tmp_path / "laughs.pkl").write_bytes(pickle.dumps({"model_state": {**STATE, "more": nested}, "cfg": nested}))
+    content = {"model_state": {**STATE, "more": nested}, "cfg": nested, "heads": nested}
+    (tmp_path / "laughs.pkl").write_bytes(pickle.dumps(content))
     tensors, about = tensors_of(read_file(tmp_path / "laughs.pkl"))
-    assert tensors.keys() == STATE.keys() and about == {}
+    assert tensors.keys() == STATE.keys() and not about
+
+
+def test_what_is_asked_of_clips_is_kept_and_nothing_that_only_looks_like_it(tmp_path):
+    heads = [{"name": "verb", "classes": ["take", "put"], "multi_label": False}]
+    for name, given, kept in (("a", heads, True), ("b", [{**heads[0], "classes": [[]]}], False), ("c", {}, False)):
+        (tmp_path / name).write_bytes(pickle.dumps({"model_state": STATE, "heads": given}))
+        assert tensors_of(read_file(tmp_path / name))[1] == ({"heads": heads} if kept else {})
 
 
 def test_metadata_of_a_module_s_state_dict_is_no_obstacle(tmp_path):
