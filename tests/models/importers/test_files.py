@@ -148,8 +148,8 @@ def test_lists_within_lists_take_no_time_or_memory(tmp_path):
 
 def test_what_is_asked_of_clips_is_kept_and_nothing_that_only_looks_like_it(tmp_path):
     heads = [{"name": "verb", "classes": ["take", "put"], "multi_label": False}]
-    for name, given, kept in (("a", heads, True), ("b", [{**heads[0], "classes": [[]]}], False), ("c", {}, False)):
-        (tmp_path / name).write_bytes(pickle.dumps({"model_state": STATE, "heads": given}))
+    for name, value, kept in (("a", heads, True), ("b", [{**heads[0], "classes": [[]]}], False), ("c", {}, False)):
+        (tmp_path / name).write_bytes(pickle.dumps({"model_state": STATE, "heads": value}))
         assert tensors_of(read_file(tmp_path / name))[1] == ({"heads": heads} if kept else {})
 
 
