@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from claims_arms import (
@@ -41,17 +42,17 @@ def write_page(path: Path, results: Results, seeds: int, machine: str) -> None:
     lines = [
         "# The paper's claims, tried",
         "",
-        "Controlled experiments on [synthetic scenes](data.md#synthetic-scenes): every arm of a claim is trained with",
-        "the same seeds, data and number of steps, and its last weights are evaluated on people, places and seeds that",
-        "are in no training video. Numbers are mean ± standard deviation over as many seeds as the column says;",
-        "differences are of runs of the same seed. What small networks do on drawn people need not hold for large ones",
-        "on Kinetics.",
+        "Controlled experiments on [synthetic scenes](data.md#synthetic-scenes): every arm of a claim is trained with "
+        "the same seeds, data and number of steps, and its last weights are evaluated on people, places and seeds that "
+        "are in no training video. Numbers are mean ± standard deviation over as many seeds as the column says, and - "
+        "where nothing is known yet; differences are of runs of the same seed. What small networks do on drawn people "
+        "need not hold for large ones on Kinetics.",
         "",
         "```bash",
         f"python benchmarks/claims.py --folder claims --seeds {seeds} --page docs/claims.md",
         "```",
         "",
-        f"Detection: {scenes} videos of 5 s, boxes of the ground truth, `configs/{CONFIG}.yaml`; all but Audio alone",
+        f"Detection: {scenes} videos of 5 s, boxes of the ground truth, `configs/{CONFIG}.yaml`; all but Audio alone "
         f"start from a SlowFast that was trained for {VISUAL_EPOCHS} epochs with the seed. On {machine}.",
         "",
     ]
@@ -64,6 +65,7 @@ def write_page(path: Path, results: Results, seeds: int, machine: str) -> None:
     picture = path.with_name("claims_transfer.png")
     if _draw_transfer(picture, results, seeds):
         lines += [f"![top-1 accuracy by share of the labels]({picture.name})", ""]
+    lines = [line if line.startswith(("|", "!", "#")) else fill(line, 118) for line in lines]
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
@@ -111,7 +113,9 @@ def _transfer(results: Results, seeds: int) -> list[str]:
         f"Top-1 accuracy, %, of ten classes ({labelled['train']} clips to learn from, {labelled['val']} to test) after "
         f"{START_EPOCHS} epochs on {clips} other clips without labels, or with labels of their own in the last row."
     )
-    return [f"## {TRANSFER}", "", about, "", *_table(header, rows), ""]
+    if not any(cell[0].isdigit() for row in rows for cell in row[2:]):
+        rows, header = [], ()
+    return [f"## {TRANSFER}", "", about, "", *(_table(header, rows) if rows else ["Not run yet."]), ""]
 
 
 def _found(claim: Claim, number: int, results: Results, seeds: int) -> dict[int, dict]:
@@ -147,14 +151,14 @@ def _draw_claim(path: Path, claim: Claim, results: Results, seeds: int) -> bool:
     axes, any_found = figure.subplots(), False
     for y, _ in enumerate(claim.arms):
         found = _found(claim, y, results, seeds).values()
-        for state, colour, fill in (("silent", _COLOURS[1], "none"), ("heard", _COLOURS[0], _COLOURS[0])):
+        for state, colour, face in (("silent", _COLOURS[1], "none"), ("heard", _COLOURS[0], _COLOURS[0])):
             values = [_map(one, state) for one in found if state in one]
             any_found |= bool(values)
-            axes.scatter(values, [y] * len(values), s=28, edgecolors=colour, facecolors=fill, zorder=3)
+            axes.scatter(values, [y] * len(values), s=28, edgecolors=colour, facecolors=face, zorder=3)
             if values:
                 axes.plot([np.mean(values)] * 2, [y - 0.28, y + 0.28], color=colour, linewidth=1.6)
     axes.set_yticks(range(len(claim.arms)), [arm.name for arm in claim.arms])
-    axes.invert_yaxis()
+    axes.set_ylim(len(claim.arms) - 0.5, -0.5)
     axes.set_xlabel("mAP, %: filled as it is, hollow with silent input")
     _tidy(axes)
     if any_found:
