@@ -67,8 +67,8 @@ CLAIMS = {
             Arm("AV non-local", {"SLOWFAST.AU_FUSION": "audiovisual_non_local"}),
             Arm("channel attention", {"SLOWFAST.AU_FUSION": "channel_attention"}),
         ),
-        "Not told apart here: all ways are near the ceiling. Two bells swing by turns of two or three seconds, so that "
-        "in most clips one swings alone, and sound that joins in the head is enough.",
+        "Not told apart here: all ways are near the ceiling. Two people swing bells by turns of two or three seconds, "
+        "so that for most of every clip of 2.1 s one swings alone, and sound that joins in the head is enough.",
     ),
     "droppathway": Claim(
         "DropPathway is what makes joint training work",

@@ -1,9 +1,11 @@
-"""What several commands have in common: how they are added, options that they share, numbers."""
+"""What several commands have in common: how they are added, options that they share, results told, numbers."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` lists all keys"
 
@@ -48,6 +50,17 @@ def add_device(command: argparse.ArgumentParser) -> None:
         default="float32",
         help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
     )
+
+
+def tell_results(results: Mapping[Path, object], failed: Mapping[Path, str], videos: int) -> int:
+    """Print what came of each video, and which of so many are left out and why; the exit status."""
+    for path, result in results.items():
+        print(f"{path}: {result.summary()}")
+    if failed:
+        print(f"{len(failed)} of {videos} left out:", file=sys.stderr)
+        for reason in failed.values():
+            print(f"  {reason}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def positive(text: str) -> float:

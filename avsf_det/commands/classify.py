@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from avsf_det.commands.arguments import add_audio, add_command, add_device, positive
+from avsf_det.commands.arguments import add_audio, add_command, add_device, positive, tell_results
 from avsf_det.errors import UserError
 
 
@@ -31,13 +30,7 @@ def classify(options: argparse.Namespace) -> int:
     predictor = ClipPredictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
     how = ClassifyOptions(options.stride, options.top_k, options.threshold)
     results, failed = classify_videos(videos, options.output, predictor, how)
-    for path, result in results.items():
-        print(f"{path}: {result.summary()}")
-    if failed:
-        print(f"{len(failed)} of {len(videos)} left out:", file=sys.stderr)
-        for reason in failed.values():
-            print(f"  {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    return tell_results(results, failed, len(videos))
 
 
 def add_classify_command(commands: argparse._SubParsersAction) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsf_det.commands.arguments import add_audio, add_command, add_detector, add_device, positive
+from avsf_det.commands.arguments import add_audio, add_command, add_detector, add_device, positive, tell_results
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,13 +36,7 @@ def detect(options: argparse.Namespace) -> int:
     if streams:
         return _detect_stream(streams[0], options, predictor, detector, how)
     results, failed = detect_videos(videos, options.output, predictor, detector, how)
-    for path, result in results.items():
-        print(f"{path}: {result.summary()}")
-    if failed:
-        print(f"{len(failed)} of {len(videos)} left out:", file=sys.stderr)
-        for reason in failed.values():
-            print(f"  {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    return tell_results(results, failed, len(videos))
 
 
 def prepare(options: argparse.Namespace) -> tuple[Predictor, PersonDetector, DetectOptions]:

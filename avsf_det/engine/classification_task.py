@@ -71,7 +71,7 @@ class ClassificationTask(Task):
         check_heads(checkpoint_heads(checkpoint, path), self.folder)
 
     def judge(self, model: nn.Module, output: Path, epoch: int, on_progress: Callable[[], object]) -> Judgement | None:
-        """As `Task.judge`; of each clip the middle is looked at, as PySlowFast does while it trains."""
+        """As `Task.judge`; of each clip one view is looked at, its middle."""
         cfg = self.cfg.clone()
         cfg.TEST.NUM_ENSEMBLE_VIEWS = cfg.TEST.NUM_SPATIAL_CROPS = 1
         predictor = ClipPredictor(model, cfg, self.folder.heads)

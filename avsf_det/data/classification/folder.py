@@ -84,6 +84,8 @@ class ClipFolder:
             UserError: as above.
         """
         if cfg.CLIPS.ROOT:
+            if not Path(cfg.CLIPS.ROOT).is_dir():
+                raise UserError(f"CLIPS.ROOT: no dataset at {cfg.CLIPS.ROOT!r}: no such folder")
             return cls(cfg.CLIPS.ROOT, cfg.CLIPS.DATASET, cfg.CLIPS.PATH_PREFIX, cfg.DATA.FOLD)
         return cls(cfg.DATA.ROOT, cfg.TRAIN.DATASET, cfg.DATA.PATH_PREFIX, cfg.DATA.FOLD)
 
