@@ -105,7 +105,7 @@ WAYS = {
     "linear probe": {"MODEL.DETACH_FINAL_FC": True, "SOLVER.BASE_LR": 0.02, "SOLVER.WARMUP_EPOCHS": 0.0},
     "fine-tuning": {},
 }
-SHARES = {0.01: 40, 0.1: 16, 1.0: 5}
+SHARES = {0.01: 30, 0.1: 12, 1.0: 4}
 """Share of the labels -> epochs."""
 OF_CLIPS = {
     "DETECTION.ENABLE": False,
@@ -114,7 +114,7 @@ OF_CLIPS = {
     "DATA.TRAIN_CROP_SIZE": 72,
 }
 """What makes of the network for boxes one for whole clips."""
-START_EPOCHS = 8
+START_EPOCHS = 5
 VISUAL_EPOCHS = 8  # of the SlowFast that arms of detection start from
 
 
@@ -136,8 +136,8 @@ class Run:
 
     @property
     def hears(self) -> bool:
-        """Whether it can be evaluated with sound and without."""
-        return "MODEL.MODEL_NAME" not in self.keys
+        """Whether it is evaluated with sound and without: a model that hears, of boxes."""
+        return "MODEL.MODEL_NAME" not in self.keys and "DETECTION.ENABLE" not in self.keys
 
     def output(self, folder: Path) -> Path:
         """Where all of it is kept."""
