@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,11 @@ class Predictor:
     views only (its AVA.TEST_FORCE_FLIP mirrors the one there is). Scales and flips of a clip are of the same frames,
     decoded once, and have the same sound.
 
+    Attributes:
+        spec: what clips are made of.
+        shifts: seconds by which each clip of a keyframe lies after it, ascending.
+        listens: whether sound has a part in the scores.
+
     Args:
         model: takes a `Batch`'s tensors, returns logits (N, K); left as it is, for an `InferenceModel` is made of it.
         cfg: the configuration that the model was trained with.
@@ -72,10 +77,10 @@ class Predictor:
         self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
         self._scales = cfg.TEST.SCALES or [cfg.DATA.TEST_CROP_SIZE]
         self.spec = ClipSpec.from_config(cfg, max(self._scales))
-        self._shifts = view_shifts(cfg.TEST.NUM_ENSEMBLE_VIEWS, self.spec)
+        self.shifts = view_shifts(cfg.TEST.NUM_ENSEMBLE_VIEWS, self.spec)
         self._mirrored_classes = list(mirrored_classes(label_map.names))
         self._collate = Collate.from_config(cfg, self.spec)
-        factors = len(self._scales), 1 + cfg.TEST.FLIP, len(self._shifts)
+        factors = len(self._scales), 1 + cfg.TEST.FLIP, len(self.shifts)
         if max(factors) > 1:
             logger.info("%d views a keyframe: %d scales x %d flips x %d clips", np.prod(factors), *factors)
 
@@ -185,21 +190,49 @@ class Predictor:
             persons: found at each time.
             on_progress: called with the number of keyframes done since the last call.
         """
-        scored = [_unscored(found, len(self.label_map), self.explain_audio) for found in persons]
         busy = [i for i, found in enumerate(persons) if len(found)]
-        views = sorted((times[i] + shift, i) for i in busy for shift in self._shifts)
-        clips = read_clips(path, [center for center, _ in views], self.spec)
-        unfinished = defaultdict(list)
-        for group in groups_of(zip((i for _, i in views), clips), self.cfg.TEST.BATCH_SIZE):
-            rows, done = [i for i, _ in group], 0
-            for i, found in zip(rows, self([clip for _, clip in group], [persons[i] for i in rows])):
-                unfinished[i].append((found.actions, found.silent))
-                if len(unfinished[i]) == len(self._shifts):
-                    actions, silent = (np.mean(scores, axis=0) for scores in zip(*unfinished.pop(i)))
+        views = sorted((times[i] + shift, i) for i in busy for shift in self.shifts)
+        clips, unfinished = read_clips(path, [center for center, _ in views], self.spec), defaultdict(list)
+
+        def whole() -> Iterator[list[Clip]]:
+            for (_, i), clip in zip(views, clips):
+                unfinished[i].append(clip)
+                if len(unfinished[i]) == len(self.shifts):
+                    yield unfinished.pop(i)
+
+        together = whole()
+        return self.score_keyframes(((found, lambda: next(together)) for found in persons), on_progress)
+
+    def score_keyframes(
+        self,
+        keyframes: Iterable[tuple[Persons, Callable[[], list[Clip]]]],
+        on_progress: Callable[[int], object] = lambda keyframes: None,
+    ) -> list[Persons]:
+        """The persons of each keyframe with their action scores.
+
+        Args:
+            keyframes: the persons found on each, and what gives its clips, in the order of `shifts`; not called where
+                nobody was found. TEST.BATCH_SIZE clips go through the network together.
+            on_progress: called with the number of keyframes done since the last call.
+        """
+        scored: list[Persons] = []
+        views: dict[int, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+
+        def clips() -> Iterator[tuple[int, Clip]]:
+            for found, give in keyframes:
+                scored.append(_unscored(found, len(self.label_map), self.explain_audio))
+                if len(found):
+                    yield from ((len(scored) - 1, clip) for clip in give())
+                else:
+                    on_progress(1)
+
+        for group in groups_of(clips(), self.cfg.TEST.BATCH_SIZE):
+            for (i, _), found in zip(group, self([clip for _, clip in group], [scored[i] for i, _ in group])):
+                views[i].append((found.actions, found.silent))
+                if len(views[i]) == len(self.shifts):
+                    actions, silent = (np.mean(scores, axis=0) for scores in zip(*views.pop(i)))
                     scored[i] = found.replace(actions=actions, silent=silent)
-                    done += 1
-            on_progress(done)
-        on_progress(len(persons) - len(busy))
+                    on_progress(1)
         return scored
 
 

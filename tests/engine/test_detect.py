@@ -190,20 +190,20 @@ class Killed(BaseException):
 
 @pytest.fixture
 def counted(predictor, monkeypatch):
-    """The keyframes scored so far, in chunks of one; scoring is killed at the one that `counted.kill_at` tells."""
+    """A number for each keyframe scored, in chunks of one; scoring is killed at the number `counted.kill_at`."""
 
     class Counted(list):
         kill_at = None
 
-    scored, score = Counted(), predictor.score_video
+    scored, score = Counted(), predictor.score_keyframes
 
-    def score_video(path, times, *rest):
-        if times[0] == scored.kill_at:
+    def score_keyframes(keyframes, on_progress):
+        if len(scored) == scored.kill_at:
             raise Killed
-        scored.extend(times)
-        return score(path, times, *rest)
+        scored.append(len(scored))
+        return score(keyframes, on_progress)
 
-    monkeypatch.setattr(predictor, "score_video", score_video)
+    monkeypatch.setattr(predictor, "score_keyframes", score_keyframes)
     monkeypatch.setattr("avsf_det.engine.detect.CHUNK", 1)
     return scored
 
@@ -215,15 +215,15 @@ def contents(folder):
 def test_what_was_killed_goes_on_and_gives_the_same(video, predictor, boxes, tmp_path, counted):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     detect_videos([video], whole, predictor, boxes, OPTIONS)
-    assert counted == [0.0, 1.0, 2.0, 3.0]
+    assert len(counted) == 4
     counted.clear()
-    counted.kill_at = 2.0
+    counted.kill_at = 2
     with pytest.raises(Killed):
         detect_videos([video], killed, predictor, boxes, OPTIONS)
-    assert shown(killed) == [] and counted == [0.0, 1.0]
+    assert shown(killed) == [] and len(counted) == 2
     counted.kill_at = None
     detect_videos([video], killed, predictor, boxes, OPTIONS)
-    assert counted == [0.0, 1.0, 2.0, 3.0]
+    assert len(counted) == 4
     assert contents(killed) == contents(whole)
 
 
