@@ -22,13 +22,12 @@ from avsf_det.data.clip import Clip, ClipSpec, read_clips
 from avsf_det.data.mirror import mirrored_boxes, mirrored_classes
 from avsf_det.data.transforms import resize
 from avsf_det.engine.checkpoints import check_taught
-from avsf_det.engine.device import choose_device
+from avsf_det.engine.network import Network
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights
 from avsf_det.models.importers import is_ours
-from avsf_det.models.inference import PRECISIONS, InferenceModel
 from avsf_det.structures import Persons
 
 logger = logging.getLogger(__name__)
@@ -71,10 +70,9 @@ class Predictor:
         self.cfg, self.label_map, self.use_audio, self.explain_audio = cfg, label_map, use_audio, explain_audio
         if explain_audio and model.backbone.audio is None:
             raise UserError(f"MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME} does not listen; leave --explain-audio out")
-        self.device = choose_device(cfg.DEVICE)
         _check_test_keys(cfg.TEST)
         self._trained = model
-        self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
+        self.network = Network(model, cfg)
         self._scales = cfg.TEST.SCALES or [cfg.DATA.TEST_CROP_SIZE]
         self.spec = ClipSpec.from_config(cfg, max(self._scales))
         self.shifts = view_shifts(cfg.TEST.NUM_ENSEMBLE_VIEWS, self.spec)
@@ -126,10 +124,9 @@ class Predictor:
     @cached_property
     def identity(self) -> str:
         """A hash that changes whenever scores could: weights, configuration, classes, device, whether it listens."""
-        words = self.cfg.dump(), self.label_map.to_pbtxt(), self.device.type, self.use_audio, self.explain_audio
+        words = self.cfg.dump(), self.label_map.to_pbtxt(), self.network.device.type, self.use_audio, self.explain_audio
         return model_digest(self._trained, repr(words))
 
-    @torch.no_grad()
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:
         """The persons of each clip, with `actions` (N, K) filled in: the mean over scales and flips.
 
@@ -170,8 +167,7 @@ class Predictor:
 
     def _scores(self, samples: Sequence[Sample]) -> torch.Tensor:
         """(N, K) probabilities."""
-        batch = self._collate(samples).to(self.device)
-        return torch.sigmoid(self.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present).float())
+        return torch.sigmoid(torch.cat(self.network(self._collate(samples))).float())
 
     def score_video(
         self,
@@ -258,8 +254,6 @@ def _mirrored(sample: Sample) -> Sample:
 
 
 def _check_test_keys(test: CfgNode) -> None:
-    if test.PRECISION not in PRECISIONS:
-        raise UserError(f"TEST.PRECISION: got {test.PRECISION!r}, expected one of {', '.join(PRECISIONS)}")
     if not all(isinstance(scale, int) and scale > 0 for scale in test.SCALES):
         raise UserError(f"TEST.SCALES: got {test.SCALES}, expected a list of pixels like [224, 256, 320], or []")
     if test.NUM_ENSEMBLE_VIEWS < 1:

@@ -151,7 +151,7 @@ def test_several_clips_a_keyframe_are_averaged_and_no_frame_is_decoded_twice(wei
 
     decode = Track.decode
     monkeypatch.setattr(Track, "decode", watched)
-    several.model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    several.network.model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     scored = several.score_video(video, times, persons, done.append)
     close(scored, [np.mean([run[i].actions for run in runs], axis=0) for i in range(3)])
     assert len(decoded[1:]) == len(set(decoded[1:])) > 20  # the first is what opening the file takes
@@ -250,7 +250,7 @@ def test_in_bfloat16_scores_hardly_change(predictor, weights, video):
     low = Predictor.load(weights, ["TEST.PRECISION", "bfloat16"])
     difference = np.abs(low([clip], [TWO])[0].actions - predictor([clip], [TWO])[0].actions)
     assert 0 < difference.max() <= 0.01
-    with pytest.raises(UserError, match=r"TEST\.PRECISION: got 'half', expected one of float32, bfloat16"):
+    with pytest.raises(UserError, match=r"TEST\.PRECISION: got 'half', expected one of float32, bfloat16, auto"):
         Predictor.load(weights, ["TEST.PRECISION", "half"])
 
 
@@ -260,9 +260,11 @@ def test_what_sound_does_is_the_difference_to_the_same_clip_without_it(weights, 
     mute = type(clip)(clip.frames, None)
     computed = []
     monkeypatch.setattr(
-        explaining.model,
+        explaining.network.model,
         "forward",
-        lambda slow, *rest, forward=explaining.model.forward: computed.append(len(slow)) or forward(slow, *rest),
+        lambda slow, *rest, forward=explaining.network.model.forward: (
+            computed.append(len(slow)) or forward(slow, *rest)
+        ),
     )
     heard, unheard = explaining([clip, mute], [TWO, ONE])
     assert computed == [2, 1]  # the clip without sound is not computed again
