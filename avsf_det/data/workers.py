@@ -50,7 +50,7 @@ class WorkerPool:
         self._calls: queue.SimpleQueue = queue.SimpleQueue()
         self._started = False
         if num_workers:
-            _forkserver()
+            forkserver_context()
         weakref.finalize(self, _end, self._calls, num_workers)
 
     def map(self, arguments: Iterable[Sequence], ahead: int) -> Iterator:
@@ -80,7 +80,7 @@ class WorkerPool:
         if self._started:
             return
         self._started = True
-        context = _forkserver()
+        context = forkserver_context()
         for _ in range(self._num_workers):
             here, there = context.Pipe()
             process = context.Process(target=_serve, args=(there, self._function), daemon=True)
@@ -89,10 +89,13 @@ class WorkerPool:
             threading.Thread(target=_converse, args=(process, here, self._calls, self._describe), daemon=True).start()
 
 
-def _forkserver() -> BaseContext:
-    """What starts processes; its server begins to import at once, which takes seconds."""
+def forkserver_context(module: str = "avsf_det.data.loader") -> BaseContext:
+    """What starts processes; its server begins to import a module at once, which takes seconds.
+
+    There is one server; it imports what the first call asks for.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["avsf_det.data.loader"])
+    context.set_forkserver_preload([module])
     forkserver.ensure_running()
     return context
 

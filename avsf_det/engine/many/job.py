@@ -1,0 +1,180 @@
+"""One video of many: what a worker is given, what it does, and what it tells of it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from avsf_det import __version__
+from avsf_det.engine.detect import DetectOptions, detect_video
+from avsf_det.engine.evaluate import audio_path
+from avsf_det.engine.many.storage import Storage, fetch, identity, is_url
+from avsf_det.engine.predictor import Predictor
+from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource, as_source
+from detectors import PersonDetector
+from detectors.files import file_sha256
+from detectors.weights import cache_folder
+
+DONE, FAILED, HALTED = "done", "failed", "halted"
+"""States of a video; with the last, which is in no manifest, none of the others can be done either."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a video.
+
+    Attributes:
+        video: its path or address.
+        name: of its results, without suffix.
+        state: `DONE`, `FAILED` or `HALTED`.
+        reason: why it failed, or what is missing of it; else empty.
+        files: the results: name -> {"bytes": size, "sha256": hash}.
+        seconds: that it took.
+        worker: machine and process that did it.
+        attempts: times it was begun.
+        found: what was found, in one line.
+        key: a hash of all that the results follow from: video, model, detector, options.
+        reused: whether all was there from an earlier run.
+    """
+
+    video: str
+    name: str
+    state: str
+    reason: str = ""
+    files: Mapping[str, Mapping[str, int | str]] = field(default_factory=dict)
+    seconds: float = 0.0
+    worker: str = ""
+    attempts: int = 1
+    found: str = ""
+    key: str = ""
+    reused: bool = False
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each result."""
+        return {name: told["bytes"] for name, told in self.files.items()}
+
+    def summary(self) -> str:
+        """One line."""
+        return self.found + (" (there already)" if self.reused else "")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video to be done.
+
+    Attributes:
+        video: its path or address, by which the manifest knows it.
+        source: where it is.
+        name: of its results, without suffix.
+        earlier: what the manifest tells of it, if it is done.
+    """
+
+    video: str
+    source: Path | VideoSource | str
+    name: str
+    earlier: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class DetectJobs:
+    """Detection, as a worker opens it: called once, it gives what does one job after another.
+
+    Args:
+        prepare: loads the model, the detector, and how they are to be used; picklable.
+        storage: where results go.
+    """
+
+    prepare: Callable[[], tuple[Predictor, PersonDetector, DetectOptions]]
+    storage: Storage
+
+    def __call__(self) -> Callable[[Job], Outcome]:
+        """Raises UserError if a file cannot be used, or options do not go together."""
+        return _Detection(*self.prepare(), self.storage)
+
+
+class _Detection:
+    def __init__(
+        self, predictor: Predictor, detector: PersonDetector, options: DetectOptions, storage: Storage
+    ) -> None:
+        self._tools, self._storage = (predictor, detector, options), storage
+        self._how = repr((__version__, predictor.identity, detector.identity, replace(options, cache=None)))
+
+    def __call__(self, job: Job) -> Outcome:
+        """Do it, unless it is done.
+
+        Raises:
+            UserError: if the video cannot be read or the files not be written.
+        """
+        remote = is_url(job.source)
+        source = identity(job.source) if remote else as_source(job.source).identity()
+        key = hashlib.sha256(f"{source}|{self._how}".encode("utf-8", "surrogateescape")).hexdigest()
+        there = job.earlier and job.earlier.key == key and self._storage.holds(job.earlier.sizes)
+        if self._storage.local and not remote:
+            return self._done(job, key, job.source, self._storage.local, job.earlier if there else None)
+        if there:
+            return replace(job.earlier, reused=True)
+        scratch = cache_folder() / "videos" / key
+        try:
+            path = fetch(job.source, scratch / "video") if remote else job.source
+            return self._done(job, key, path, self._storage.local or scratch / "results")
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _done(
+        self, job: Job, key: str, path: Path | VideoSource, folder: Path, earlier: Outcome | None = None
+    ) -> Outcome:
+        predictor, detector, options = self._tools
+        result = detect_video(path, folder / job.name, predictor, detector, options, progress_bar=_no_bar)
+        if result.reused and earlier:
+            return replace(earlier, reused=True)
+        audio = audio_path(folder / f"{job.name}.csv")
+        files = {}
+        for file in sorted({*result.files.values(), *([audio] if predictor.explain_audio and audio.is_file() else [])}):
+            files[file.name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+            if self._storage.local is None:
+                self._storage.put(file, file.name)
+        found = replace(
+            result, files={kind: self._storage.place(f.name) for kind, f in result.files.items()}, reused=False
+        )
+        missing = f"{job.video}: cut off, {result.missing:.1f} s are missing; the rest is annotated"
+        reason = missing if result.missing else ""
+        return Outcome(job.video, job.name, DONE, reason, files, found=found.summary(), key=key, reused=result.reused)
+
+
+def _no_bar(*arguments: object, **options: object) -> tqdm:
+    return tqdm(*arguments, **{**options, "disable": True})
+
+
+def attempt(do: Callable[[Job], Outcome], job: Job) -> Outcome:
+    """Do a job; whatever is raised fails its video, but for a full disk, with which no other can be done either."""
+    try:
+        return do(job)
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else f"{job.video}: {_place(error)}"
+        return Outcome(job.video, job.name, HALTED if is_disk_full(error) else FAILED, reason)
+
+
+def _place(error: Exception) -> str:
+    """An error that nobody foresaw, and the line of code that it comes from."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return f"{type(error).__name__}: {error} ({where})"
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised because of, says that there is no room for files."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
