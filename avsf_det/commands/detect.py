@@ -69,7 +69,7 @@ def _detect_many(videos: Sequence[Path | VideoSource | str], options: argparse.N
 
     if any(map(is_url, videos)) and "page" in options.outputs and "mp4" not in options.outputs:
         raise UserError(
-            "a page cannot play a video that was fetched for a while; add mp4 to --outputs, or leave page out"
+            "a page cannot play a video that is fetched and removed; add mp4 to --outputs, or leave out page"
         )
     for name in ("weights", "detector", "detector_weights", "thresholds"):  # workers may be in another folder
         value = getattr(options, name)
@@ -135,8 +135,8 @@ def add_detect_command(commands: argparse._SubParsersAction) -> None:
         "videos",
         nargs="+",
         metavar="VIDEO",
-        help="video files, folders of them, addresses such as s3://bucket/film.mp4, lists (.txt, .csv) of all these, or "
-        "one stream",
+        help="video files, folders of them, addresses such as s3://bucket/film.mp4, lists (.txt, .csv) of these, or one "
+        "stream",
     )
     command.add_argument("--output", default="detections", help="folder, or its address (default: detections)")
     command.add_argument(

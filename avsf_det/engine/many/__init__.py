@@ -1,1 +1,1 @@
-"""Detection on many videos: several workers, here or on a cluster, and each video done once whatever becomes of them."""
+"""Many videos: several workers, here or on a cluster, and each video done once, whatever becomes of a worker."""

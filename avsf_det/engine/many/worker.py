@@ -132,10 +132,8 @@ class Worker:
         except (EOFError, OSError):
             return None
         self._end(job)
-        limit = f"{self._work.time_limit:g} s"
-        return Outcome(
-            job.video, job.name, FAILED, f"{job.video}: not done within --time-limit {limit}; see if it plays"
-        )
+        reason = f"{job.video}: not done within {self._work.time_limit:g} s; see if it plays, or raise --time-limit"
+        return Outcome(job.video, job.name, FAILED, reason)
 
     def _end(self, job: Job) -> int | None:
         """Do away with the process, and with what it left half written; its exit code."""

@@ -55,5 +55,5 @@ def run_many(weights, many_boxes, many_videos, tmp_path):
 
 def hashes(folder):
     """{file: SHA-256} of what a user sees in a folder, but for the manifest."""
-    shown = (path for path in folder.iterdir() if not path.name.startswith(".") and path.suffix != ".jsonl")
+    shown = (path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "manifest.jsonl")
     return {path.name: file_sha256(path) for path in shown}

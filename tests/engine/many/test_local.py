@@ -90,7 +90,7 @@ def test_a_full_disk_stops_the_run_and_is_told_once(run_many, many_videos, singl
         run_many("film_1", "fill", workers=1)
     assert "1 of 6 videos are done" in str(error.value) and "\n" not in str(error.value)
     assert set(told(tmp_path / "out")) == {"film_0"} and not leftovers(tmp_path / "out")
-    done, failed = run_many()
+    _, failed = run_many()
     assert not failed and hashes(tmp_path / "out") == single
 
 
