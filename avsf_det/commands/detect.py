@@ -135,8 +135,8 @@ def add_detect_command(commands: argparse._SubParsersAction) -> None:
         "videos",
         nargs="+",
         metavar="VIDEO",
-        help="video files, folders of them, addresses such as s3://bucket/film.mp4, lists (.txt, .csv) of these, or one "
-        "stream",
+        help="video files, folders of them, addresses such as s3://bucket/film.mp4, lists of these (.txt, .csv), or "
+        "one stream",
     )
     command.add_argument("--output", default="detections", help="folder, or its address (default: detections)")
     command.add_argument(

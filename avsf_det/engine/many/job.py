@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from avsf_det import __version__
-from avsf_det.engine.detect import DetectOptions, detect_video
-from avsf_det.engine.evaluate import audio_path
-from avsf_det.engine.many.storage import Storage, fetch, identity, is_url
-from avsf_det.engine.predictor import Predictor
+from avsf_det.engine.many.storage import Storage
 from avsf_det.errors import UserError
-from avsf_det.media.source import VideoSource, as_source
-from detectors import PersonDetector
-from detectors.files import file_sha256
-from detectors.weights import cache_folder
+from avsf_det.media.source import VideoSource
+
+if TYPE_CHECKING:
+    from avsf_det.engine.detect import DetectOptions
+    from avsf_det.engine.predictor import Predictor
+    from detectors import PersonDetector
 
 DONE, FAILED, HALTED = "done", "failed", "halted"
 """States of a video; with the last, which is in no manifest, none of the others can be done either."""
@@ -97,60 +92,9 @@ class DetectJobs:
 
     def __call__(self) -> Callable[[Job], Outcome]:
         """Raises UserError if a file cannot be used, or options do not go together."""
-        return _Detection(*self.prepare(), self.storage)
+        from avsf_det.engine.many.detection import Detection
 
-
-class _Detection:
-    def __init__(
-        self, predictor: Predictor, detector: PersonDetector, options: DetectOptions, storage: Storage
-    ) -> None:
-        self._tools, self._storage = (predictor, detector, options), storage
-        self._how = repr((__version__, predictor.identity, detector.identity, replace(options, cache=None)))
-
-    def __call__(self, job: Job) -> Outcome:
-        """Do it, unless it is done.
-
-        Raises:
-            UserError: if the video cannot be read or the files not be written.
-        """
-        remote = is_url(job.source)
-        source = identity(job.source) if remote else as_source(job.source).identity()
-        key = hashlib.sha256(f"{source}|{self._how}".encode("utf-8", "surrogateescape")).hexdigest()
-        there = job.earlier and job.earlier.key == key and self._storage.holds(job.earlier.sizes)
-        if self._storage.local and not remote:
-            return self._done(job, key, job.source, self._storage.local, job.earlier if there else None)
-        if there:
-            return replace(job.earlier, reused=True)
-        scratch = cache_folder() / "videos" / key
-        try:
-            path = fetch(job.source, scratch / "video") if remote else job.source
-            return self._done(job, key, path, self._storage.local or scratch / "results")
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-    def _done(
-        self, job: Job, key: str, path: Path | VideoSource, folder: Path, earlier: Outcome | None = None
-    ) -> Outcome:
-        predictor, detector, options = self._tools
-        result = detect_video(path, folder / job.name, predictor, detector, options, progress_bar=_no_bar)
-        if result.reused and earlier:
-            return replace(earlier, reused=True)
-        audio = audio_path(folder / f"{job.name}.csv")
-        files = {}
-        for file in sorted({*result.files.values(), *([audio] if predictor.explain_audio and audio.is_file() else [])}):
-            files[file.name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
-            if self._storage.local is None:
-                self._storage.put(file, file.name)
-        found = replace(
-            result, files={kind: self._storage.place(f.name) for kind, f in result.files.items()}, reused=False
-        )
-        missing = f"{job.video}: cut off, {result.missing:.1f} s are missing; the rest is annotated"
-        reason = missing if result.missing else ""
-        return Outcome(job.video, job.name, DONE, reason, files, found=found.summary(), key=key, reused=result.reused)
-
-
-def _no_bar(*arguments: object, **options: object) -> tqdm:
-    return tqdm(*arguments, **{**options, "disable": True})
+        return Detection(*self.prepare(), self.storage)
 
 
 def attempt(do: Callable[[Job], Outcome], job: Job) -> Outcome:

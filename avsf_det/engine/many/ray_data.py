@@ -98,6 +98,7 @@ class _Actor:
 def _import_ray() -> object:
     """Ray, which talks to nobody but us; raises UserError if it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data

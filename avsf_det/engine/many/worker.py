@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from queue import Empty, SimpleQueue
 
-import torch
-
-from avsf_det.data.workers import forkserver_context
 from avsf_det.engine.many.job import FAILED, HALTED, Job, Outcome, attempt
 from avsf_det.engine.many.storage import Attempts, Storage
 from avsf_det.errors import UserError
 from avsf_det.media import track
+from avsf_det.processes import forkserver_context
 
 ATTEMPTS = 3  # at a video whose worker dies
 TICK = 0.2  # seconds for which outcomes are waited for at a time
@@ -105,7 +103,7 @@ class Worker:
             with self._lock:
                 if self._closed:
                     raise Closed
-                context = forkserver_context("avsf_det.engine.many.worker")
+                context = forkserver_context("avsf_det.engine.many.detection")
                 self._connection, there = context.Pipe()
                 arguments = there, self._work, self._number
                 self._process = context.Process(target=_serve, args=arguments, daemon=True)
@@ -157,6 +155,8 @@ def _sign(code: int | None) -> str:
 
 def _serve(connection: Connection, work: Work, number: int) -> None:
     """Open, then answer jobs until the pipe closes."""
+    import torch
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # signals to all processes are for the one that began it, which
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
