@@ -42,13 +42,13 @@ def single(many_videos, many_boxes, weights, tmp_path_factory):
 
 @pytest.fixture
 def run_many(weights, many_boxes, many_videos, tmp_path):
-    """A function that runs the six, or others, on workers of this machine, one of which may do something untoward."""
+    """A function that runs the six, or others, on two workers of this machine, one of which may do something untoward."""
 
-    def run(name="", deed="", *, output=tmp_path / "out", videos=many_videos, workers=2, time_limit=None):
+    def run(name="", deed="", *, videos=many_videos, workers=2, time_limit=None, make_engine=LocalEngine):
         prepared = Prepared(str(weights), str(many_boxes), name, deed, str(tmp_path / "marker"))
-        storage = Storage(output)
+        storage = Storage(tmp_path / "out")
         work = Work(DetectJobs(prepared, storage), storage, time_limit)
-        return run_jobs(videos, storage, LocalEngine(work, workers))
+        return run_jobs(videos, storage, make_engine(work, workers))
 
     return run
 
