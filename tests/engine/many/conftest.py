@@ -42,7 +42,7 @@ def single(many_videos, many_boxes, weights, tmp_path_factory):
 
 @pytest.fixture
 def run_many(weights, many_boxes, many_videos, tmp_path):
-    """A function that runs the six, or others, on two workers of this machine, one of which may do something untoward."""
+    """A function that runs the six, or others, on two workers, one of which may do something untoward."""
 
     def run(name="", deed="", *, videos=many_videos, workers=2, time_limit=None, make_engine=LocalEngine):
         prepared = Prepared(str(weights), str(many_boxes), name, deed, str(tmp_path / "marker"))

@@ -17,7 +17,7 @@ def test_what_fsspec_opens_is_an_address(address):
 
 
 @pytest.mark.parametrize(
-    "path", ["film.mp4", "/films", "file:///film.mp4", "rtsp://camera/1", "https://host/live", "a:b"]
+    "path", ["film.mp4", "/films", "file:///film.mp4", "rtsp://camera/1", "https://host/live"]
 )
 def test_paths_and_streams_are_none(path):
     assert not is_url(path)
@@ -35,7 +35,7 @@ def test_a_list_stands_for_what_it_names(tmp_path):
     [
         (b"# none\n", "a list without a video"),
         (b"\xff\xfe", "cannot be read"),
-        (b"b.txt\n", "names b.txt, a list itself"),
+        (b"b.txt\n", "a list itself"),
     ],
 )
 def test_a_list_that_is_none_is_named(tmp_path, content, said):
