@@ -82,7 +82,7 @@ class Worker:
                 break
             code = self._end(job)
         self._attempts.end(job.name)
-        if outcome.reused:
+        if outcome.reused and job.earlier:
             return outcome
         return replace(outcome, seconds=round(time.monotonic() - began, 3), worker=who, attempts=number)
 

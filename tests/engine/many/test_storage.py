@@ -16,9 +16,7 @@ def test_what_fsspec_opens_is_an_address(address):
     assert is_url(address)
 
 
-@pytest.mark.parametrize(
-    "path", ["film.mp4", "/films", "file:///film.mp4", "rtsp://camera/1", "https://host/live"]
-)
+@pytest.mark.parametrize("path", ["film.mp4", "/films", "file:///film.mp4", "rtsp://camera/1", "https://host/live"])
 def test_paths_and_streams_are_none(path):
     assert not is_url(path)
 
