@@ -102,17 +102,19 @@ def attempt(do: Callable[[Job], Outcome], job: Job) -> Outcome:
     try:
         return do(job)
     except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"{job.video}: {_place(error)}"
+        reason = described(error) if isinstance(error, UserError) else f"{job.video}: {described(error)}"
         return Outcome(job.video, job.name, HALTED if is_disk_full(error) else FAILED, reason)
 
 
-def _place(error: Exception) -> str:
-    """An error that nobody foresaw, and the line of code that it comes from."""
+def described(error: Exception) -> str:
+    """An error in one line; one that nobody foresaw with the line of code that it comes from."""
+    if isinstance(error, UserError):
+        return str(error)
     trace = error.__traceback__
     while trace.tb_next:
         trace = trace.tb_next
     where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-    return f"{type(error).__name__}: {error} ({where})"
+    return f"{type(error).__name__}: {' '.join(str(error).split())} ({where})"
 
 
 def is_disk_full(error: BaseException | None) -> bool:

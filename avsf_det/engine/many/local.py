@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 
 import torch
 
-from avsf_det.engine.many.job import HALTED, Job, Outcome
+from avsf_det.engine.many.job import HALTED, Job, Outcome, described
 from avsf_det.engine.many.worker import Closed, Work, Worker, gathered
 
 
@@ -55,6 +55,6 @@ def _drive(worker: Worker, todo: SimpleQueue, came: SimpleQueue) -> None:
     except (Empty, Closed):
         pass
     except Exception as error:
-        came.put(Outcome(job.video, job.name, HALTED, str(error)))
+        came.put(Outcome(job.video, job.name, HALTED, described(error)))
     finally:
         worker.close()

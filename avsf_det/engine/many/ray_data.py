@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from queue import SimpleQueue
 
-from avsf_det.engine.many.job import HALTED, Job, Outcome
+from avsf_det.engine.many.job import HALTED, Job, Outcome, described
 from avsf_det.engine.many.worker import Work, Worker, gathered
 from avsf_det.errors import UserError
 
@@ -77,7 +77,7 @@ class RayEngine:
                 for outcome in batch["outcome"]:
                     came.put(pickle.loads(outcome))
         except Exception as error:
-            came.put(Outcome("", "", HALTED, f"Ray gave up: {str(error).splitlines()[0]}"))
+            came.put(Outcome("", "", HALTED, f"Ray gave up: {str(error).strip().splitlines()[-1]}"))
 
 
 class _Actor:
@@ -90,8 +90,8 @@ class _Actor:
         job = pickle.loads(row["job"])
         try:
             outcome = self._worker.do(job)
-        except UserError as error:
-            outcome = Outcome(job.video, job.name, HALTED, str(error))
+        except Exception as error:
+            outcome = Outcome(job.video, job.name, HALTED, described(error))
         return {"outcome": pickle.dumps(outcome)}
 
 
@@ -107,5 +107,5 @@ def _import_ray() -> object:
             f"{error.name} is not installed, which --engine ray needs; pip install 'avsf-det[ray]'"
         ) from None
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised
     return ray

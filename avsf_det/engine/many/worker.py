@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from queue import Empty, SimpleQueue
 
-from avsf_det.engine.many.job import FAILED, HALTED, Job, Outcome, attempt
+from avsf_det.engine.many.job import FAILED, HALTED, Job, Outcome, attempt, described
 from avsf_det.engine.many.storage import Attempts, Storage
 from avsf_det.errors import UserError
 from avsf_det.media import track
@@ -169,7 +169,7 @@ def _serve(connection: Connection, work: Work, number: int) -> None:
         try:
             do = work.opener()
         except Exception as error:
-            connection.send(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+            connection.send(described(error))
             return
         connection.send(None)
         while True:
