@@ -15,6 +15,11 @@ from avsf_det.engine.many.worker import Work, Worker, gathered
 from avsf_det.errors import UserError
 
 OBJECT_STORE = 200 << 20  # bytes of shared memory in place: jobs and outcomes are small
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # what still runs when it was shut down would start it anew
+}
 
 
 class RayEngine:
@@ -97,8 +102,8 @@ class _Actor:
 
 def _import_ray() -> object:
     """Ray, which talks to nobody but us; raises UserError if it is not installed."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data

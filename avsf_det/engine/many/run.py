@@ -72,7 +72,8 @@ def run_jobs(
                 manifest.write()
             raise
         finally:
-            attempts.clear()
+            with suppress(Exception):  # a count that stays is no more than a count
+                attempts.clear()
             if storage.local:
                 remove_leftovers(storage.local)
     manifest.write()
