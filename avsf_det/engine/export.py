@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ from avsf_det.engine.clip_predictor import ClipPredictor
 from avsf_det.engine.predictor import Predictor, scores_boxes
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
-from avsf_det.models.export import ClipScorer, save_onnx, save_torch, trace
+from avsf_det.models.export import ClipScorer, Graph
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 TOLERANCE = 1e-4  # of scores; float32 sums in another order differ by about 1e-6
@@ -80,10 +80,10 @@ def export_weights(weights: str | Path, output: Path, form: str | None = None) -
         raise UserError(f"{weights}: the model's scores are no numbers; see that the checkpoint's weights are")
     inputs = [_inputs(predictor, batch) for batch in batches]
     how = batches[0].normalisation
-    program = trace(ClipScorer(predictor.model.source, how.scale, how.shift, how.slow), inputs[0])
+    graph = Graph.trace(ClipScorer(predictor.model.source, how.scale, how.shift, how.slow), inputs[0])
+    save, run = (graph.save_onnx, _run_onnx) if form == "onnx" else (graph.save_torch, _run_torch)
     with written_whole(path) as unfinished:
-        save, run = (save_onnx, _run_onnx) if form == "onnx" else (save_torch, _run_torch)
-        save(program, unfinished, _about(predictor, inputs[0]))
+        save(unfinished, _about(predictor, inputs[0]))
         got = run(unfinished, inputs)
         difference = max(float(np.abs(one - other).max(initial=0.0)) for one, other in zip(got, expected))
         if not difference < TOLERANCE:
@@ -160,17 +160,22 @@ def _about(predictor: Predictor | ClipPredictor, inputs: Mapping[str, torch.Tens
         classes = [{"id": number, "name": name} for number, name in zip(labels.ids, labels.names)]
     else:
         classes, of = [{"head": head.name, "name": name} for head in predictor.heads for name in head.classes], "clips"
+    spec, log_mel = predictor.spec, predictor.spec.log_mel()
+    start, end = spec.sound_span(0.0)
+    clip = asdict(spec) | {
+        "frame_times": spec.frame_times(0.0).tolist(),
+        "sound_samples": round((end - start) * spec.sample_rate),
+        "window": log_mel.window,
+        "hop": log_mel.hop,
+    }
     about = {
         "avsf_det": __version__,
-        "clip": asdict(predictor.spec),
+        "clip": clip,
         "classes": classes,
         "inputs": {name: INPUTS[name] for name in inputs},
         "outputs": {"scores": f"({of}, classes) float32 within 0..1"},
     }
     return {name: json.dumps(one) for name, one in about.items()}
-
-
-Runner = Callable[[Path, list[dict[str, torch.Tensor]]], list[np.ndarray]]
 
 
 def _run_onnx(path: Path, inputs: list[dict[str, torch.Tensor]]) -> list[np.ndarray]:

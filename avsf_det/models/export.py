@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +14,6 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from avsf_det.models.avslowfast import AVSlowFast
-from avsf_det.models.heads import RoIHead
 from avsf_det.models.inference import fold_norms
 from avsf_det.models.non_local import NonLocal
 
@@ -66,37 +67,48 @@ class ClipScorer(nn.Module):
         return round(2 / self.head.spatial_scale) * pooled
 
 
-def trace(scorer: ClipScorer, example: Mapping[str, torch.Tensor]) -> ExportedProgram:
-    """The scorer as a graph for any B and N, and with boxes for any H and W from `smallest_picture` on.
+@dataclass(frozen=True)
+class Graph:
+    """A scorer as a graph, for any B and N; with boxes for any H and W from `ClipScorer.smallest_picture` on.
 
-    Args:
-        scorer: the module.
-        example: its arguments by name, of two clips and two boxes or more.
+    Attributes:
+        program: the graph.
+        sizes: for each input its dimensions that may vary, by index.
     """
-    kwargs = dict(example)
-    return torch.export.export(scorer, (), kwargs, dynamic_shapes=_free_sizes(scorer, kwargs), strict=False)
 
+    program: ExportedProgram
+    sizes: Mapping[str, Mapping[int, Dim]]
 
-def _free_sizes(scorer: ClipScorer, example: Mapping[str, torch.Tensor]) -> dict[str, dict[int, Dim]]:
-    """For each input its dimensions that may vary."""
-    clips = Dim("clips")
-    sizes = {name: {0: clips} for name in example}
-    if isinstance(scorer.head, RoIHead):
-        smallest = scorer.smallest_picture()
-        sizes["frames"] |= {2: Dim("height", min=smallest), 3: Dim("width", min=smallest)}
-        sizes["boxes"] = {0: Dim("persons")}
-    return sizes
+    @classmethod
+    def trace(cls, scorer: ClipScorer, example: Mapping[str, torch.Tensor]) -> Graph:
+        """The graph of a scorer.
 
+        Args:
+            scorer: the module.
+            example: its arguments by name, of two clips and two boxes or more.
+        """
+        clips = Dim("clips")
+        sizes = {name: {0: clips} for name in example}
+        if "boxes" in example:
+            smallest = scorer.smallest_picture()
+            sizes["frames"] |= {2: Dim("height", min=smallest), 3: Dim("width", min=smallest)}
+            sizes["boxes"] = {0: Dim("persons")}
+        program = torch.export.export(scorer, (), dict(example), dynamic_shapes=sizes, strict=False)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # would tell whoever gets the file how this machine's folders are called
+        return cls(program, sizes)
 
-def save_torch(program: ExportedProgram, path: Path, about: Mapping[str, str]) -> None:
-    """Write a graph as torch.export does, with texts that describe it as extra files."""
-    torch.export.save(program, path, extra_files=dict(about))
+    def save_torch(self, path: Path, about: Mapping[str, str]) -> None:
+        """Write it as torch.export does, with texts that describe it as extra files."""
+        torch.export.save(self.program, path, extra_files=dict(about))
 
-
-def save_onnx(program: ExportedProgram, path: Path, about: Mapping[str, str]) -> None:
-    """Write a graph as ONNX, with texts that describe it as its metadata."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names of dimensions, and of torch's own deprecations
-        onnx = torch.onnx.export(program, dynamo=True, output_names=["scores"], verbose=False)
-    onnx.model.metadata_props.update(about)
-    onnx.save(path, external_data=False)
+    def save_onnx(self, path: Path, about: Mapping[str, str]) -> None:
+        """Write it as ONNX, with texts that describe it as its metadata."""
+        for name in ("onnx_ir", "onnxscript"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # a line for every constant that it merges
+        names = {"output_names": ["scores"], "dynamic_shapes": self.sizes}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that several inputs have a dimension of one name
+            onnx = torch.onnx.export(self.program, dynamo=True, verbose=False, **names)
+        onnx.model.metadata_props.update(about)
+        onnx.save(path, external_data=False)
