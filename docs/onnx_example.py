@@ -24,8 +24,9 @@ with av.open(sys.argv[2]) as film:  # pictures: for each time the one that is on
 sound, rate = np.zeros(clip["sound_samples"]), clip["sample_rate"]
 with av.open(sys.argv[2]) as film:  # sound: the mean of all channels, from a second before it is needed
     film.seek(int((max(second - len(sound) / rate / 2 - 1, 0) + origin) * av.time_base))
+    audio_present = np.array([bool(film.streams.audio)])
     resampler = av.AudioResampler("fltp", None, rate, options={"filter_size": 128})
-    for frame in film.decode(audio=0) if film.streams.audio else ():
+    for frame in film.decode(audio=0) if audio_present else ():
         for piece in resampler.resample(frame):
             at = round((piece.time - origin) * rate) - round(second * rate - len(sound) / 2)
             into = np.arange(max(at, 0), max(at, 0, min(at + piece.samples, len(sound))))
@@ -37,8 +38,7 @@ rise = (np.linspace(0, rate / 2, power.shape[1])[:, None] - edges[:-1]) / np.dif
 bands = np.maximum(0, np.minimum(rise[:, :-1], 1 - rise[:, 1:])) * 2 / (edges[2:] - edges[:-2])
 log_mel = (np.log(power @ bands + 1e-8) - clip["mean"]) / clip["std"]
 chosen = np.linspace(0, len(log_mel) - 1, clip["audio_frames"]).astype(int)
-inputs = {"frames": frames[None], "log_mel": log_mel[None, chosen].astype(np.float32)}
-inputs["audio_present"] = np.array([bool(film.streams.audio)])
+inputs = {"frames": frames[None], "log_mel": log_mel[None, chosen].astype(np.float32), "audio_present": audio_present}
 inputs["boxes"] = np.insert(boxes * np.float32([*size.values()] * 2), 0, 0, axis=1)  # first the clip's number
 (scores,) = network.run(None, {name: inputs[name] for name in about["inputs"]})
 for box, row in zip(boxes.tolist(), scores.tolist()):
