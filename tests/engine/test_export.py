@@ -21,7 +21,7 @@ from avsf_det.structures import Persons
 from tests.pages import ROOT
 
 BOXES = [[0.1, 0.1, 0.5, 0.9], [0.4, 0.2, 0.9, 1.0]]
-ALONE = "import runpy, sys; sys.modules['avsf_det'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+ALONE = "import runpy, sys; sys.modules['avsf_det'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])"
 
 
 @pytest.fixture(scope="module")
