@@ -22,14 +22,15 @@ with av.open(sys.argv[2]) as film:  # pictures: for each time the one that is on
     size = {"width": round(frame.width * scale), "height": round(frame.height * scale)}
     frames = np.stack([shown[i].to_ndarray(format="rgb24", **size) for i in range(len(times))])
 sound, rate = np.zeros(clip["sound_samples"]), clip["sample_rate"]
+first = round(second * rate - len(sound) / 2)  # its first sample, counted from the film's start
 with av.open(sys.argv[2]) as film:  # sound: the mean of all channels, from a second before it is needed
-    film.seek(int((max(second - len(sound) / rate / 2 - 1, 0) + origin) * av.time_base))
+    film.seek(int((max(first / rate - 1, 0) + origin) * av.time_base))
     audio_present = np.array([bool(film.streams.audio)])
     resampler = av.AudioResampler("fltp", None, rate, options={"filter_size": 128})
     for frame in film.decode(audio=0) if audio_present else ():
         for piece in resampler.resample(frame):
-            at = round((piece.time - origin) * rate) - round(second * rate - len(sound) / 2)
-            into = np.arange(max(at, 0), max(at, 0, min(at + piece.samples, len(sound))))
+            at = round((piece.time - origin) * rate) - first
+            into = np.arange(max(at, 0, -first), max(at, 0, min(at + piece.samples, len(sound))))
             sound[into] = piece.to_ndarray().mean(axis=0)[into - at]
 windows = np.lib.stride_tricks.sliding_window_view(sound, clip["window"])[:: clip["hop"]]
 power = np.abs(np.fft.rfft(windows * np.hanning(clip["window"] + 1)[:-1])) ** 2
