@@ -24,7 +24,8 @@ with av.open(sys.argv[2]) as film:  # pictures: for each time the one that is on
 sound, rate = np.zeros(clip["sound_samples"]), clip["sample_rate"]
 first = round(second * rate - len(sound) / 2)  # its first sample, counted from the film's start
 with av.open(sys.argv[2]) as film:  # sound: the mean of all channels, from a second before it is needed
-    film.seek(int((max(first / rate - 1, 0) + origin) * av.time_base))
+    if first > rate:  # else from the very beginning: after a seek a decoder lacks what is before the first sample
+        film.seek(int((first / rate - 1 + origin) * av.time_base))
     audio_present = np.array([bool(film.streams.audio)])
     resampler = av.AudioResampler("fltp", None, rate, options={"filter_size": 128})
     for frame in film.decode(audio=0) if audio_present else ():
