@@ -98,6 +98,7 @@ def locked(name: str) -> dict[str, list[str]]:
         ("detectron2.in", "lock.txt"),
         ("serve.in", "lock.txt"),
         ("ray.in", "lock.txt"),
+        ("export.in", "lock.txt"),
         ("dev.in", "lock.txt"),
         ("bootstrap.in", "bootstrap.txt"),
     ],
