@@ -80,7 +80,7 @@ def export_weights(weights: str | Path, output: Path, form: str | None = None) -
         raise UserError(f"{weights}: the model's scores are no numbers; see that the checkpoint's weights are")
     inputs = [_inputs(predictor, batch) for batch in batches]
     how = batches[0].normalisation
-    graph = Graph.trace(ClipScorer(predictor.model.source, how.scale, how.shift, how.slow), inputs[0])
+    graph = Graph.trace(ClipScorer(predictor.network.model.source, how.scale, how.shift, how.slow), inputs[0])
     save, run = (graph.save_onnx, _run_onnx) if form == "onnx" else (graph.save_torch, _run_torch)
     with written_whole(path) as unfinished:
         save(unfinished, _about(predictor, inputs[0]))
@@ -139,8 +139,8 @@ def _eager(predictor: Predictor | ClipPredictor, batch: Batch) -> np.ndarray:
     """The model's own scores."""
     if isinstance(predictor, ClipPredictor):
         return predictor(batch)
-    logits = predictor.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
-    return predictor.model.scores(logits).numpy()
+    logits = predictor.network.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present)
+    return predictor.network.model.scores(logits).numpy()
 
 
 def _inputs(predictor: Predictor | ClipPredictor, batch: Batch) -> dict[str, torch.Tensor]:
