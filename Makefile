@@ -45,7 +45,7 @@ format: $(READY)  ## mend style and format
 
 lock: $(READY)  ## pin the versions anew after a change in requirements/*.in
 	@cd requirements && ../$(LOCK) bootstrap.in --output-file bootstrap.txt
-	@cd requirements && ../$(LOCK) runtime.in detectron2.in serve.in dev.in --output-file lock.txt
+	@cd requirements && ../$(LOCK) runtime.in detectron2.in serve.in ray.in export.in dev.in --output-file lock.txt
 
 clean:  ## remove the environment and what builds and tests leave behind; never your results
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .hypothesis .ruff_cache

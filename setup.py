@@ -23,7 +23,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     install_requires=requirements("runtime"),
-    extras_require={"serve": requirements("serve")},
+    extras_require={name: requirements(name) for name in ("serve", "ray", "cloud", "export")},
     packages=[*find_packages(include=["avsf_det*", "detectors*", "ava_eval*"]), "avsf_det.configs"],
     package_dir={"avsf_det.configs": "configs"},
     package_data={"avsf_det.configs": ["**/*.yaml"], "ava_eval": ["label_maps/*"]},

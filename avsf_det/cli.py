@@ -16,6 +16,7 @@ from avsf_det.commands.classify import add_classify_command
 from avsf_det.commands.data import add_data_commands
 from avsf_det.commands.detect import add_detect_command
 from avsf_det.commands.detector import add_detector_commands
+from avsf_det.commands.export import add_export_command
 from avsf_det.commands.serve import add_serve_command
 from avsf_det.errors import UserError
 
@@ -32,6 +33,7 @@ examples:
   avsf-det data check my_data --html report.html       before training on it: what is wrong with it?
   avsf-det train --config custom DATA.ROOT my_data TRAIN.CHECKPOINT_FILE_PATH model.pyth OUTPUT_DIR runs/first
   avsf-det eval --weights model.pyth DATA.ROOT my_data
+  avsf-det export --weights model.pyth --output model.onnx
   avsf-det convert SLOWFAST_8x8_R50.pkl slowfast.pyth --config kinetics/slowfast_8x8_r50
 """
 
@@ -295,6 +297,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--bgr", action="store_true", help="the weights expect BGR pictures: make them expect RGB")
     command.add_argument("--report", action="store_true", help="print what became of every tensor, with its shapes")
     add_overrides(command, f"straight after OUT: {OVERRIDES}")
+
+    add_export_command(commands)
 
     command = add_command(commands, "model", model)
     command.add_argument("config", metavar="CONFIG", help="yaml file, or the name of one: kinetics/avslowfast_4x16_r50")

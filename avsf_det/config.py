@@ -158,7 +158,7 @@ def get_cfg() -> CfgNode:
     cfg.TEST.FLIP = False  # average with the scores of the mirrored picture
     cfg.TEST.NUM_ENSEMBLE_VIEWS = 1  # clips to average, in equal steps: around a keyframe, or over a labelled clip
     cfg.TEST.NUM_SPATIAL_CROPS = 3  # cuts of each of a labelled clip's views: left, centre, right; 1 for the centre
-    cfg.TEST.PRECISION = "float32"  # or bfloat16: up to 3 times faster, a trained model's scores move by about 0.01
+    cfg.TEST.PRECISION = "float32"  # or bfloat16: up to 3 times faster, scores move by about 0.01; or auto: by machine
     return cfg
 
 

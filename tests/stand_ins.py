@@ -40,6 +40,7 @@ def write_files(folder: Path, scenes: Path, weights: str) -> None:
         (folder / name).symlink_to(scenes / "videos" / "test_0000.mp4")
     (folder / "my_data").symlink_to(scenes)
     (folder / "model.pyth").symlink_to(weights)
+    (folder / "videos.txt").write_text("film.mp4\n")
     for name in ("gt.csv", "val.csv", "ava_val_v2.2.csv"):
         (folder / name).write_text(truth)
     for name in ("det.csv", "detections.csv", "a.csv", "b.csv", "old.csv", "new.csv"):

@@ -324,17 +324,17 @@ def test_bad_videos_among_good_ones_get_a_line_each_and_the_others_are_done(dete
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("hello\n" * 100)
     write_sound(folder / "sound.mp4")
-    (folder / "notes.txt").write_text("not looked at")
-    assert main(detect(folder, tmp_path / "missing.mp4", tmp_path / "videos" / "notes.txt")) == 1
+    (folder / "notes.md").write_text("not looked at")
+    assert main(detect(folder, tmp_path / "missing.mp4", tmp_path / "videos" / "notes.md")) == 1
     out, complaint = capsys.readouterr()
     assert [line.split(":")[0] for line in out.splitlines()] == [str(folder / f"{n}_good.mp4") for n in "az"]
     told = complaint.split("6 of 8 left out:\n")[1].splitlines()
     reasons = {line.split(":")[0].rpartition("/")[2].strip(): line for line in told}
-    assert set(reasons) == {"cut.mp4", "empty.mp4", "text.mp4", "sound.mp4", "missing.mp4", "notes.txt"}
+    assert set(reasons) == {"cut.mp4", "empty.mp4", "text.mp4", "sound.mp4", "missing.mp4", "notes.md"}
     assert "the file is empty (0 bytes)" in reasons["empty.mp4"]
     assert "no picture that can be decoded" in reasons["sound.mp4"]
     assert "No such file" in reasons["missing.mp4"]
-    for name in ("cut.mp4", "text.mp4", "notes.txt"):
+    for name in ("cut.mp4", "text.mp4", "notes.md"):
         assert "not a video" in reasons[name]
     assert "Traceback" not in complaint
     assert {path.name for path in files(tmp_path / "out")} == {f"{n}_good.{s}" for n in "az" for s in SUFFIXES}

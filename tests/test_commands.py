@@ -98,7 +98,8 @@ def test_every_command_of_a_page_does_what_it_is_for(page, reader, tiny, serve, 
 
 def not_run(options):
     name = options.run.__name__
-    return name in NOT_RUN or (name.startswith("detector") and not find_spec("detectron2"))
+    needed = "detectron2" if name.startswith("detector") else "onnxscript" if name == "export" else None
+    return name in NOT_RUN or (needed is not None and not find_spec(needed))
 
 
 def started_by_torchrun(words):

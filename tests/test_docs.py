@@ -106,6 +106,11 @@ def test_the_line_of_json_is_what_detect_writes():
     assert json_line(shown["video"], shown["time"], persons, list(person["scores"])) == text.strip()
 
 
+def test_the_example_on_the_page_of_export_is_the_file_beside_it():
+    (shown,) = blocks(ROOT / "docs" / "export.md", "py")
+    assert shown == (ROOT / "docs" / "onnx_example.py").read_text(encoding="utf-8")
+
+
 def test_the_format_is_what_is_read(tmp_path, caplog):
     """The files that the page shows, as a dataset."""
     page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")

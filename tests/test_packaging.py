@@ -97,6 +97,8 @@ def locked(name: str) -> dict[str, list[str]]:
         ("runtime.in", "lock.txt"),
         ("detectron2.in", "lock.txt"),
         ("serve.in", "lock.txt"),
+        ("ray.in", "lock.txt"),
+        ("export.in", "lock.txt"),
         ("dev.in", "lock.txt"),
         ("bootstrap.in", "bootstrap.txt"),
     ],

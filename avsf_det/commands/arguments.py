@@ -46,9 +46,10 @@ def add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
     command.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
+        choices=("float32", "bfloat16", "auto"),
         default="float32",
-        help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01",
+        help="of the network; bfloat16 is up to three times faster and changes a trained model's scores by about 0.01; "
+        "auto takes it on processors and GPUs that have it (default: float32)",
     )
 
 
@@ -76,4 +77,12 @@ def share(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avsf_det.commands.arguments import add_audio, add_command, add_device, positive, tell_results
+from avsf_det.commands.arguments import add_audio, add_command, add_device, count, positive, tell_results
 from avsf_det.errors import UserError
 
 
@@ -49,7 +49,7 @@ def add_classify_command(commands: argparse._SubParsersAction) -> None:
         metavar="SECONDS",
         help="from one window to the next (default: as long as the model's clip, and at most 1)",
     )
-    command.add_argument("--top-k", type=_count, default=5, help="classes told of each window (default: 5)")
+    command.add_argument("--top-k", type=count, default=5, help="classes told of each window (default: 5)")
     command.add_argument("--threshold", type=float, default=0.0, help="tell classes from this score on (default: 0)")
     add_audio(command)
     add_device(command)
@@ -60,10 +60,3 @@ def add_classify_command(commands: argparse._SubParsersAction) -> None:
         help="cuts of the picture whose scores are put together, time grows with their number: 1 is the middle, 3 are "
         "left, middle and right (default: the checkpoint's)",
     )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return value

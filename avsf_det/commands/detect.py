@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsf_det.commands.arguments import add_audio, add_command, add_detector, add_device, positive, tell_results
+from avsf_det.commands.arguments import add_audio, add_command, add_detector, add_device, count, positive, tell_results
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
     from avsf_det.engine.detect import DetectOptions
     from avsf_det.engine.predictor import Predictor
+    from avsf_det.media.source import VideoSource
     from detectors import PersonDetector
 
 OUTPUTS = ("mp4", "csv", "jsonl", "timeline", "page")  # avsf_det.engine.results.SUFFIXES has them too
@@ -24,19 +27,66 @@ def detect(options: argparse.Namespace) -> int:
     Run it again after an interruption and it goes on; videos that are done, and did not change since, are passed over.
     A stream is an address (http, https, rtsp), a camera such as /dev/video0, or with --follow a file that still grows;
     it goes on until it ends or Ctrl-C. Its rows are written as they are found, the other outputs at the end.
+    With several workers, on this machine or by Ray on a cluster, manifest.jsonl in the output tells what became of each
+    video.
     """
     from avsf_det.engine.detect import detect_videos, find_videos
+    from avsf_det.engine.many.storage import is_url, listed
     from avsf_det.media.address import is_stream
 
-    streams = [address for address in options.videos if options.follow or is_stream(address)]
-    if streams and len(options.videos) > 1:
+    _check_engine(options)
+    inputs = options.videos if options.follow else listed(options.videos)
+    streams = [address for address in inputs if options.follow or is_stream(address)]
+    if streams and len(inputs) > 1:
         raise UserError(f"{streams[0]} is a stream, which goes on; give it alone, the others to a command of their own")
-    videos = [] if streams else find_videos(options.videos)
+    by_address = any(map(is_url, (*inputs, options.output)))
+    if not streams:
+        videos = [video for one in inputs for video in ([one] if is_url(one) else find_videos([one]))]
+        if by_address or options.engine == "ray" or options.time_limit or (options.workers or 1) > 1:
+            return _detect_many(videos, options)
+    elif is_url(options.output):
+        raise UserError(f"--output {options.output}: results of a stream are written as they come; give a folder")
     predictor, detector, how = prepare(options)
     if streams:
         return _detect_stream(streams[0], options, predictor, detector, how)
-    results, failed = detect_videos(videos, options.output, predictor, detector, how)
+    results, failed = detect_videos(videos, Path(options.output), predictor, detector, how)
     return tell_results(results, failed, len(videos))
+
+
+def _check_engine(options: argparse.Namespace) -> None:
+    if options.address and options.engine != "ray":
+        raise UserError(f"--address {options.address}: is of a cluster of Ray; add --engine ray")
+
+
+def _detect_many(videos: Sequence[Path | VideoSource | str], options: argparse.Namespace) -> int:
+    from avsf_det.engine.many.job import DetectJobs
+    from avsf_det.engine.many.local import LocalEngine
+    from avsf_det.engine.many.ray_data import RayEngine
+    from avsf_det.engine.many.run import run_jobs
+    from avsf_det.engine.many.storage import Storage, is_url
+    from avsf_det.engine.many.worker import Work
+    from avsf_det.engine.stop import Stopped
+
+    if any(map(is_url, videos)) and "page" in options.outputs and "mp4" not in options.outputs:
+        raise UserError(
+            "a page cannot play a video that is fetched and removed; add mp4 to --outputs, or leave out page"
+        )
+    for name in ("weights", "detector", "detector_weights", "thresholds"):  # workers may be in another folder
+        value = getattr(options, name)
+        if value and Path(value).exists():
+            setattr(options, name, str(Path(value).absolute()))
+    storage = Storage(options.output)
+    work = Work(DetectJobs(partial(prepare, options), storage), storage, options.time_limit)
+    if options.engine == "ray":
+        engine = RayEngine(work, options.workers, options.address, use_gpus=options.device != "cpu")
+    else:
+        engine = LocalEngine(work, options.workers or 1)
+    try:
+        done, failed = run_jobs(videos, storage, engine)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.signum
+    return tell_results(done, failed, len(done.keys() | failed.keys()))
 
 
 def prepare(options: argparse.Namespace) -> tuple[Predictor, PersonDetector, DetectOptions]:
@@ -71,7 +121,7 @@ def _detect_stream(
     from avsf_det.engine.live import detect_stream
     from avsf_det.media.address import without_password
 
-    result = detect_stream(address, options.output, predictor, detector, how, options.latency, options.silence)
+    result = detect_stream(address, Path(options.output), predictor, detector, how, options.latency, options.silence)
     print(f"{without_password(address)}: {result.summary()}")
     if result.failed:
         print(result.failed, file=sys.stderr)
@@ -81,14 +131,37 @@ def _detect_stream(
 def add_detect_command(commands: argparse._SubParsersAction) -> None:
     """Add `detect` to the commands of `avsf-det`."""
     command = add_command(commands, "detect", detect)
-    command.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, folders of them, or one stream")
-    command.add_argument("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
+    command.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="video files, folders of them, addresses such as s3://bucket/film.mp4, lists of these (.txt, .csv), or "
+        "one stream",
+    )
+    command.add_argument("--output", default="detections", help="folder, or its address (default: detections)")
     command.add_argument(
         "--outputs",
         type=_outputs,
         default=OUTPUTS,
         metavar="LIST",
         help=f"what to write, with commas between (default: {','.join(OUTPUTS)})",
+    )
+    many = command.add_argument_group("many videos")
+    many.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="processes that do a video each (default: 1, this one; with --engine ray one for each GPU or processor)",
+    )
+    many.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="where: on this machine, or by Ray (default: local)"
+    )
+    many.add_argument("--address", metavar="ADDRESS", help="of the Ray cluster (default: Ray is started in place)")
+    many.add_argument(
+        "--time-limit",
+        type=positive,
+        metavar="SECONDS",
+        help="for a video, after which it has failed (default: none)",
     )
     live = command.add_argument_group("streams")
     live.add_argument("--follow", action="store_true", help="read on as the file grows")

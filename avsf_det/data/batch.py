@@ -63,6 +63,9 @@ class Normalisation:
         return pixels.permute(0, 4, 1, 2, 3)  # channels last, as torch.channels_last_3d has it: convolutions' fastest
 
 
+_OF_CLIPS = ("frames", "sizes", "audio", "audio_present", "misaligned", "clips")
+
+
 @dataclass
 class Batch:
     """B clips with N persons in all, as `AVSlowFast.forward` takes them.
@@ -112,6 +115,15 @@ class Batch:
     def slow(self) -> torch.Tensor:
         """(B, 3, T/alpha, H, W) float32, those frames of `fast` that the Slow pathway sees."""
         return self.normalisation(self.frames[:, self.normalisation.slow.to(self.frames.device)], self.sizes)
+
+    def part(self, start: int, end: int) -> Batch:
+        """The clips from `start` to before `end`, with their boxes."""
+        if start <= 0 and end >= len(self):
+            return self
+        clips = {name: one[start:end] for name in _OF_CLIPS if (one := getattr(self, name)) is not None}
+        own = (self.boxes[:, 0] >= start) & (self.boxes[:, 0] < end)
+        boxes = torch.cat((self.boxes[own, :1] - start, self.boxes[own, 1:]), dim=1)
+        return replace(self, **clips, boxes=boxes, labels=self.labels[start:end] if self.whole else self.labels[own])
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import pickle
 import queue
 import signal
@@ -13,15 +12,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 import torch
 
 from avsf_det.errors import UserError
 from avsf_det.media import track
+from avsf_det.processes import forkserver_context
 
 _ALIGNED = 64  # bytes, of tensors in shared memory
 # What an exit code is often a sign of, and what then helps.
@@ -50,7 +48,7 @@ class WorkerPool:
         self._calls: queue.SimpleQueue = queue.SimpleQueue()
         self._started = False
         if num_workers:
-            _forkserver()
+            forkserver_context("avsf_det.data.loader")
         weakref.finalize(self, _end, self._calls, num_workers)
 
     def map(self, arguments: Iterable[Sequence], ahead: int) -> Iterator:
@@ -80,21 +78,13 @@ class WorkerPool:
         if self._started:
             return
         self._started = True
-        context = _forkserver()
+        context = forkserver_context("avsf_det.data.loader")
         for _ in range(self._num_workers):
             here, there = context.Pipe()
             process = context.Process(target=_serve, args=(there, self._function), daemon=True)
             process.start()
             there.close()
             threading.Thread(target=_converse, args=(process, here, self._calls, self._describe), daemon=True).start()
-
-
-def _forkserver() -> BaseContext:
-    """What starts processes; its server begins to import at once, which takes seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["avsf_det.data.loader"])
-    forkserver.ensure_running()
-    return context
 
 
 def in_thread(function: Callable, *arguments: object) -> Future:

@@ -77,10 +77,12 @@ def annotate_video(
 def cut_thumbnails(
     path: Path | VideoSource, times: Sequence[float], persons: Sequence[Persons]
 ) -> dict[int, np.ndarray]:
-    """As `annotate_video` returns them, without a copy of the video being made."""
-    thumbnails = Thumbnails()
+    """As `annotate_video` returns them, without a copy of the video being made: only the frames that they are cut from
+    are asked for."""
+    sights, best, thumbnails = Thumbnails(), {}, Thumbnails()
     with open_video(path) as video:
-        for time, found in zip(times, persons):
-            if len(found):
-                thumbnails.add(video.frames_at([time])[0], found)
+        for number, found in enumerate(persons):
+            best |= dict.fromkeys(sights.better(found, video.width, video.height), number)
+        for number in sorted(set(best.values())):
+            thumbnails.add(video.frames_at([times[number]])[0], persons[number])
     return thumbnails.images

@@ -20,12 +20,11 @@ from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.classification.views import crop_places, uniform_crop
 from avsf_det.data.clip import ClipSpec, read_clips
 from avsf_det.engine.checkpoints import check_taught
-from avsf_det.engine.device import choose_device
+from avsf_det.engine.network import Network
 from avsf_det.engine.predictor import checkpoint_cfg, checkpoint_label_map, groups_of, load_all_weights, model_digest
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint
-from avsf_det.models.inference import PRECISIONS, InferenceModel
 
 
 class ClipPredictor:
@@ -53,17 +52,14 @@ class ClipPredictor:
         use_audio: bool = True,
         explain_audio: bool = False,
     ) -> None:
-        if cfg.TEST.PRECISION not in PRECISIONS:
-            raise UserError(f"TEST.PRECISION: got {cfg.TEST.PRECISION!r}, expected one of {', '.join(PRECISIONS)}")
         if explain_audio and model.backbone.audio is None:
             raise UserError(f"MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME} does not listen; leave --explain-audio out")
         self.cfg, self.heads, self.use_audio, self.explain_audio = cfg, tuple(heads), use_audio, explain_audio
         self.listens = use_audio and model.backbone.audio is not None
         self.spec = ClipSpec.from_config(cfg, cfg.DATA.TEST_CROP_SIZE)
         self._places = crop_places(cfg.TEST.NUM_SPATIAL_CROPS)
-        self.device = choose_device(cfg.DEVICE)
         self._trained = model
-        self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
+        self.network = Network(model, cfg)
 
     @classmethod
     def load(
@@ -98,22 +94,19 @@ class ClipPredictor:
         load_all_weights(model, checkpoint["model_state"], weights)
         return cls(model, cfg, heads, use_audio, explain_audio)
 
-    @torch.no_grad()
     def __call__(self, batch: Batch) -> np.ndarray:
         """(B, K) float32 scores within 0..1 of the clips of a batch, the heads' classes one after the other."""
         if not self.use_audio:
             batch = _silenced(batch)
-        batch = batch.to(self.device)
-        logits = self.model(batch.slow, batch.fast, batch.audio, None, batch.audio_present)
-        scores = self.model.clip_scores(logits)
-        if isinstance(scores, dict):
-            scores = torch.cat([scores[head.name] for head in self.heads], dim=1)
-        return scores.float().cpu().numpy()
+        scored = [self.network.model.clip_scores(logits) for logits in self.network(batch)]
+        if isinstance(scored[0], dict):
+            scored = [torch.cat([scores[head.name] for head in self.heads], dim=1) for scores in scored]
+        return torch.cat(scored).float().cpu().numpy()
 
     @cached_property
     def identity(self) -> str:
         """A hash that changes whenever scores could: weights, configuration, heads, device, whether it listens."""
-        words = self.cfg.dump(), self.heads, self.device.type, self.use_audio, self.explain_audio
+        words = self.cfg.dump(), self.heads, self.network.device.type, self.use_audio, self.explain_audio
         return model_digest(self._trained, repr(words))
 
     def score_video(

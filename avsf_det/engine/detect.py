@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from itertools import chain, takewhile
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from avsf_det import __version__
+from avsf_det.data.clip import Clip
+from avsf_det.data.film import Film, Moment
 from avsf_det.data.video_table import VIDEO_TABLE, recorded_frame_rates
 from avsf_det.engine.evaluate import CHUNK
 from avsf_det.engine.output import make_output, result_stem
-from avsf_det.engine.persons import find_persons, link_persons, smooth_actions
-from avsf_det.engine.predictor import Predictor
+from avsf_det.engine.persons import BATCH, link_persons, smooth_actions
+from avsf_det.engine.pipeline import ahead
+from avsf_det.engine.predictor import Predictor, groups_of
 from avsf_det.engine.results import SUFFIXES, Detections, write_results
 from avsf_det.engine.resume import Kept
 from avsf_det.errors import UserError
-from avsf_det.media.shots import find_cuts
+from avsf_det.media.shots import Change, cuts_of
 from avsf_det.media.source import VideoSource, as_source, find_sources, probe_source
 from avsf_det.media.video import VideoInfo
-from avsf_det.structures import VIDEO_SUFFIXES, Persons
-from detectors import PersonDetector
+from avsf_det.structures import VIDEO_SUFFIXES, Keyframe, Persons
+from detectors import CachedDetector, GivenBoxes, PersonDetector
 
-_SHARE = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+READ_AHEAD = 4  # moments that may be read, and others on which persons may be found, before they are needed
 
 
 @dataclass(frozen=True)
@@ -177,13 +182,9 @@ def detect_video(
         files = {name: Path(f"{stem}{suffix}") for name, suffix in SUFFIXES.items() if name in options.outputs}
         return VideoResult(files, **note, reused=True)
     times, name = keyframe_times(info, options.rate), f"{title} {as_source(path).path.name}".strip()
-    cuts = kept.cuts()
-    if cuts is None:
-        with progress_bar(total=info.duration, desc=f"{name}: shots", bar_format=_SHARE, disable=None) as bar:
-            kept.keep_cuts(cuts := find_cuts(path, bar.update))
-    persons = link_persons(
-        _score(path, times, predictor, detector, options.cache, kept, name, progress_bar), times, cuts
-    )
+    persons, changes = _score(path, times, predictor, detector, options.cache, kept, name, progress_bar)
+    cuts = cuts_of(changes)
+    persons = link_persons(persons, times, cuts)
     if options.smooth:
         persons = smooth_actions(persons, times, options.smooth)
     found = Detections(path, info, times, persons, cuts, as_source(path).path.name)
@@ -212,19 +213,51 @@ def _score(
     kept: Kept,
     name: str,
     progress_bar: Callable[..., tqdm],
-) -> list[Persons]:
-    """The persons of all keyframes with action scores; chunks that are kept are not computed again."""
+) -> tuple[list[Persons], np.ndarray]:
+    """The persons of all keyframes with action scores, and (F, 3) changes; chunks that are kept are not made again.
+
+    One pass over the film: while some clips go through the network, persons are looked for on the next keyframes, and
+    those after them are decoded.
+    """
     chunks = [times[start : start + CHUNK] for start in range(0, len(times), CHUNK)]
     known = list(takewhile(bool, map(kept.chunk, range(len(chunks)))))
-    scored = list(chain.from_iterable(known))
+    scored = list(chain.from_iterable(persons for persons, _ in known))
+    changes = [np.zeros((0, 3)), *(changes for _, changes in known)]
+    looks = not isinstance(detector, GivenBoxes)
+    if looks and cache:
+        detector = CachedDetector(detector, path, cache)
+    film = Film(path, predictor.spec, times, predictor.shifts, pictures=looks)
+    moments = ahead(film.moments(len(scored), np.concatenate(changes)[-2:, 0].tolist()), READ_AHEAD)
+    found = ahead(_find_persons(moments, detector, as_source(path).stem), READ_AHEAD)
     progress = {"total": len(times), "initial": len(scored), "desc": f"{name}: actions", "unit": "keyframe"}
-    with progress_bar(**progress, disable=None) as bar:
+    with closing(moments), closing(found), progress_bar(**progress, disable=None) as bar:
         for number in range(len(known), len(chunks)):
-            persons = find_persons(path, chunks[number], detector, cache)
-            persons = predictor.score_video(path, chunks[number], persons, bar.update)
-            kept.keep_chunk(number, persons)
+            fresh: list[Change] = []
+            persons = predictor.score_keyframes(_noted(islice(found, len(chunks[number])), fresh), bar.update)
+            kept.keep_chunk(number, persons, np.array(fresh).reshape(-1, 3))
+            changes.append(np.array(fresh).reshape(-1, 3))
             scored += persons
-    return scored
+    return scored, np.concatenate(changes)
+
+
+def _noted(
+    found: Iterator[tuple[Moment, Persons]], changes: list[Change]
+) -> Iterator[tuple[Persons, Callable[[], list[Clip]]]]:
+    """The persons of each moment and what gives its clips; what changed is added to a list."""
+    for moment, persons in found:
+        changes += moment.changes
+        yield persons, moment.clips
+
+
+def _find_persons(
+    moments: Iterator[Moment], detector: PersonDetector, video_id: str
+) -> Iterator[tuple[Moment, Persons]]:
+    """Each moment, its image let go, with the persons on it."""
+    for some in groups_of(moments, BATCH):
+        found = detector.detect([Keyframe(video_id, moment.time, moment.image) for moment in some])
+        for moment, persons in zip(some, found):
+            moment.image = None
+            yield moment, persons
 
 
 def keyframe_times(info: VideoInfo, rate: float) -> list[float]:

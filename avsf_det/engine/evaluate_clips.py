@@ -102,7 +102,7 @@ def evaluate_clips(
         cfg.TRAIN.NUM_WORKERS,
         distributed.rank(),
         distributed.world_size(),
-        pin_memory=predictor.device.type == "cuda",
+        pin_memory=predictor.network.device.type == "cuda",
     )
     multi_label = any(head.multi_label for head in clips.heads)
     gathered = ViewScores(len(clips), clips.num_classes, "max" if multi_label else "sum")

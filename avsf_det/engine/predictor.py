@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,13 +22,12 @@ from avsf_det.data.clip import Clip, ClipSpec, read_clips
 from avsf_det.data.mirror import mirrored_boxes, mirrored_classes
 from avsf_det.data.transforms import resize
 from avsf_det.engine.checkpoints import check_taught
-from avsf_det.engine.device import choose_device
+from avsf_det.engine.network import Network
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, load_weights
 from avsf_det.models.importers import is_ours
-from avsf_det.models.inference import PRECISIONS, InferenceModel
 from avsf_det.structures import Persons
 
 logger = logging.getLogger(__name__)
@@ -43,6 +42,11 @@ class Predictor:
     each of TEST.NUM_ENSEMBLE_VIEWS clips. So does facebookresearch/video-long-term-feature-banks; PySlowFast has single
     views only (its AVA.TEST_FORCE_FLIP mirrors the one there is). Scales and flips of a clip are of the same frames,
     decoded once, and have the same sound.
+
+    Attributes:
+        spec: what clips are made of.
+        shifts: seconds by which each clip of a keyframe lies after it, ascending.
+        listens: whether sound has a part in the scores.
 
     Args:
         model: takes a `Batch`'s tensors, returns logits (N, K); left as it is, for an `InferenceModel` is made of it.
@@ -66,16 +70,15 @@ class Predictor:
         self.cfg, self.label_map, self.use_audio, self.explain_audio = cfg, label_map, use_audio, explain_audio
         if explain_audio and model.backbone.audio is None:
             raise UserError(f"MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME} does not listen; leave --explain-audio out")
-        self.device = choose_device(cfg.DEVICE)
         _check_test_keys(cfg.TEST)
         self._trained = model
-        self.model = InferenceModel(model.to(self.device).eval(), cfg.TEST.PRECISION)
+        self.network = Network(model, cfg)
         self._scales = cfg.TEST.SCALES or [cfg.DATA.TEST_CROP_SIZE]
         self.spec = ClipSpec.from_config(cfg, max(self._scales))
-        self._shifts = view_shifts(cfg.TEST.NUM_ENSEMBLE_VIEWS, self.spec)
+        self.shifts = view_shifts(cfg.TEST.NUM_ENSEMBLE_VIEWS, self.spec)
         self._mirrored_classes = list(mirrored_classes(label_map.names))
         self._collate = Collate.from_config(cfg, self.spec)
-        factors = len(self._scales), 1 + cfg.TEST.FLIP, len(self._shifts)
+        factors = len(self._scales), 1 + cfg.TEST.FLIP, len(self.shifts)
         if max(factors) > 1:
             logger.info("%d views a keyframe: %d scales x %d flips x %d clips", np.prod(factors), *factors)
 
@@ -121,10 +124,9 @@ class Predictor:
     @cached_property
     def identity(self) -> str:
         """A hash that changes whenever scores could: weights, configuration, classes, device, whether it listens."""
-        words = self.cfg.dump(), self.label_map.to_pbtxt(), self.device.type, self.use_audio, self.explain_audio
+        words = self.cfg.dump(), self.label_map.to_pbtxt(), self.network.device.type, self.use_audio, self.explain_audio
         return model_digest(self._trained, repr(words))
 
-    @torch.no_grad()
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:
         """The persons of each clip, with `actions` (N, K) filled in: the mean over scales and flips.
 
@@ -165,8 +167,7 @@ class Predictor:
 
     def _scores(self, samples: Sequence[Sample]) -> torch.Tensor:
         """(N, K) probabilities."""
-        batch = self._collate(samples).to(self.device)
-        return torch.sigmoid(self.model(batch.slow, batch.fast, batch.audio, batch.boxes, batch.audio_present).float())
+        return torch.sigmoid(torch.cat(self.network(self._collate(samples))).float())
 
     def score_video(
         self,
@@ -185,21 +186,49 @@ class Predictor:
             persons: found at each time.
             on_progress: called with the number of keyframes done since the last call.
         """
-        scored = [_unscored(found, len(self.label_map), self.explain_audio) for found in persons]
         busy = [i for i, found in enumerate(persons) if len(found)]
-        views = sorted((times[i] + shift, i) for i in busy for shift in self._shifts)
-        clips = read_clips(path, [center for center, _ in views], self.spec)
-        unfinished = defaultdict(list)
-        for group in groups_of(zip((i for _, i in views), clips), self.cfg.TEST.BATCH_SIZE):
-            rows, done = [i for i, _ in group], 0
-            for i, found in zip(rows, self([clip for _, clip in group], [persons[i] for i in rows])):
-                unfinished[i].append((found.actions, found.silent))
-                if len(unfinished[i]) == len(self._shifts):
-                    actions, silent = (np.mean(scores, axis=0) for scores in zip(*unfinished.pop(i)))
+        views = sorted((times[i] + shift, i) for i in busy for shift in self.shifts)
+        clips, unfinished = read_clips(path, [center for center, _ in views], self.spec), defaultdict(list)
+
+        def whole() -> Iterator[list[Clip]]:
+            for (_, i), clip in zip(views, clips):
+                unfinished[i].append(clip)
+                if len(unfinished[i]) == len(self.shifts):
+                    yield unfinished.pop(i)
+
+        together = whole()
+        return self.score_keyframes(((found, lambda: next(together)) for found in persons), on_progress)
+
+    def score_keyframes(
+        self,
+        keyframes: Iterable[tuple[Persons, Callable[[], list[Clip]]]],
+        on_progress: Callable[[int], object] = lambda keyframes: None,
+    ) -> list[Persons]:
+        """The persons of each keyframe with their action scores.
+
+        Args:
+            keyframes: the persons found on each, and what gives its clips, in the order of `shifts`; not called where
+                nobody was found. TEST.BATCH_SIZE clips go through the network together.
+            on_progress: called with the number of keyframes done since the last call.
+        """
+        scored: list[Persons] = []
+        views: dict[int, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+
+        def clips() -> Iterator[tuple[int, Clip]]:
+            for found, give in keyframes:
+                scored.append(_unscored(found, len(self.label_map), self.explain_audio))
+                if len(found):
+                    yield from ((len(scored) - 1, clip) for clip in give())
+                else:
+                    on_progress(1)
+
+        for group in groups_of(clips(), self.cfg.TEST.BATCH_SIZE):
+            for (i, _), found in zip(group, self([clip for _, clip in group], [scored[i] for i, _ in group])):
+                views[i].append((found.actions, found.silent))
+                if len(views[i]) == len(self.shifts):
+                    actions, silent = (np.mean(scores, axis=0) for scores in zip(*views.pop(i)))
                     scored[i] = found.replace(actions=actions, silent=silent)
-                    done += 1
-            on_progress(done)
-        on_progress(len(persons) - len(busy))
+                    on_progress(1)
         return scored
 
 
@@ -225,8 +254,6 @@ def _mirrored(sample: Sample) -> Sample:
 
 
 def _check_test_keys(test: CfgNode) -> None:
-    if test.PRECISION not in PRECISIONS:
-        raise UserError(f"TEST.PRECISION: got {test.PRECISION!r}, expected one of {', '.join(PRECISIONS)}")
     if not all(isinstance(scale, int) and scale > 0 for scale in test.SCALES):
         raise UserError(f"TEST.SCALES: got {test.SCALES}, expected a list of pixels like [224, 256, 320], or []")
     if test.NUM_ENSEMBLE_VIEWS < 1:

@@ -22,7 +22,7 @@ _COLUMNS = tuple(field.name for field in fields(Persons))
 
 
 class Kept:
-    """The scored chunks of one video, its cuts, and the note that it is finished.
+    """The scored chunks of one video, and the note that it is finished.
 
     All of it was made from inputs that `key` stands for; where the key is another, it is removed and begun anew.
 
@@ -38,25 +38,26 @@ class Kept:
             shutil.rmtree(self._folder, ignore_errors=True)
             write_whole(self._folder / "key", digest.encode())
 
-    def chunk(self, number: int) -> list[Persons] | None:
-        """The persons of the keyframes of a chunk; None if they are not known, or what is there is damaged."""
+    def chunk(self, number: int) -> tuple[list[Persons], np.ndarray] | None:
+        """What `keep_chunk` kept; None if nothing was, or what is there is damaged."""
         found = self.arrays(number)
         if found is None:
             return None
         try:
             columns = [np.split(found[name], found["ends"][:-1]) for name in _COLUMNS]
-            return [Persons(*arrays) for arrays in zip(*columns, strict=True)]
+            return [Persons(*arrays) for arrays in zip(*columns, strict=True)], found["changes"].reshape(-1, 3)
         except (ValueError, KeyError, IndexError):
             return None
 
-    def keep_chunk(self, number: int, persons: Sequence[Persons]) -> None:
-        """Keep the persons of a chunk, at least one keyframe.
+    def keep_chunk(self, number: int, persons: Sequence[Persons], changes: np.ndarray) -> None:
+        """Keep the persons of a chunk, at least one keyframe, and what (F, 3) changed meanwhile.
 
         Raises:
             UserError: if they cannot be written.
         """
         columns = {name: np.concatenate([getattr(found, name) for found in persons]) for name in _COLUMNS}
-        self.keep_arrays(number, {"ends": np.cumsum([len(found) for found in persons]), **columns})
+        ends = np.cumsum([len(found) for found in persons])
+        self.keep_arrays(number, {"ends": ends, "changes": changes, **columns})
 
     def arrays(self, number: int) -> dict[str, np.ndarray] | None:
         """What `keep_arrays` kept as a chunk; None if nothing was, or what is there is damaged."""
@@ -71,15 +72,6 @@ class Kept:
         content = io.BytesIO()
         np.savez(content, **arrays)
         write_whole(self._chunk_path(number), content.getvalue())
-
-    def cuts(self) -> list[float] | None:
-        """The seconds at which shots begin; None if they are not known."""
-        cuts = _json(self._folder / "cuts.json")
-        return cuts if isinstance(cuts, list) else None
-
-    def keep_cuts(self, cuts: Sequence[float]) -> None:
-        """Keep the cuts; raises UserError if they cannot be written."""
-        write_whole(self._folder / "cuts.json", json.dumps(list(cuts)).encode())
 
     def finished(self, how: str) -> dict | None:
         """What was noted when the results were finished in the way that `how` tells; None if one is not as it was."""

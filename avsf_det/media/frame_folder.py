@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import av
@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
-from avsf_det.media.video import ROUNDING, VideoInfo, scaled
+from avsf_det.media.video import ROUNDING, DecodedFrame, VideoInfo, scaled
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _PICTURE = re.compile(r"(?!\.)(?P<prefix>.*?)(?P<number>\d{1,9})(?P<suffix>\.(?:jpe?g|png|bmp|webp))", re.IGNORECASE)
@@ -178,8 +178,14 @@ class FrameFolderReader:
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
         """Yield (time, (H, W, 3) uint8 RGB) of every picture; as `VideoReader.frames`."""
-        for number in self._names.numbers.tolist():
-            yield (number - self._names.origin) / self._fps, self._image(number)
+        for time, image in self.decoded():
+            yield time, image(self.height, self.width)
+
+    def decoded(self, start: float = 0.0) -> Iterator[DecodedFrame]:
+        """Yield every picture from the one on display at `start` seconds on; as `VideoReader.decoded`."""
+        first = self._names.shown(self._names.at(np.array([start]), self._fps))[0]
+        for number in self._names.numbers[np.searchsorted(self._names.numbers, first) :].tolist():
+            yield DecodedFrame((number - self._names.origin) / self._fps, partial(self._image, number))
 
     def frames_at(self, times: np.ndarray) -> np.ndarray:
         """The frames on display at the given times; as `VideoReader.frames_at`.
@@ -193,7 +199,7 @@ class FrameFolderReader:
         numbers = self._names.shown(self._names.at(times, self._fps))
         images = np.empty((len(numbers), self.height, self.width, 3), dtype=np.uint8)
         for number in np.unique(numbers):
-            images[numbers == number] = self._image(int(number))
+            images[numbers == number] = self._image(int(number), self.height, self.width)
         return images
 
     def _first(self) -> np.ndarray:
@@ -206,12 +212,12 @@ class FrameFolderReader:
                 error = error or reason
         raise error
 
-    def _image(self, number: int) -> np.ndarray:
+    def _image(self, number: int, height: int, width: int) -> np.ndarray:
         picture = self._read(number)
-        if picture.shape[:2] == (self.height, self.width):
+        if picture.shape[:2] == (height, width):
             return picture
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        return self._reformatter.reformat(frame, self.width, self.height, "rgb24").to_ndarray()
+        return self._reformatter.reformat(frame, width, height, "rgb24").to_ndarray()
 
     def _read(self, number: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB as stored."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,7 +16,7 @@ from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
 from avsf_det.media.frame_folder import FrameFolderReader, frame_names
 from avsf_det.media.track import Track
-from avsf_det.media.video import VideoInfo, VideoReader, probe
+from avsf_det.media.video import DecodedFrame, VideoInfo, VideoReader, probe
 from avsf_det.structures import VIDEO_SUFFIXES
 
 SOUND_SUFFIXES = (".wav", ".m4a", ".flac", ".mp3", ".aac", ".ogg", ".opus", *VIDEO_SUFFIXES)
@@ -231,6 +231,11 @@ class MovedVideo:
     def frames_at(self, times: np.ndarray) -> np.ndarray:
         """The frames on display at the given times; as `VideoReader.frames_at`."""
         return self._reader.frames_at(np.asarray(times, dtype=np.float64) - self._start)
+
+    def decoded(self, start: float = 0.0) -> Iterator[DecodedFrame]:
+        """The frames in display order; as `VideoReader.decoded`."""
+        for time, image in self._reader.decoded(start - self._start):
+            yield DecodedFrame(time + self._start, image)
 
 
 class MovedAudio:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -63,6 +66,18 @@ class VideoInfo:
     missing: float = 0.0
 
 
+class DecodedFrame(NamedTuple):
+    """A frame of the picture.
+
+    Attributes:
+        time: seconds on the clock from which it is on display.
+        image: gives it at a (height, width) as (height, width, 3) uint8 RGB.
+    """
+
+    time: float
+    image: Callable[[int, int], np.ndarray]
+
+
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """What the file at `path` holds, from its headers, its first frame and its last packets.
 
@@ -105,7 +120,7 @@ class VideoReader:
             raise
         self.height, self.width = size or scaled(self.info.height, self.info.width, short_side)
         self._cursor = _Cursor(self._picture, self.info)
-        self._reformatter = VideoReformatter()
+        self._reformatters: defaultdict[tuple[int, int], VideoReformatter] = defaultdict(VideoReformatter)
         self._passes_broken: set[int | None] = set()
 
     def __enter__(self) -> VideoReader:
@@ -130,13 +145,21 @@ class VideoReader:
 
         Each pass has a decoder of its own, so passes and `frames_at` do not disturb each other.
         """
+        for time, image in self.decoded(start):
+            if end is not None and time + ROUNDING >= end:
+                return
+            if time + ROUNDING >= start or start <= 0:
+                yield time, image(self.height, self.width)
+
+    def decoded(self, start: float = 0.0) -> Iterator[DecodedFrame]:
+        """Yield the frames in display order, from one at or before `start` seconds on; each pass has its own decoder.
+
+        A frame becomes an image only where it is asked for one, and until the next one is taken.
+        """
         with closing(Track(self.info.path, "video")) as track:
             track.broken = self._passes_broken
             for time, frame in track.decode(start):
-                if end is not None and time + ROUNDING >= end:
-                    return
-                if time + ROUNDING >= start or start <= 0:
-                    yield time, self._image(frame)
+                yield DecodedFrame(time, partial(self._image, frame))
 
     def frames_at(self, times: Sequence[float] | np.ndarray) -> np.ndarray:
         """The frames on display at the given times.
@@ -161,12 +184,12 @@ class VideoReader:
         for i in order:
             frame = self._cursor.at(float(times[i]))
             if frame is not shown:
-                shown, image = frame, self._image(frame)
+                shown, image = frame, self._image(frame, self.height, self.width)
             images[i] = image
         return images
 
-    def _image(self, frame: av.VideoFrame) -> np.ndarray:
-        return upright(self._reformatter, frame, self.height, self.width, self.info.rotation)
+    def _image(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
+        return upright(self._reformatters[height, width], frame, height, width, self.info.rotation)
 
 
 class _Cursor:

@@ -45,9 +45,12 @@ class AudioBackbone(nn.Module):
         if audio is None:
             audio = slow.new_zeros(len(slow), 1, 1, self.audio.alpha * slow.shape[2], 16)
             audio_present = torch.zeros(len(slow), dtype=torch.bool, device=slow.device)
-        own = None if audio_present is None else audio_present.nonzero().flatten()
-        rows = AudioRows(len(slow), own)
+        own = audio_present.nonzero().flatten() if self.training and audio_present is not None else None
+        rows = AudioRows(slow.shape[0], own)
         x = Pathways(None, None, rows.take(audio))
         for stage in (self.s1, self.s2, self.s3, self.s4, self.s5):
             x = stage(x)
-        return x._replace(audio=rows.spread_own(x.audio))
+        heard = rows.spread_own(x.audio)
+        if own is None and audio_present is not None:  # outside training a mask: fewer clips would be other shapes
+            heard = heard.masked_fill(~audio_present.view(-1, 1, 1, 1, 1), 0.0)
+        return x._replace(audio=heard)

@@ -241,9 +241,9 @@ class AVSlowFastBackbone(nn.Module):
     def _audio_rows(self, present: Keep, valid: torch.Tensor | None) -> AudioRows:
         """All sound, which masks undo; in training what clips have, and the negatives that are looked at."""
         if not self.training:
-            return AudioRows(len(present.mask))
+            return AudioRows(present.mask.shape[0])
         own = None if present.uniform else present.mask.nonzero().flatten()
-        return AudioRows(len(present.mask), own, None if valid is None else valid.nonzero().flatten())
+        return AudioRows(present.mask.shape[0], own, None if valid is None else valid.nonzero().flatten())
 
     def _stage(self, name: str, x: Pathways, keep: Keep | None) -> Pathways:
         stage = getattr(self, name)
@@ -257,7 +257,7 @@ class AVSlowFastBackbone(nn.Module):
         if self.audio is None:
             return x
         if x.audio is None:
-            nothing = x.slow.new_zeros(len(x.slow), self.channels.audio, 1, 1, 1)
+            nothing = x.slow.new_zeros(x.slow.shape[0], self.channels.audio, 1, 1, 1)
             stand_in = self.gate.absent(nothing)
             return x._replace(audio=nothing if stand_in is None else nothing + stand_in)
         return x._replace(audio=self.gate(rows.spread_own(x.audio), keep))

@@ -155,13 +155,13 @@ class AudioFusion(FastToSlow):
         raise NotImplementedError
 
     def forward(self, x: Pathways, keep: Keep | None = None, rows: AudioRows | None = None) -> Pathways:
-        rows = rows or AudioRows(len(x.slow))
+        rows = rows or AudioRows(x.slow.shape[0])
         audio = None if x.audio is None else self.project_audio(rows.only_own(x.audio))
         return self._join_rows(x, keep, audio, self.visual(x, keep), rows)
 
     def forward_sync(self, x: Pathways, keep: Keep, rows: AudioRows | None = None) -> tuple[Pathways, Embeddings]:
         """As `forward` with misaligned sound behind the clips' own; also what the synchronisation is judged by."""
-        rows = rows or AudioRows(len(x.slow))
+        rows = rows or AudioRows(x.slow.shape[0])
         met, audio = self.visual(x, keep), self.project_audio(x.audio)
         judged = self.avs(met, rows.spread_own(audio), rows.spread_misaligned(audio))
         return self._join_rows(x, keep, audio, met, rows), judged
@@ -262,7 +262,7 @@ class AudiovisualNonLocal(AudioFusion):
         theta, phi, g = self.conv_theta(audio), self.conv_phi(met), self.conv_g(met)
         affinity = (theta * phi).sum(dim=1).flatten(1) * phi.shape[1] ** -0.5
         weight = affinity.softmax(dim=1) * affinity.shape[1]
-        chosen = self.conv_out(weight.view(len(g), 1, *g.shape[2:]).to(g.dtype) * g)
+        chosen = self.conv_out(weight.view(g.shape[0], 1, *g.shape[2:]).to(g.dtype) * g)
         return x._replace(slow=self._add(met, self.bn_out(chosen, keep), keep))
 
 

@@ -45,14 +45,20 @@ class InferenceModel(nn.Module):
         self.dtype = PRECISIONS[precision]
         self.compiled = compiled
         self._source = (model,)  # in a tuple, so that its weights are not this module's
+        self.listens = model.backbone.audio is not None
         self.hears = any(isinstance(module, BatchNorm3d) and module.by_sound for module in model.modules())
         self.head = copy.deepcopy(model.head).eval()
         self.clip_head = copy.deepcopy(getattr(model, "clip_head", model.head)).eval()
         self.backbones = nn.ModuleDict({"sound": self._fold(True)})
         self.scores, self.clip_scores = model.scores, model.clip_scores
 
+    @property
+    def source(self) -> AVSlowFast:
+        """The model that this one was made of."""
+        return self._source[0]
+
     def _fold(self, sound: bool) -> nn.Module:
-        backbone = fold_norms(copy.deepcopy(self._source[0].backbone).eval(), sound)
+        backbone = fold_norms(copy.deepcopy(self.source.backbone).eval(), sound)
         backbone.requires_grad_(False)
         device = next(backbone.parameters()).device
         if self.dtype == torch.bfloat16:
@@ -80,7 +86,7 @@ class InferenceModel(nn.Module):
     ) -> Scores:
         """Logits (N, K) of the boxes, or (B, K) of the clips; arguments as `AVSlowFast.forward`."""
         present = [audio is not None] * len(slow) if audio_present is None else audio_present.tolist()
-        if not self.hears or audio is None or len(set(present)) == 1:
+        if not self.listens or audio is None or len(set(present)) == 1:
             features = self._features(slow, fast, audio if all(present) else None, all(present))
         else:
             features = self._mixed(slow, fast, audio, torch.tensor(present, device=slow.device))
@@ -124,17 +130,18 @@ class _Folded(nn.Module):
         return x
 
 
-def fold_norms(module: nn.Module, sound: bool = True) -> nn.Module:
+def fold_norms(module: nn.Module, sound: bool | None = True) -> nn.Module:
     """Fold every batch norm in `module` into the convolutions before it, in place.
 
     Args:
         module: in evaluation mode; a norm is called `bn`, `<conv>_bn` or `bn_<name>` and follows `conv` (or both of
             `conv_t` and `conv_f`, or `conv_out`), `<conv>` or `conv_<name>`.
-        sound: whether norms that keep clips with sound apart from those without are folded for the former.
+        sound: whether norms that keep clips with sound apart from those without are folded for the former; None leaves
+            those norms as they are.
     """
     for parent in list(module.modules()):
         for name, norm in list(parent.named_children()):
-            if isinstance(norm, nn.BatchNorm3d):
+            if isinstance(norm, nn.BatchNorm3d) and not (sound is None and getattr(norm, "by_sound", False)):
                 _fold(norm, [getattr(parent, conv) for conv in _convolutions(parent, name)], sound)
                 setattr(parent, name, _Folded())
     return module

@@ -57,7 +57,7 @@ class NonLocal(nn.Module):
             affinity = (affinity * theta.shape[1] ** -0.5).softmax(dim=2)
         else:
             affinity = affinity / affinity.shape[2]
-        seen = (g @ affinity.transpose(1, 2)).view(len(x), g.shape[1], *x.shape[2:])
+        seen = (g @ affinity.transpose(1, 2)).view(x.shape[0], g.shape[1], *x.shape[2:])
         return x + self.bn(self.conv_out(seen), keep)
 
     @property

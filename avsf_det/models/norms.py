@@ -40,7 +40,7 @@ class Keep:
     @classmethod
     def all(cls, like: torch.Tensor, keep: bool = True) -> Keep:
         """Every clip of `like` (B, ...), or none of them."""
-        return cls(torch.full((len(like),), keep, dtype=torch.bool, device=like.device), keep)
+        return cls(torch.full((like.shape[0],), keep, dtype=torch.bool, device=like.device), keep)
 
     @classmethod
     def known(cls, mask: torch.Tensor) -> Keep:

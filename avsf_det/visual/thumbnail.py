@@ -23,13 +23,19 @@ class Thumbnails:
 
     def add(self, image: np.ndarray, persons: Persons) -> None:
         """Look at the persons of a (H, W, 3) uint8 RGB keyframe; those without an id are passed over."""
-        boxes = persons.to_pixels(image.shape[1], image.shape[0])
-        for box, score, person_id in zip(boxes, persons.scores, persons.ids):
-            width, height = box[2:] - box[:2]
-            quality = float(score * min(width, height))
-            if person_id >= 0 and quality > self._best.get(int(person_id), 0.0):
-                self._best[int(person_id)] = quality
-                self.images[int(person_id)] = crop_square(image, box)
+        height, width = image.shape[:2]
+        for person_id, box in self.better(persons, width, height).items():
+            self.images[person_id] = crop_square(image, box)
+
+    def better(self, persons: Persons, width: int, height: int) -> dict[int, np.ndarray]:
+        """The persons of a keyframe of so many pixels who were never seen as well, and (4,) their boxes in pixels."""
+        found = {}
+        for box, score, person_id in zip(persons.to_pixels(width, height), persons.scores, persons.ids.tolist()):
+            quality = float(score * min(box[2:] - box[:2]))
+            if person_id >= 0 and quality > self._best.get(person_id, 0.0):
+                self._best[person_id] = quality
+                found[person_id] = box
+        return found
 
 
 def crop_square(image: np.ndarray, box: np.ndarray) -> np.ndarray:

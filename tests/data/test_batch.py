@@ -62,3 +62,13 @@ def test_a_batch_of_no_clip_says_why():
     batch = Collate(SPEC, slow_frames=2, mean=[0.45] * 3, std=[0.225] * 3)([], ["a at 3 s: broken"])
     assert len(batch) == 0 and batch.failed == ["a at 3 s: broken"] and batch.clips == []
     assert len(batch.fast) == len(batch.boxes) == len(batch.labels) == len(batch.audio) == 0
+
+
+def test_a_part_of_a_batch_is_the_batch_of_those_clips():
+    collate = Collate(SPEC, slow_frames=2, mean=[0.45] * 3, std=[0.225] * 3)
+    samples = [sample(20, 24, boxes=2), sample(20, 24, boxes=0), sample(20, 24, sound=False, level=9)]
+    batch = collate(samples)
+    for start, end in ((0, 3), (0, 2), (1, 2), (2, 3), (1, 5)):
+        part, expected = batch.part(start, end), collate(samples[start:end])
+        for name in ("frames", "sizes", "audio", "audio_present", "boxes", "labels", "fast"):
+            assert torch.equal(getattr(part, name), getattr(expected, name)), name

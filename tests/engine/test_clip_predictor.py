@@ -33,8 +33,8 @@ def test_scores_are_the_heads_softmax_one_after_the_other(trained, batch):
     assert scores.shape == (3, 125 + 352) and scores.dtype == np.float32
     np.testing.assert_allclose(scores[:, :125].sum(1), 1, rtol=1e-5)
     np.testing.assert_allclose(scores[:, 125:].sum(1), 1, rtol=1e-5)
-    logits = predictor.model(some.slow, some.fast, some.audio, None, some.audio_present)
-    np.testing.assert_allclose(scores[:, :125], predictor.model.scores(logits)["verb"].numpy(), rtol=1e-6)
+    logits = predictor.network.model(some.slow, some.fast, some.audio, None, some.audio_present)
+    np.testing.assert_allclose(scores[:, :125], predictor.network.model.scores(logits)["verb"].numpy(), rtol=1e-6)
 
 
 def test_where_several_classes_hold_each_has_a_score_of_its_own(trained, batch):
@@ -51,7 +51,7 @@ def test_a_file_without_sound_is_scored_by_the_picture_alone(trained, batch):
     silent = replace(heard, audio_present=torch.zeros(3, dtype=torch.bool), audio=torch.randn(heard.audio.shape))
     np.testing.assert_array_equal(hearing(silent), deaf(heard))
     with torch.no_grad():
-        visual = hearing.model.scores(hearing.model(heard.slow, heard.fast, None, None, None)).numpy()
+        visual = hearing.network.model.scores(hearing.network.model(heard.slow, heard.fast, None, None, None)).numpy()
     np.testing.assert_allclose(hearing(silent), visual, rtol=1e-5)
     assert hearing.listens and not deaf.listens
 
@@ -70,7 +70,7 @@ def test_what_are_no_heads_is_told_in_one_line(heads):
 
 
 def test_a_precision_that_there_is_not_is_refused(trained):
-    with pytest.raises(UserError, match=r"TEST.PRECISION: got 'float8', expected one of float32, bfloat16"):
+    with pytest.raises(UserError, match=r"TEST.PRECISION: got 'float8', expected one of float32, bfloat16, auto"):
         ClipPredictor.load(trained("kinetics"), ["TEST.PRECISION", "float8"])
 
 

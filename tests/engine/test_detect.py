@@ -1,8 +1,10 @@
 import csv
 import json
+import struct
 from dataclasses import replace
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -190,20 +192,20 @@ class Killed(BaseException):
 
 @pytest.fixture
 def counted(predictor, monkeypatch):
-    """The keyframes scored so far, in chunks of one; scoring is killed at the one that `counted.kill_at` tells."""
+    """A number for each keyframe scored, in chunks of one; scoring is killed at the number `counted.kill_at`."""
 
     class Counted(list):
         kill_at = None
 
-    scored, score = Counted(), predictor.score_video
+    scored, score = Counted(), predictor.score_keyframes
 
-    def score_video(path, times, *rest):
-        if times[0] == scored.kill_at:
+    def score_keyframes(keyframes, on_progress):
+        if len(scored) == scored.kill_at:
             raise Killed
-        scored.extend(times)
-        return score(path, times, *rest)
+        scored.append(len(scored))
+        return score(keyframes, on_progress)
 
-    monkeypatch.setattr(predictor, "score_video", score_video)
+    monkeypatch.setattr(predictor, "score_keyframes", score_keyframes)
     monkeypatch.setattr("avsf_det.engine.detect.CHUNK", 1)
     return scored
 
@@ -215,15 +217,15 @@ def contents(folder):
 def test_what_was_killed_goes_on_and_gives_the_same(video, predictor, boxes, tmp_path, counted):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     detect_videos([video], whole, predictor, boxes, OPTIONS)
-    assert counted == [0.0, 1.0, 2.0, 3.0]
+    assert len(counted) == 4
     counted.clear()
-    counted.kill_at = 2.0
+    counted.kill_at = 2
     with pytest.raises(Killed):
         detect_videos([video], killed, predictor, boxes, OPTIONS)
-    assert shown(killed) == [] and counted == [0.0, 1.0]
+    assert shown(killed) == [] and len(counted) == 2
     counted.kill_at = None
     detect_videos([video], killed, predictor, boxes, OPTIONS)
-    assert counted == [0.0, 1.0, 2.0, 3.0]
+    assert len(counted) == 4
     assert contents(killed) == contents(whole)
 
 
@@ -304,3 +306,49 @@ def test_what_sound_does_is_in_a_csv_of_its_own(detected, video, weights, boxes,
     rows = [line.split(",") for line in (tmp_path / "test_0000_audio.csv").read_text().splitlines()]
     assert [",".join(row[:8]) for row in rows] == plain.splitlines()
     assert {len(row) for row in rows} == {10} and any(abs(float(row[9])) > 0 for row in rows)
+
+
+def test_a_film_of_ten_hours_is_detected_on_to_its_end(predictor, tmp_path):
+    hours, spacing = 10, 20
+    with VideoWriter(tmp_path / "film.mp4", 64, 48, 1 / spacing) as writer:
+        for number in range(hours * 3600 // spacing):
+            writer.write(np.full((48, 64, 3), number % 200, np.uint8), number * spacing)
+    (tmp_path / "boxes.csv").write_text("film,35995,0.1,0.1,0.5,0.9,,1.0\n")
+    detector, options = open_detector(str(tmp_path / "boxes.csv")), replace(OPTIONS, rate=0.2, outputs=("csv",))
+    results, failed = detect_videos([tmp_path / "film.mp4"], tmp_path / "out", predictor, detector, options)
+    (result,) = results.values()
+    assert not failed and result.keyframes == hours * 3600 * 0.2 and result.persons == 1
+    assert {line.split(",")[1] for line in result.files["csv"].read_text().splitlines()} == {"35995"}
+
+
+@pytest.fixture
+def mkv(video, tmp_path):
+    """A scene as film.mkv, and boxes for it."""
+    path = tmp_path / "film.mkv"
+    with av.open(str(video)) as source, av.open(str(path), "w") as film:
+        tracks = {track.index: film.add_stream_from_template(track) for track in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = tracks[packet.stream.index]
+                film.mux(packet)
+    (tmp_path / "boxes.csv").write_text("".join(f"film,{t},0.1,0.1,0.5,0.9,,1.0\n" for t in range(4)))
+    return path, open_detector(str(tmp_path / "boxes.csv"))
+
+
+def test_a_file_that_lies_about_its_duration_is_detected_on_as_far_as_it_goes(mkv, predictor, tmp_path):
+    path, detector = mkv
+    before, duration, after = path.read_bytes().partition(b"\x44\x89\x88")  # Matroska's, a float64 of milliseconds
+    path.write_bytes(before + duration + struct.pack(">d", 36e6) + after[8:])
+    results, failed = detect_videos([path], tmp_path / "out", predictor, detector, replace(OPTIONS, outputs=("csv",)))
+    assert results[path].keyframes == 4 and results[path].missing == pytest.approx(36000, abs=10)
+    assert "are missing; the rest is annotated" in failed[path]
+
+
+def test_a_file_that_is_still_being_written_is_detected_on_anew_when_there_is_more(mkv, predictor, tmp_path):
+    path, detector = mkv
+    whole, seen, options = path.read_bytes(), [], replace(OPTIONS, outputs=("csv",))
+    for share in (0.4, 0.8, 1.0):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        results, _ = detect_videos([path], tmp_path / "out", predictor, detector, options)
+        seen.append(results[path].keyframes)
+    assert seen == sorted(seen) and seen[0] < seen[-1] == 4

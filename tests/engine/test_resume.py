@@ -8,6 +8,7 @@ SOME = [
     Persons([[0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]], [0.5, 1], [3, -1], [[0.25, 1 / 3], [0, 1]]),
     Persons.none().replace(actions=np.zeros((0, 2))),
 ]
+CHANGES = np.array([[0.0, 0.0, 0.0], [0.04, 1 / 3, 0.0]])
 
 
 @pytest.fixture
@@ -16,10 +17,12 @@ def stem(tmp_path):
 
 
 def test_a_chunk_comes_back_to_the_bit(stem):
-    Kept(stem, "key").keep_chunk(3, SOME)
+    Kept(stem, "key").keep_chunk(3, SOME, CHANGES)
     kept = Kept(stem, "key")
     assert kept.chunk(2) is None
-    for before, after in zip(SOME, kept.chunk(3), strict=True):
+    persons, changes = kept.chunk(3)
+    np.testing.assert_array_equal(changes, CHANGES)
+    for before, after in zip(SOME, persons, strict=True):
         for name in ("boxes", "scores", "ids", "actions"):
             one, other = getattr(before, name), getattr(after, name)
             assert one.dtype == other.dtype and one.tobytes() == other.tobytes() and one.shape == other.shape
@@ -28,24 +31,21 @@ def test_a_chunk_comes_back_to_the_bit(stem):
 def test_other_inputs_begin_anew_and_other_videos_stay(stem, tmp_path):
     for path in (stem, tmp_path / "film.2"):
         kept = Kept(path, "key")
-        kept.keep_chunk(0, SOME)
-        kept.keep_cuts([1.5])
-    assert Kept(stem, "key").cuts() == [1.5]
+        kept.keep_chunk(0, SOME, CHANGES)
     kept = Kept(stem, "another")
-    assert kept.chunk(0) is None and kept.cuts() is None
+    assert kept.chunk(0) is None
     assert Kept(tmp_path / "film.2", "key").chunk(0)
 
 
 @pytest.mark.parametrize("harm", [b"", b"PK\3\4 and so on", b"\x80\x04."])
 def test_what_is_damaged_is_not_there(stem, tmp_path, harm):
     kept = Kept(stem, "key")
-    kept.keep_chunk(0, SOME)
-    kept.keep_cuts([1.0])
+    kept.keep_chunk(0, SOME, CHANGES)
     for path in (tmp_path / FOLDER / "film").iterdir():
         if path.name != "key":
             path.write_bytes(harm)
     kept = Kept(stem, "key")
-    assert kept.chunk(0) is None and kept.cuts() is None and kept.finished("so") is None
+    assert kept.chunk(0) is None and kept.finished("so") is None
 
 
 def test_results_are_finished_as_long_as_they_are_as_they_were_left(stem, tmp_path):

@@ -25,12 +25,6 @@ def test_each_new_shot_is_a_cut_at_its_first_frame(tmp_path):
     assert find_cuts(path) == pytest.approx([30 / FPS, 50 / FPS])
 
 
-def test_progress_is_told_in_seconds_of_the_film(tmp_path):
-    seconds = []
-    find_cuts(film(tmp_path / "film.mp4", (1, 50)), seconds.append)
-    assert sum(seconds) == pytest.approx(49 / FPS)
-
-
 def test_a_moving_camera_is_no_cut(tmp_path):
     assert find_cuts(film(tmp_path / "film.mp4", (1, 90))) == []
 

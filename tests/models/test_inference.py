@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.inference import InferenceModel, fold_norms, round_filters
 from avsf_det.models.norms import BatchNorm3d
 
@@ -62,6 +63,13 @@ def test_every_fusion_can_be_folded(make_model, clips, fusion):
     for audio in (clips.audio, None):
         inputs = (clips.slow, clips.fast, audio, clips.boxes)
         torch.testing.assert_close(fast(*inputs), model(*inputs), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_clips_with_and_without_sound_share_a_batch_where_only_the_head_hears(make_model, clips):
+    model = shaken(make_model(audio=AudioPathway(depth=18, alpha=8, junctions=())))
+    inputs = (clips.slow, clips.fast, clips.audio, clips.boxes, PRESENT)
+    torch.testing.assert_close(InferenceModel(model)(*inputs), model(*inputs), rtol=1e-4, atol=1e-4)
 
 
 def test_norms_behind_sound_are_those_that_know_two_states(make_model):

@@ -32,11 +32,7 @@ def test_an_upload_is_detected_on_and_everything_is_in_its_folder(uploads, video
     assert (folder / "original" / "test_0000.mp4").read_bytes() == video.read_bytes()
     assert 'src":"original/test_0000.mp4"' in (uploads.folder / unquote(found.page)).read_text()
     assert all(0 <= share <= 1 for share, _ in reports) and reports[-1][0] == 1
-    assert [stage for stage in ("shots", "actions", "results") if any(stage in line for _, line in reports)] == [
-        "shots",
-        "actions",
-        "results",
-    ]
+    assert all(any(stage in line for _, line in reports) for stage in ("actions", "results"))
     assert uploads.earlier() == [found]
 
 

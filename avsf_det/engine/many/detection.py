@@ -1,0 +1,81 @@
+"""Detection as a job: the video fetched, its results put where they belong."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from avsf_det import __version__
+from avsf_det.engine.detect import DetectOptions, detect_video
+from avsf_det.engine.evaluate import audio_path
+from avsf_det.engine.many.job import DONE, Job, Outcome
+from avsf_det.engine.many.storage import Storage, fetch, identity, is_url
+from avsf_det.engine.predictor import Predictor
+from avsf_det.media.source import VideoSource, as_source
+from detectors import PersonDetector
+from detectors.files import file_sha256
+from detectors.weights import cache_folder
+
+
+class Detection:
+    """Detects on the videos of jobs, where they are on this machine, and after they were fetched to it.
+
+    Args:
+        predictor, detector, options: as in `avsf_det.engine.detect.detect_video`.
+        storage: where results go.
+    """
+
+    def __init__(
+        self, predictor: Predictor, detector: PersonDetector, options: DetectOptions, storage: Storage
+    ) -> None:
+        self._tools, self._storage = (predictor, detector, options), storage
+        self._how = repr((__version__, predictor.identity, detector.identity, replace(options, cache=None)))
+
+    def __call__(self, job: Job) -> Outcome:
+        """Do it, unless it is done.
+
+        Raises:
+            UserError: if the video cannot be read or the files not be written.
+        """
+        remote = is_url(job.source)
+        source = identity(job.source) if remote else as_source(job.source).identity()
+        key = hashlib.sha256(f"{source}|{self._how}".encode("utf-8", "surrogateescape")).hexdigest()
+        there = job.earlier and job.earlier.key == key and self._storage.holds(job.earlier.sizes)
+        if self._storage.local and not remote:
+            return self._done(job, key, job.source, self._storage.local, job.earlier if there else None)
+        if there:
+            return replace(job.earlier, reused=True)
+        scratch = cache_folder() / "videos" / key
+        try:
+            path = fetch(job.source, scratch / "video") if remote else job.source
+            return self._done(job, key, path, self._storage.local or scratch / "results")
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _done(
+        self, job: Job, key: str, path: Path | VideoSource, folder: Path, earlier: Outcome | None = None
+    ) -> Outcome:
+        predictor, detector, options = self._tools
+        result = detect_video(path, folder / job.name, predictor, detector, options, progress_bar=_no_bar)
+        if result.reused and earlier:
+            return replace(earlier, reused=True)
+        audio = audio_path(folder / f"{job.name}.csv")
+        files = {}
+        for file in sorted({*result.files.values(), *([audio] if predictor.explain_audio and audio.is_file() else [])}):
+            files[file.name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+            if self._storage.local is None:
+                self._storage.put(file, file.name)
+        found = replace(
+            result, files={kind: self._storage.place(f.name) for kind, f in result.files.items()}, reused=False
+        )
+        missing = f"{job.video}: cut off, {result.missing:.1f} s are missing; the rest is annotated"
+        reason = missing if result.missing else ""
+        return Outcome(job.video, job.name, DONE, reason, files, found=found.summary(), key=key, reused=result.reused)
+
+
+def _no_bar(*arguments: object, **options: object) -> tqdm:
+    return tqdm(*arguments, **{**options, "disable": True})
