@@ -190,7 +190,7 @@ class Eager:
     """A predictor's model as it was trained."""
 
     def __init__(self, predictor: Predictor) -> None:
-        self.spec, self._model, self._predictor = predictor.spec, predictor._trained, predictor
+        self.spec, self._model, self._predictor = predictor.spec, predictor.network.model.source, predictor
 
     @torch.no_grad()
     def __call__(self, clips: list[Clip], persons: list[Persons]) -> torch.Tensor:

@@ -34,7 +34,8 @@ def detect(options: argparse.Namespace) -> int:
     from avsf_det.engine.many.storage import is_url, listed
     from avsf_det.media.address import is_stream
 
-    _check_engine(options)
+    if options.address and options.engine != "ray":
+        raise UserError(f"--address {options.address}: is of a cluster of Ray; add --engine ray")
     inputs = options.videos if options.follow else listed(options.videos)
     streams = [address for address in inputs if options.follow or is_stream(address)]
     if streams and len(inputs) > 1:
@@ -51,11 +52,6 @@ def detect(options: argparse.Namespace) -> int:
         return _detect_stream(streams[0], options, predictor, detector, how)
     results, failed = detect_videos(videos, Path(options.output), predictor, detector, how)
     return tell_results(results, failed, len(videos))
-
-
-def _check_engine(options: argparse.Namespace) -> None:
-    if options.address and options.engine != "ray":
-        raise UserError(f"--address {options.address}: is of a cluster of Ray; add --engine ray")
 
 
 def _detect_many(videos: Sequence[Path | VideoSource | str], options: argparse.Namespace) -> int:

@@ -38,6 +38,7 @@ class ClipPredictor:
         explain_audio: score each window of a video that has sound a second time without it.
 
     Attributes:
+        network: the model at work.
         spec: what clips are made of.
 
     Raises:
@@ -58,7 +59,6 @@ class ClipPredictor:
         self.listens = use_audio and model.backbone.audio is not None
         self.spec = ClipSpec.from_config(cfg, cfg.DATA.TEST_CROP_SIZE)
         self._places = crop_places(cfg.TEST.NUM_SPATIAL_CROPS)
-        self._trained = model
         self.network = Network(model, cfg)
 
     @classmethod
@@ -107,7 +107,7 @@ class ClipPredictor:
     def identity(self) -> str:
         """A hash that changes whenever scores could: weights, configuration, heads, device, whether it listens."""
         words = self.cfg.dump(), self.heads, self.network.device.type, self.use_audio, self.explain_audio
-        return model_digest(self._trained, repr(words))
+        return model_digest(self.network.model.source, repr(words))
 
     def score_video(
         self, path: str | Path, centers: Sequence[float], on_progress: Callable[[int], object] = lambda windows: None

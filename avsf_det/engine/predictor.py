@@ -43,17 +43,17 @@ class Predictor:
     views only (its AVA.TEST_FORCE_FLIP mirrors the one there is). Scales and flips of a clip are of the same frames,
     decoded once, and have the same sound.
 
-    Attributes:
-        spec: what clips are made of.
-        shifts: seconds by which each clip of a keyframe lies after it, ascending.
-        listens: whether sound has a part in the scores.
-
     Args:
         model: takes a `Batch`'s tensors, returns logits (N, K); left as it is, for an `InferenceModel` is made of it.
         cfg: the configuration that the model was trained with.
         label_map: its K classes.
         use_audio: False scores as if no file had a sound track.
         explain_audio: score each clip that has sound a second time without it, into `Persons.silent`.
+
+    Attributes:
+        network: the model at work.
+        spec: what clips are made of.
+        shifts: seconds by which each clip of a keyframe lies after it, ascending.
 
     Raises:
         UserError: if a TEST key has a value that there is not, or the model does not listen and should explain.
@@ -71,7 +71,6 @@ class Predictor:
         if explain_audio and model.backbone.audio is None:
             raise UserError(f"MODEL.MODEL_NAME {cfg.MODEL.MODEL_NAME} does not listen; leave --explain-audio out")
         _check_test_keys(cfg.TEST)
-        self._trained = model
         self.network = Network(model, cfg)
         self._scales = cfg.TEST.SCALES or [cfg.DATA.TEST_CROP_SIZE]
         self.spec = ClipSpec.from_config(cfg, max(self._scales))
@@ -119,13 +118,13 @@ class Predictor:
     @property
     def listens(self) -> bool:
         """Whether sound has a part in the scores."""
-        return self.use_audio and self._trained.backbone.audio is not None
+        return self.use_audio and self.network.model.listens
 
     @cached_property
     def identity(self) -> str:
         """A hash that changes whenever scores could: weights, configuration, classes, device, whether it listens."""
         words = self.cfg.dump(), self.label_map.to_pbtxt(), self.network.device.type, self.use_audio, self.explain_audio
-        return model_digest(self._trained, repr(words))
+        return model_digest(self.network.model.source, repr(words))
 
     def __call__(self, clips: Sequence[Clip], persons: Sequence[Persons]) -> list[Persons]:
         """The persons of each clip, with `actions` (N, K) filled in: the mean over scales and flips.

@@ -163,7 +163,7 @@ def test_a_model_that_does_not_listen_explains_nothing(tiny):
 
 
 def test_a_video_shorter_than_a_window_is_one_window(silent, predictor, tmp_path):
-    stretched = ClipPredictor(predictor._trained, predictor.cfg, predictor.heads)
+    stretched = ClipPredictor(predictor.network.model.source, predictor.cfg, predictor.heads)
     stretched.spec = replace(predictor.spec, sampling_rate=30)
     result = classified(silent, tmp_path, stretched)
     assert result.windows == 1 and {(row["start"], row["end"]) for row in rows(result)} == {("0.000", "1.500")}

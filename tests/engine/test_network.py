@@ -56,7 +56,9 @@ def test_a_clip_that_is_too_much_by_itself_is_an_error_with_a_way_out(weights, c
 def test_auto_is_bfloat16_where_the_machine_has_it(monkeypatch):
     for fast, expected in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr("avsf_det.engine.network.is_fast_in_bfloat16", lambda device, fast=fast: fast)
-        cfg = load_cfg(None, ["TEST.PRECISION", "auto", "DEVICE", "cpu", "RESNET.DEPTH", "18"])
+        cfg = load_cfg(
+            None, ["TEST.PRECISION", "auto", "DEVICE", "cpu", "RESNET.DEPTH", "18", "RESNET.WIDTH_PER_GROUP", "8"]
+        )
         assert Network(build_model(cfg), cfg).model.dtype == expected
 
 
