@@ -25,6 +25,8 @@ X264 = {"preset": "veryfast", "crf": "20", "bf": "0"}
 # The index in front, so that playing can start before the whole file is there; edit lists, which say how much later
 # than time 0 a track starts, as exact as the picture's time stamps.
 _MP4 = {"movflags": "+faststart", "movie_timescale": str(_TICKS)}
+# Frames at once. A number of its own, not the machine's, so that a file's bytes are the same on any machine.
+THREADS = 4
 # Rec. 709 in ITU-T H.273's numbers, for primaries, transfer and matrix alike.
 _REC_709 = 1
 
@@ -45,6 +47,7 @@ class VideoWriter:
         sound_from: str | os.PathLike[str] | None = None,
         duration: float | None = None,
         sound: tuple[np.ndarray, int] | None = None,
+        threads: int = THREADS,
     ) -> None:
         """Begin a video.
 
@@ -58,6 +61,7 @@ class VideoWriter:
                 keeps all sound.
             sound: instead of `sound_from`, a waveform (S,) or (S, C) float32 in -1..1 that starts at time 0, and
                 its sample rate.
+            threads: of the encoder; the file's bytes depend on their number.
 
         Raises:
             UserError: the file cannot be written there, or `sound_from` cannot be read.
@@ -73,18 +77,19 @@ class VideoWriter:
         with self._undone_on_failure():
             open(self._partial, "wb").close()  # FFmpeg would notice only later that it cannot write here
             self._file = av.open(f"file:{self._partial}", "w", format="mp4", options=_MP4)
-            self._picture = self._add_picture(Fraction(fps).limit_denominator(1001))
+            self._picture = self._add_picture(Fraction(fps).limit_denominator(1001), threads)
             if sound_from is not None:
                 self._packets = copy_sound(self._file, sound_from, duration)
             elif sound is not None:
                 self._packets = self._add_waveform(*sound, duration)
             self._sound = next(self._packets, None)
 
-    def _add_picture(self, fps: Fraction) -> av.VideoStream:
+    def _add_picture(self, fps: Fraction, threads: int) -> av.VideoStream:
         height, width, _ = self._shape
         picture = self._file.add_stream("libx264", rate=fps, options=X264)
         picture.width, picture.height, picture.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         codec = picture.codec_context
+        codec.thread_type, codec.thread_count = "FRAME", threads
         codec.time_base = Fraction(1, _TICKS)
         codec.flags |= Flags.frame_duration
         codec.color_range = ColorRange.MPEG

@@ -131,6 +131,21 @@ def test_duration_cuts_the_sound_and_holds_the_last_frame(tmp_path, clip):
     assert info.audio_end == pytest.approx(1.2, abs=0.03)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process to a processor")
+def test_a_file_is_the_same_on_any_number_of_processors(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    every = os.sched_getaffinity(0)
+    for name, processors in (("one", {min(every)}), ("every", every)):
+        os.sched_setaffinity(0, processors)
+        try:
+            with VideoWriter(tmp_path / name, 256, 256, 25) as writer:
+                for n in range(20):
+                    writer.write(noise[n : n + 256, 2 * n : 2 * n + 256], n / 25)
+        finally:
+            os.sched_setaffinity(0, every)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "every").read_bytes()
+
+
 def test_index_comes_first(clip, tmp_path):
     content = copy(clip, tmp_path / "out.mp4").read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
