@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of each arm (default: 3)")
     parser.add_argument("--runs", type=int, help="make at most so many that are missing")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at once, of one thread each (default: cores)")
-    parser.add_argument("--page", type=Path, help="write the page here, its plots beside it")
+    parser.add_argument("--page", type=Path, help="write the sections of these claims here, plots beside it")
     options = parser.parse_args()
     laboratory = Laboratory(options.folder.resolve())
     runs = dict.fromkeys(
@@ -62,7 +62,7 @@ def main() -> None:
             raise
     if options.page:
         machine = f"{os.cpu_count()} processors ({platform.machine()}), torch {torch.__version__}, a thread a run"
-        write_page(options.page, laboratory.result, options.seeds, machine)
+        write_page(options.page, laboratory.result, options.seeds, machine, options.claims)
 
 
 @dataclass

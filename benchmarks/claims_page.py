@@ -29,7 +29,7 @@ Results = Callable[[Run], dict | None]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # of Okabe and Ito
 
 
-def write_page(path: Path, results: Results, seeds: int, machine: str) -> None:
+def write_page(path: Path, results: Results, seeds: int, machine: str, claims: Sequence[str]) -> None:
     """Write the page, and its plots beside it.
 
     Args:
@@ -37,7 +37,9 @@ def write_page(path: Path, results: Results, seeds: int, machine: str) -> None:
         results: of runs.
         seeds: how many of each arm.
         machine: what it was made on, in words.
+        claims: which to write; a page that is there keeps its sections about others.
     """
+    kept = _sections(path)
     scenes = ", ".join(f"{count} {split}" for split, count in DATASETS[0][2].items() if count)
     lines = [
         "# The paper's claims, tried",
@@ -56,17 +58,31 @@ def write_page(path: Path, results: Results, seeds: int, machine: str) -> None:
         f"start from a SlowFast that was trained for {VISUAL_EPOCHS} epochs with the seed. On {machine}.",
         "",
     ]
-    for name, claim in CLAIMS.items():
-        lines += _claim(claim, results, seeds)
+    lines = _filled(lines)
+    for name in (*CLAIMS, "transfer"):
+        claim = CLAIMS.get(name)
+        heading = claim.text if claim else TRANSFER
+        if name not in claims and heading in kept:
+            lines += kept[heading]
+            continue
         picture = path.with_name(f"claims_{name}.png")
-        if _draw_claim(picture, claim, results, seeds):
-            lines += [f"![mAP of each arm and seed]({picture.name})", ""]
-    lines += _transfer(results, seeds)
-    picture = path.with_name("claims_transfer.png")
-    if _draw_transfer(picture, results, seeds):
-        lines += [f"![top-1 accuracy by share of the labels]({picture.name})", ""]
-    lines = [line if line.startswith(("|", "!", "#")) else fill(line, 118) for line in lines]
+        if claim:
+            section, drawn = _claim(claim, results, seeds), _draw_claim(picture, claim, results, seeds)
+        else:
+            section, drawn = _transfer(results, seeds), _draw_transfer(picture, results, seeds)
+        what = "mAP of each arm and seed" if claim else "top-1 accuracy by share of the labels"
+        lines += _filled([*section, *([f"![{what}]({picture.name})", ""] if drawn else [])])
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def _sections(path: Path) -> dict[str, list[str]]:
+    """Heading -> its section's lines, with the heading and an empty last one; {} if there is no page yet."""
+    sections = path.read_text(encoding="utf-8").split("\n## ")[1:] if path.is_file() else []
+    return {one.partition("\n")[0]: [*f"## {one}".rstrip().splitlines(), ""] for one in sections}
+
+
+def _filled(lines: Iterable[str]) -> list[str]:
+    return [line if line.startswith(("|", "!", "#")) else fill(line, 118) for line in lines]
 
 
 def _claim(claim: Claim, results: Results, seeds: int) -> list[str]:
