@@ -19,7 +19,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -35,6 +35,7 @@ from avsf_det.engine.many.run import run_jobs
 from avsf_det.engine.many.storage import Storage
 from avsf_det.engine.many.worker import Work
 from avsf_det.engine.predictor import Predictor
+from avsf_det.media import track
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import save_checkpoint
 from avsf_det.models.importers import OURS
@@ -45,12 +46,14 @@ ENGINES = {"local": LocalEngine, "ray": RayEngine}
 
 @dataclass(frozen=True)
 class Prepared:
-    """Model and boxes, as `avsf-det detect` loads them."""
+    """Model and boxes, as `avsf-det detect` loads them, at work with one thread."""
 
     weights: Path
     boxes: Path
 
     def __call__(self) -> tuple[Predictor, GivenBoxes, DetectOptions]:
+        torch.set_num_threads(1)
+        track.set_num_threads(1)
         return Predictor.load(self.weights, ["DEVICE", "cpu"]), GivenBoxes(self.boxes), DetectOptions(rate=2.0)
 
 
@@ -90,7 +93,6 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=24, help="scenes (default 24)")
     parser.add_argument("--engines", nargs="+", choices=tuple(ENGINES), default=tuple(ENGINES))
     options = parser.parse_args()
-    torch.set_num_threads(1)
     scenes = options.folder / f"scenes_{options.videos}"
     generate(scenes, ScenesSpec({"train": options.videos, "val": 1, "test": 1}))
     videos = sorted((scenes / "videos").glob("train_*.mp4"))
@@ -132,10 +134,7 @@ def measure(
     if kill:
         opener = Deadly(opener, videos[1].stem, marker, parent=name == "ray")
     began = time.monotonic()
-    engine = ENGINES[name](Work(opener, storage), workers)
-    if name == "ray":
-        engine._work = replace(engine._work, threads=1)
-    clock = Clock(engine)
+    clock = Clock(ENGINES[name](Work(opener, storage), workers))
     done, failed = run_jobs(videos, storage, clock)
     files = {file: told["sha256"] for outcome in done.values() for file, told in outcome.files.items()}
     assert not failed and len(done) == len(videos), failed

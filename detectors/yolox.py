@@ -91,6 +91,8 @@ class YoloxDetector:
 
 
 def _open_network(path: Path):  # noqa: ANN202 - onnxruntime is imported on use
+    import torch
+
     try:
         import onnxruntime
     except ModuleNotFoundError:
@@ -99,6 +101,7 @@ def _open_network(path: Path):  # noqa: ANN202 - onnxruntime is imported on use
         raise UserError(f"{path}: no such weight file; expected a YOLOX network as .onnx")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
+    options.intra_op_num_threads = torch.get_num_threads()  # of its own accord it takes every processor
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the CPU to others
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

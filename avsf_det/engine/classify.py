@@ -25,6 +25,7 @@ from avsf_det.media.video import VideoInfo, probe
 from avsf_det.visual.class_timeline import ClassBand, draw_class_timeline
 from detectors.files import write_whole
 
+SUFFIX = "_classes"  # of results, so that they may lie beside those of `detect`
 CHUNK = 64  # windows after which scores are kept
 MAX_ROWS = 30  # of a timeline
 LONGEST_STRIDE = 1.0  # seconds
@@ -109,7 +110,7 @@ def classify_videos(
         stem = result_stem(path, output, taken)
         taken.add(Path(f"{stem}.mp4").resolve())
         try:
-            results[path] = classify_video(path, stem, predictor, options, f"{number}/{len(videos)}")
+            results[path] = classify_video(path, Path(f"{stem}{SUFFIX}"), predictor, options, f"{number}/{len(videos)}")
             if results[path].missing:
                 failed[path] = f"{path}: cut off, {results[path].missing:.1f} s are missing; the rest is classified"
         except UserError as error:
@@ -125,7 +126,7 @@ def classify_video(
     title: str = "",
     progress_bar: Callable[..., tqdm] = tqdm,
 ) -> VideoClasses:
-    """Classify one video and write `stem`.csv and `stem`_timeline.png.
+    """Classify one video and write `stem`.csv and `stem`.png, a timeline.
 
     Scores are kept beside the results, and what is there is not computed again; see `engine.detect.detect_video`.
 
@@ -143,7 +144,7 @@ def classify_video(
     info, span = probe(path), predictor.spec.duration
     stride = options.stride or min(span, LONGEST_STRIDE)
     kept = Kept(stem, repr(("classes", __version__, as_source(path).identity(), predictor.identity, stride)))
-    files, how = {"csv": Path(f"{stem}.csv"), "timeline": Path(f"{stem}_timeline.png")}, repr(options)
+    files, how = {"csv": Path(f"{stem}.csv"), "timeline": Path(f"{stem}.png")}, repr(options)
     if note := kept.finished(how):
         return VideoClasses(files, **note, reused=True)
     starts = window_starts(info, span, stride)

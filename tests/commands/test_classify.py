@@ -27,7 +27,7 @@ def test_all_done_is_0_and_each_video_is_told(run, video, tmp_path, capsys):
     assert all(line.startswith("  action: ") and "," not in line for line in lines[1::2])
     assert sorted(path.name for path in (tmp_path / "out").glob("*.*")) == [
         ".avsf-det",
-        *("a.csv", "a_timeline.png", "b.csv", "b_timeline.png"),
+        *("a_classes.csv", "a_classes.png", "b_classes.csv", "b_classes.png"),
     ]
 
 

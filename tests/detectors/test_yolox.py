@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from avsf_det.errors import UserError
 from avsf_det.structures import Keyframe
@@ -101,6 +104,19 @@ def test_a_drawn_picture_has_nobody():
     found = detector.detect([Keyframe("v", 0.0, image), Keyframe("v", 1.0, image.transpose(1, 0, 2))])
     assert [len(persons) for persons in found] == [0, 0]
     assert detector.detect([]) == []
+
+
+@needs_weights
+@pytest.mark.parametrize("threads", [1, 3])
+def test_it_computes_with_as_many_threads_as_torch(threads):
+    before, running = torch.get_num_threads(), Path("/proc/self/task")
+    torch.set_num_threads(threads)
+    try:
+        others = len(list(running.iterdir()))
+        detector = YoloxDetector()
+        assert len(list(running.iterdir())) == others + threads - 1, detector
+    finally:
+        torch.set_num_threads(before)
 
 
 @needs_weights

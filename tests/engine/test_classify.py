@@ -171,7 +171,7 @@ def test_a_video_shorter_than_a_window_is_one_window(silent, predictor, tmp_path
 
 def test_the_timeline_is_a_picture(video, predictor, tmp_path):
     result = classified(video, tmp_path, predictor)
-    assert result.files["timeline"] == tmp_path / "test_0000_timeline.png"
+    assert result.files["timeline"] == tmp_path / "test_0000_classes.png"
     with Image.open(result.files["timeline"]) as page:
         assert page.width > 500
 
@@ -181,7 +181,7 @@ def test_a_video_that_cannot_be_read_is_named_and_the_others_are_done(video, pre
     bad.write_bytes(b"no video")
     results, failed = classify_videos([bad, video], tmp_path / "out", predictor, OPTIONS)
     assert list(results) == [video] and "bad.mp4: not a video" in failed[bad]
-    assert not (tmp_path / "out" / "bad.csv").exists()
+    assert not (tmp_path / "out" / "bad_classes.csv").exists()
 
 
 def test_scores_that_are_no_numbers_are_no_result(video, clip_weights, tmp_path):
@@ -190,7 +190,7 @@ def test_scores_that_are_no_numbers_are_no_result(video, clip_weights, tmp_path)
     save_checkpoint(tmp_path / "broken.pyth", checkpoint)
     broken = ClipPredictor.load(tmp_path / "broken.pyth")
     _, failed = classify_videos([video], tmp_path / "out", broken, OPTIONS)
-    assert "scores are no numbers" in failed[video] and not (tmp_path / "out" / "test_0000.csv").exists()
+    assert "scores are no numbers" in failed[video] and not (tmp_path / "out" / "test_0000_classes.csv").exists()
 
 
 def test_what_was_killed_goes_on_and_gives_the_same(video, predictor, tmp_path, monkeypatch):
