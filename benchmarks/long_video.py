@@ -10,7 +10,15 @@ included. Each measurement is a process of its own, one after the other. Compare
 
     clip by clip   for every keyframe: open the file, go there, decode on to the end of the clip, scale its frames and
                    run the eager float32 model on it (what a script around a model does)
+    ... by OpenCV  the same with cv2.VideoCapture, as demos of other projects read videos; what it decodes between the
+                   place it jumps to and the clip is not counted
     ... by time    the same with this project's reader, which leaves out what can be, and its inference mode
+
+and, so that each can be told for itself, with one pass that lacks something:
+
+    stages in turn      nothing is read while the network computes
+    one clip at a time  through the network
+    eager model         instead of its inference mode
 """
 
 from __future__ import annotations
@@ -28,12 +36,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, pairwise
 from math import inf
 from pathlib import Path
 from unittest import mock
 
 import av
+import cv2
 import numpy as np
 import torch
 
@@ -47,6 +57,7 @@ from avsf_det.data.scenes.generator import ScenesSpec, generate
 from avsf_det.data.transforms import resize
 from avsf_det.engine.detect import DetectOptions, detect_video, keyframe_times
 from avsf_det.engine.persons import open_detector
+from avsf_det.engine.pipeline import ahead
 from avsf_det.engine.predictor import Predictor
 from avsf_det.media.source import open_video
 from avsf_det.media.track import Track
@@ -54,7 +65,8 @@ from avsf_det.media.video import probe
 from avsf_det.models.build import build_model
 from avsf_det.structures import Keyframe, Persons
 
-WAYS = ("one pass", "clip by clip", "clip by clip, by time")
+WAYS = ("one pass", "clip by clip", "clip by clip, by OpenCV", "clip by clip, by time")
+LACKING = ("one pass, stages in turn", "one pass, one clip at a time", "one pass, eager model")
 CLIP_BY_CLIP = 120  # keyframes of it that are measured at most: each costs the same
 
 
@@ -80,15 +92,15 @@ def main() -> None:
         minute = options.video or make_minute(Path(folder))
         for minutes in options.minutes:
             film = repeat(minute, minutes, Path(folder) / f"film_{minutes}.mp4")
-            for way in WAYS if minutes == options.minutes[0] else WAYS[:1]:
+            for way in (*WAYS, *LACKING) if minutes == options.minutes[0] else WAYS[:1]:
                 found[way, minutes] = one = in_a_process(way, film, options)
                 numbers = f"{one['decoded']:.2f} | {one['speed']:.2f} | {one['memory']:.0f} | "
                 print(f"| {way} | {minutes} | {numbers}{' | '.join(f'{s:.1f}' for s in one['seconds'])} |", flush=True)
     first = options.minutes[0]
-    ratios = [found[WAYS[0], first]["speed"] / found[way, first]["speed"] for way in WAYS[1:]]
     memory = [found[WAYS[0], minutes]["memory"] for minutes in options.minutes]
-    told = "; ".join(f"{ratio:.2f} times as fast as {way}" for ratio, way in zip(ratios, WAYS[1:]))
-    print(f"\none pass is {told}; its memory grows by {max(memory) - memory[0]:.0f} MB")
+    print(f"\nmemory of one pass grows by {max(memory) - memory[0]:.0f} MB; it is so many times as fast as")
+    for way in (*WAYS[1:], *LACKING):
+        print(f"  {way:28} {found[WAYS[0], first]['speed'] / found[way, first]['speed']:.2f}")
 
 
 def make_minute(folder: Path) -> Path:
@@ -125,6 +137,8 @@ def measure(way: str, film: str, options: argparse.Namespace) -> dict:
     and sound), of the network, and from beginning to end."""
     torch.manual_seed(0)
     cfg = load_cfg(options.config, ["TEST.PRECISION", options.precision])
+    if way == "one pass, one clip at a time":
+        cfg.TEST.BATCH_SIZE = 1
     names = tuple(f"class {i}" for i in range(cfg.MODEL.NUM_CLASSES))
     label_map = LabelMap(ids=tuple(range(1, len(names) + 1)), names=names, groups=("",) * len(names))
     predictor, info = Predictor(build_model(cfg), cfg, label_map), probe(film)
@@ -136,22 +150,27 @@ def measure(way: str, film: str, options: argparse.Namespace) -> dict:
                 for x in (0.1, 0.5):
                     csv.writer(file).writerow([Path(film).stem, f"{time_:g}", x, 0.1, x + 0.3, 0.9, "", 0.9])
         detector = open_detector(str(boxes))
-        if way != "one pass":
+        if not way.startswith("one pass"):
             times = times[:: max(1, len(times) // CLIP_BY_CLIP)]
+        if way == "one pass, eager model":
+            predictor.network.model.forward = predictor.network.model.source.forward
         warm_up(predictor, film)
+        overlap = ahead if way != "one pass, stages in turn" else lambda items, limit: items
         with (
+            mock.patch("avsf_det.engine.detect.ahead", overlap),
             counted(spent),
             clocked(spent, Predictor, "_scores"),
             clocked(spent, Eager, "__call__"),
             clocked_items(spent),
         ):
             began = time.perf_counter()
-            if way == "one pass":
+            if way.startswith("one pass"):
                 how = DetectOptions(options.rate, outputs=("csv",))
                 detect_video(Path(film), Path(folder) / "results", predictor, detector, how)
             else:
                 compute = predictor if way.endswith("by time") else Eager(predictor)
-                clip_by_clip(film, times, compute, detector, spent)
+                read = {WAYS[1]: decode_clip, WAYS[2]: partial(read_by_opencv, spent), WAYS[3]: read_clips}[way]
+                clip_by_clip(film, times, read, compute, detector, spent)
             wall = time.perf_counter() - began
     seconds = len(times) / options.rate
     return {
@@ -162,12 +181,13 @@ def measure(way: str, film: str, options: argparse.Namespace) -> dict:
     }
 
 
-def clip_by_clip(film: str, times: list[float], compute: Predictor | Eager, detector: object, spent: Counter) -> None:
+def clip_by_clip(
+    film: str, times: list[float], read: Callable, compute: Predictor | Eager, detector: object, spent: Counter
+) -> None:
     """Each keyframe by itself."""
     for time_ in times:
         began = time.perf_counter()
         persons = detector.detect([Keyframe(Path(film).stem, time_)])
-        read = read_clips if isinstance(compute, Predictor) else decode_clip
         (clip,) = read(film, [time_], compute.spec)
         spent["decoding"] += time.perf_counter() - began
         compute([clip], persons)
@@ -182,8 +202,28 @@ def decode_clip(film: str, times: list[float], spec: ClipSpec) -> list[Clip]:
             images += [frame.image(video.height, video.width)] * shown if shown > 0 else []
             if len(images) == len(wanted):
                 break
-    log_mel = read_log_mel(film, times[0], spec)
-    return [Clip(resize(torch.from_numpy(np.stack(images)), spec.short_side).numpy(), log_mel.numpy())]
+    return [_clip(film, times[0], images, spec)]
+
+
+def read_by_opencv(spent: Counter, film: str, times: list[float], spec: ClipSpec) -> list[Clip]:
+    """The clip at one time, of frames that `cv2.VideoCapture` reads one after the other from its first one on."""
+    capture = cv2.VideoCapture(film)
+    numbers = np.round(spec.frame_times(times[0]) * capture.get(cv2.CAP_PROP_FPS)).astype(int).clip(0)
+    capture.set(cv2.CAP_PROP_POS_FRAMES, numbers[0])
+    images = []
+    for number in range(numbers[0], numbers[-1] + 1):
+        there, image = capture.read()
+        if not there:
+            break
+        spent["frames"] += 1
+        images += [cv2.cvtColor(image, cv2.COLOR_BGR2RGB)] * int((numbers == number).sum())
+    images += images[-1:] * (len(numbers) - len(images))
+    return [_clip(film, times[0], images, spec)]
+
+
+def _clip(film: str, time_: float, images: list[np.ndarray], spec: ClipSpec) -> Clip:
+    log_mel = read_log_mel(film, time_, spec)
+    return Clip(resize(torch.from_numpy(np.stack(images)), spec.short_side).numpy(), log_mel.numpy())
 
 
 class Eager:

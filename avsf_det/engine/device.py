@@ -35,6 +35,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def is_fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes with bfloat16 itself: GPUs since Ampere, processors with AVX512-BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and any(
+        getattr(torch.cpu, f"_is_{name}_supported", bool)() for name in ("avx512_bf16", "amx_tile")
+    )
+
+
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's generators."""
     random.seed(seed)

@@ -16,6 +16,7 @@ from yacs.config import CfgNode
 
 from avsf_det import distributed
 from avsf_det.data.batch import Batch
+from avsf_det.engine.device import is_fast_in_bfloat16
 from avsf_det.engine.diagnosis import explain
 from avsf_det.engine.precise_bn import average_buffers
 from avsf_det.engine.schedule import build_optimizer
@@ -55,10 +56,17 @@ class Learner:
         self, cfg: CfgNode, device: torch.device, criterion: Criterion, load: Callable[[nn.Module], object]
     ) -> None:
         self.cfg, self.device, self._criterion, self._dtype = cfg, device, criterion, _dtype(cfg)
-        wrong = device.type == "cpu" and self._dtype == torch.bfloat16 and has_short_clips(cfg)
-        self._mixed = cfg.TRAIN.MIXED_PRECISION and not wrong
-        if cfg.TRAIN.MIXED_PRECISION and wrong:
-            logger.info("float32 throughout: in bfloat16 on the CPU, clips of so few frames get wrong gradients")
+        self._mixed = cfg.TRAIN.MIXED_PRECISION
+        if self._mixed and device.type == "cpu" and self._dtype == torch.bfloat16:
+            if has_short_clips(cfg):
+                reason = "in bfloat16 on the CPU, clips of so few frames get wrong gradients"
+            elif not is_fast_in_bfloat16(device):
+                reason = "this processor has no bfloat16 of its own, and takes longer to imitate it"
+            else:
+                reason = ""
+            self._mixed = not reason
+            if reason:
+                logger.info("float32 throughout: %s", reason)
         self._synchronises = synchronises(cfg)
         self.model = build_model(cfg).to(device, memory_format=torch.channels_last_3d)
         load(self.model)

@@ -9,7 +9,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from avsf_det.data.batch import Batch
-from avsf_det.engine.device import choose_device
+from avsf_det.engine.device import choose_device, is_fast_in_bfloat16
 from avsf_det.errors import UserError
 from avsf_det.models.avslowfast import Scores
 from avsf_det.models.inference import PRECISIONS, InferenceModel
@@ -70,12 +70,3 @@ class Network:
         batch = batch.to(self.device)
         boxes = None if batch.whole else batch.boxes
         return self.model(batch.slow, batch.fast, batch.audio, boxes, batch.audio_present)
-
-
-def is_fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes with bfloat16 itself: GPUs since Ampere, processors with AVX512-BF16 or AMX."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and any(
-        getattr(torch.cpu, f"_is_{name}_supported", bool)() for name in ("avx512_bf16", "amx_tile")
-    )

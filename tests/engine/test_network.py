@@ -4,7 +4,7 @@ import torch
 
 from avsf_det.config import load_cfg
 from avsf_det.data.clip import read_clips
-from avsf_det.engine.network import Network, is_fast_in_bfloat16
+from avsf_det.engine.network import Network
 from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
@@ -60,9 +60,3 @@ def test_auto_is_bfloat16_where_the_machine_has_it(monkeypatch):
             None, ["TEST.PRECISION", "auto", "DEVICE", "cpu", "RESNET.DEPTH", "18", "RESNET.WIDTH_PER_GROUP", "8"]
         )
         assert Network(build_model(cfg), cfg).model.dtype == expected
-
-
-@pytest.mark.parametrize("capability, fast", [((7, 5), False), ((8, 0), True), ((9, 0), True)])
-def test_gpus_since_ampere_have_bfloat16(monkeypatch, capability, fast):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert is_fast_in_bfloat16(torch.device("cuda", 0)) == fast

@@ -251,12 +251,20 @@ def test_half_precision_with_a_scale_learns_and_goes_on(make, tmp_path):
     assert log(tmp_path / "run")[-1]["loss"] > 0 and second.name == "checkpoint_epoch_00002.pyth"
 
 
-def test_clips_too_short_for_bfloat16_on_the_cpu_are_learned_from_in_float32(make, caplog):
+def test_what_bfloat16_on_the_cpu_would_get_wrong_or_slow_is_learned_in_float32(make, caplog, monkeypatch):
     caplog.set_level("INFO")
-    runs = [make(name, "TRAIN.MIXED_PRECISION", name, "SOLVER.MAX_EPOCH", "1").run() for name in ("True", "False")]
-    mixed, exact = (torch.load(path, weights_only=True)["model_state"] for path in runs)
-    assert all(torch.equal(mixed[name], exact[name]) for name in exact)
-    assert "float32 throughout" in caplog.text
+
+    def learned(name, mixed, short, fast):
+        monkeypatch.setattr("avsf_det.engine.learner.has_short_clips", lambda cfg: short)
+        monkeypatch.setattr("avsf_det.engine.learner.is_fast_in_bfloat16", lambda device: fast)
+        path = make(name, "TRAIN.MIXED_PRECISION", mixed, "SOLVER.MAX_EPOCH", "1").run()
+        return torch.load(path, weights_only=True)["model_state"]
+
+    exact = learned("exact", "False", short=False, fast=True)
+    for name, short, fast, reason in (("wrong", True, True, "so few frames"), ("slow", False, False, "no bfloat16")):
+        mixed = learned(name, "True", short, fast)
+        assert all(torch.equal(mixed[key], exact[key]) for key in exact)
+        assert "float32 throughout" in caplog.text and reason in caplog.text
 
 
 def test_precise_statistics_change_nothing_but_statistics(make, weights):
