@@ -48,12 +48,14 @@ def main() -> None:
         run for seed in range(options.seeds) for claim in options.claims for run in runs_of(claim, seed)
     )
     missing = list(islice((run for run in runs if laboratory.result(run) is None), options.runs))
-    starts = list(dict.fromkeys(run.start for run in missing if run.start))
+    starts = dict.fromkeys(run.start for run in missing if run.start)
     for name in dict.fromkeys(str(run.keys["DATA.ROOT"]) for run in [*starts, *missing]):
         laboratory.make_dataset(name)
     with ThreadPoolExecutor(options.jobs) as pool:
-        under_way = [pool.submit(laboratory.weights, run) for run in starts]
-        under_way += [pool.submit(laboratory.evaluate, run) for run in missing]
+        under_way = []
+        for seed in range(options.seeds):
+            under_way += [pool.submit(laboratory.weights, run) for run in starts if run.seed == seed]
+            under_way += [pool.submit(laboratory.evaluate, run) for run in missing if run.seed == seed]
         try:
             for done in tqdm(as_completed(under_way), "runs", len(under_way), unit="run"):
                 done.result()

@@ -114,7 +114,7 @@ WAYS = {
     "linear probe": {"MODEL.DETACH_FINAL_FC": True, "SOLVER.BASE_LR": 0.02, "SOLVER.WARMUP_EPOCHS": 0.0},
     "fine-tuning": {},
 }
-SHARES = {0.01: 30, 0.1: 12, 1.0: 4}
+SHARES = {0.01: 20, 0.1: 10, 1.0: 3}
 """Share of the labels -> epochs."""
 OF_CLIPS = {
     "DETECTION.ENABLE": False,
@@ -123,7 +123,7 @@ OF_CLIPS = {
     "DATA.TRAIN_CROP_SIZE": 72,
 }
 """What makes of the network for boxes one for whole clips."""
-START_EPOCHS = 5
+START_EPOCHS = 4
 VISUAL_EPOCHS = 8  # of the SlowFast that arms of detection start from
 
 

@@ -1,14 +1,37 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
 from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.backbone import AVSlowFastBackbone
-from avsf_det.models.pathways import AudioStem, BasicTransform, Pathways, ResBlock, Stage, VisualStem
+from avsf_det.models.pathways import AudioStem, BasicTransform, FewFilters, Pathways, ResBlock, Stage, VisualStem
 
 
 def test_stems():
     assert VisualStem(8, temporal_kernel=5)(torch.rand(1, 3, 4, 32, 48)).shape == (1, 8, 4, 8, 12)
     assert AudioStem(4)(torch.rand(1, 1, 1, 20, 10)).shape == (1, 4, 1, 20, 10)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    filters=st.integers(1, 20),
+    frames=st.integers(1, 24),
+    kernel=st.sampled_from([1, 3, 5]),
+    bias=st.booleans(),
+    stride=st.integers(1, 2),
+)
+def test_few_filters_sum_what_a_convolution_sums(filters, frames, kernel, bias, stride):
+    ours = FewFilters(3, filters, (kernel, 3, 3), (1, stride, stride), (kernel // 2, 1, 1), bias=bias)
+    x, gradients = torch.rand(2, 3, frames, 6, 5), []
+    for way in (nn.Conv3d.forward, FewFilters.forward):
+        ours.zero_grad()
+        y = way(ours, x)
+        y.square().sum().backward()
+        gradients.append([y.detach(), *(parameter.grad.clone() for parameter in ours.parameters())])
+    for expected, found in zip(*gradients):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_block_that_changes_nothing_has_no_shortcut_convolution():
