@@ -12,4 +12,5 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         # torch hands an error of a worker process on inside that process's traceback: only what it said is kept
-        super().__init__(message.rpartition(f"{type(self).__module__}.{type(self).__name__}: ")[2].strip())
+        said = message.rpartition(f"{type(self).__module__}.{type(self).__name__}: ")[2].strip()
+        super().__init__(" ".join(said.splitlines()))  # what was got, a field of a csv say, may have lines

@@ -74,7 +74,8 @@ def install_lock(python: str, pip: list[str]) -> None:
         if "cert" in settings:
             os.environ.setdefault("SSL_CERT_FILE", settings["cert"])
         try:
-            run(str(Path(python).with_name("uv")), "pip", *options, "--python", python)
+            # as pip does; where PYTHONDONTWRITEBYTECODE is set, each start would else compile PyTorch, for ten seconds
+            run(str(Path(python).with_name("uv")), "pip", *options, "--compile-bytecode", "--python", python)
             return
         except subprocess.CalledProcessError:
             say("uv could not install them; trying pip")

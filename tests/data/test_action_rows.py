@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ava_eval.label_map import LabelMap
@@ -119,6 +119,7 @@ def test_without_a_label_map_the_classes_are_those_named(read):
 
 
 @given(st.text(alphabet='a0.,;\t"\n-x', max_size=60))
+@example('a;"0\n0')
 def test_any_text_is_read_or_refused_in_one_line(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("csv") / "rows.csv"
     path.write_text(text)

@@ -95,6 +95,13 @@ def test_nothing_is_heard_at_the_seams_of_reading(tmp_path, encode):
         assert steps.max() < 0.5 * 2 * np.pi * 100 / RATE * 1.2
 
 
+def test_a_file_that_was_replaced_is_read_anew(tmp_path, encode, chirp):
+    for loudness in (1.0, 0.5):
+        path = encode(tmp_path / "a.wav", sound=(loudness * chirp(1, RATE), RATE), sound_codec="pcm_s16le")
+        with AudioReader(path) as reader:
+            assert reader.read(0, 1) == pytest.approx(loudness * chirp(1, RATE), abs=1e-3)
+
+
 def test_zeros_where_there_is_no_sound(tmp_path, encode, chirp):
     path = encode(tmp_path / "a.mp4", np.arange(100) / 25, sound=(chirp(1, 48000), 48000), sound_start=1.5)
     with AudioReader(path) as reader:

@@ -115,7 +115,7 @@ def test_some_videos_of_the_usual_dataset_have_no_track_and_some_a_silent_one(mo
     sounds = []
 
     class NoWriter:
-        def __init__(self, path, width, height, rate, sound):
+        def __init__(self, path, width, height, rate, sound, threads):
             sounds.append(sound)
 
         def __enter__(self):
