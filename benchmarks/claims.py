@@ -4,6 +4,9 @@ python benchmarks/claims.py --folder claims                             # all of
 python benchmarks/claims.py --folder claims --claims sound droppathway  # some claims
 python benchmarks/claims.py --folder claims --runs 0 --page docs/claims.md  # the page, of what there is
 
+The page's numbers lie beside it (docs/claims.json), and what they tell of is not run again: a folder that was lost, or
+another machine, goes on where they end.
+
 Every arm is trained by `avsf-det train` with the same seeds and for as long as every other one, and the weights of its
 last epoch are evaluated on scenes whose people, places and seeds are in no training video. All is kept
 in the folder: what was stopped goes on, and what is done is not done again. `claims_arms.py` says what is compared.
@@ -31,6 +34,7 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [*CLAIMS, "transfer"]
+TOLD = ("mAP", "AP", "top1")  # of an evaluation, in the page
 
 
 def main() -> None:
@@ -43,7 +47,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at once, of one thread each (default: cores)")
     parser.add_argument("--page", type=Path, help="write the sections of these claims here, plots beside it")
     options = parser.parse_args()
-    laboratory = Laboratory(options.folder.resolve())
+    numbers = options.page and options.page.with_suffix(".json")
+    known = json.loads(numbers.read_text()) if numbers and numbers.is_file() else {}
+    laboratory = Laboratory(options.folder.resolve(), known)
     runs = dict.fromkeys(
         run for seed in range(options.seeds) for claim in options.claims for run in runs_of(claim, seed)
     )
@@ -64,14 +70,23 @@ def main() -> None:
             raise
     if options.page:
         machine = f"{os.cpu_count()} processors ({platform.machine()}), torch {torch.__version__}, a thread a run"
+        found = {run.name_and_seed: laboratory.result(run) for run in runs}
+        told = known | {name: result for name, result in found.items() if result}
+        numbers.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
         write_page(options.page, laboratory.result, options.seeds, machine, options.claims)
 
 
 @dataclass
 class Laboratory:
-    """The folder of all datasets, runs and results."""
+    """The folder of all datasets, runs and results.
+
+    Attributes:
+        folder: where.
+        known: results of other folders, by `Run.name_and_seed`.
+    """
 
     folder: Path
+    known: dict[str, dict]
     _locks: dict[Run, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def make_dataset(self, name: str) -> None:
@@ -82,9 +97,12 @@ class Laboratory:
         self._avsf_det(self.folder, "data", "scenes", *where, *sizes)
 
     def result(self, run: Run) -> dict | None:
-        """What evaluation gave, "heard" and "silent"; None if the run is not done."""
+        """What evaluation gave, "heard" and "silent", of it `TOLD`; None if the run is not done."""
         path = run.output(self.folder) / "result.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        if not path.is_file():
+            return self.known.get(run.name_and_seed)
+        found = json.loads(path.read_text())
+        return {state: {name: one[name] for name in TOLD if name in one} for state, one in found.items()}
 
     def evaluate(self, run: Run) -> None:
         """Train if need be, and write the result."""

@@ -148,9 +148,14 @@ class Run:
         """Whether it is evaluated with sound and without: a model that hears, of boxes."""
         return "MODEL.MODEL_NAME" not in self.keys and "DETECTION.ENABLE" not in self.keys
 
+    @property
+    def name_and_seed(self) -> str:
+        """What tells it from others."""
+        return re.sub(r"[^\w.]+", "_", f"{self.name} {self.seed}")
+
     def output(self, folder: Path) -> Path:
         """Where all of it is kept."""
-        return folder / "runs" / re.sub(r"[^\w.]+", "_", f"{self.name} {self.seed}")
+        return folder / "runs" / self.name_and_seed
 
 
 def detection_run(arm: Arm, seed: int) -> Run:
