@@ -1,6 +1,10 @@
-"""Functions run in several processes of one gloo group."""
+"""Work done in several processes that share it, forked from one in which what takes long is imported."""
 
+import contextlib
+import io
 import multiprocessing
+import os
+import socket
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -8,20 +12,32 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from avsf_det.cli import main
+
 SECONDS = 120
 
 
 def in_processes(function, *arguments, count=2):
-    """What `function(rank, *arguments)` returns in each of `count` processes.
+    """What `function(rank, *arguments)` returns in each of `count` processes of one gloo group.
 
     The function is one of a test's module, and what it returns is saved by torch.
     """
+    return _results(_run_in_group, count, function, arguments)
+
+
+def command_in_two(*arguments):
+    """What `avsf-det` prints in two processes such as torchrun starts."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    return "".join(_results(_run_command, 2, port, list(map(str, arguments))))
+
+
+def _results(target, count, *arguments):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "torch._dynamo", "torchvision.ops", "pytest"])  # what takes long, once
+    context.set_forkserver_preload(["torch._dynamo", "avsf_det.engine.train", "pytest"])
     with tempfile.TemporaryDirectory() as folder:
-        processes = [
-            context.Process(target=_run, args=(rank, count, folder, function, arguments)) for rank in range(count)
-        ]
+        processes = [context.Process(target=target, args=(rank, count, folder, *arguments)) for rank in range(count)]
         for process in processes:
             process.start()
         for process in processes:
@@ -34,7 +50,7 @@ def in_processes(function, *arguments, count=2):
         return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(count)]
 
 
-def _run(rank, count, folder, function, arguments):
+def _run_in_group(rank, count, folder, function, arguments):
     torch.set_num_threads(1)
     store = f"file://{folder}/store"
     timeout = timedelta(seconds=SECONDS / 2)
@@ -44,3 +60,12 @@ def _run(rank, count, folder, function, arguments):
         distributed.barrier()
     finally:
         distributed.destroy_process_group()
+
+
+def _run_command(rank, count, folder, port, arguments):
+    torch.set_num_threads(1)
+    group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in group.items()}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(arguments) == 0
+    torch.save(printed.getvalue(), Path(folder) / f"{rank}.pt")

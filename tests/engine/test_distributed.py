@@ -16,6 +16,7 @@ from avsf_det.engine.checkpoints import CheckpointFolder
 from avsf_det.engine.evaluate import evaluate_weights
 from avsf_det.engine.train import Trainer
 from tests.engine.test_train import assert_same_training, log
+from tests.processes import command_in_two
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 COMMAND = ["-m", "avsf_det"]
@@ -68,7 +69,7 @@ def arguments(tiny):
 def whole(arguments, tmp_path_factory):
     """The folder of a run of two processes that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    out, _ = finish(start(*TORCHRUN, *COMMAND, "train", *arguments, "OUTPUT_DIR", folder))
+    out = command_in_two("train", *arguments, "OUTPUT_DIR", folder)
     assert out.count("weights: ") == 1
     return folder
 
@@ -83,7 +84,7 @@ def test_two_processes_that_were_stopped_and_killed_go_on_to_the_same_weights(ar
     signal_after(processes, signal.SIGKILL, tmp_path, 5)
     finish(*processes, code=-signal.SIGKILL)
     assert CheckpointFolder(tmp_path).newest().name != "checkpoint_epoch_00004.pyth"
-    finish(*start_two(*command))
+    finish(start(*TORCHRUN, *COMMAND, *command))
     assert_same_training(CheckpointFolder(tmp_path).newest(), CheckpointFolder(whole).newest())
     assert [record["step"] for record in log(tmp_path) if record["kind"] == "train"] == list(range(1, 9))
 
@@ -100,7 +101,7 @@ def test_a_run_of_one_process_that_was_killed_goes_on_to_the_same_weights(argume
 
 def test_two_processes_evaluate_to_the_bit_as_one(whole, tmp_path):
     weights, split = CheckpointFolder(whole).newest(), ["DATA.EVAL_SPLIT", "train"]
-    out, _ = finish(*start_two("eval", "--weights", weights, "OUTPUT_DIR", tmp_path / "two", *split))
+    out = command_in_two("eval", "--weights", weights, "OUTPUT_DIR", tmp_path / "two", *split)
     assert out.count("detections: ") == 1
     evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path / "one"), *split])
     for name in ("detections_train.csv", "evaluation_train.json"):
@@ -115,7 +116,7 @@ def test_the_map_in_the_log_is_that_of_the_checkpoint(whole, tmp_path):
 def test_weights_that_are_shared_out_go_on_from_weights_that_were_not(arguments, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "checkpoint_epoch_00004.pyth").unlink()
-    finish(*start_two("train", *arguments, "OUTPUT_DIR", tmp_path / "run", "TRAIN.SHARDED", "True"))
+    command_in_two("train", *arguments, "OUTPUT_DIR", tmp_path / "run", "TRAIN.SHARDED", "True")
     one, other = (torch.load(CheckpointFolder(f).newest(), weights_only=True) for f in (whole, tmp_path / "run"))
     assert one["optimizer_state"]["state"].keys() == other["optimizer_state"]["state"].keys()
     for name, tensor in one["model_state"].items():

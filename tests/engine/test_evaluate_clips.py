@@ -14,8 +14,8 @@ from avsf_det.data.dataset import Run
 from avsf_det.engine.clip_predictor import ClipPredictor
 from avsf_det.engine.evaluate_clips import evaluate_clip_weights, evaluate_clips, main_measure
 from avsf_det.errors import UserError
-from tests.engine.test_distributed import finish, start_two
 from tests.engine.test_train import log
+from tests.processes import command_in_two
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_several_labels_of_a_clip_are_written_between_semicolons(evaluate):
 def test_two_processes_evaluate_to_the_bit_as_one(trained, evaluate, tmp_path):
     options = ["DATA.EVAL_SPLIT", "train", "TRAIN.NUM_WORKERS", "0"]
     command = ["eval", "--weights", trained("kinetics"), "OUTPUT_DIR", tmp_path / "two", *options]
-    out, _ = finish(*start_two(*command))
+    out = command_in_two(*command)
     assert out.count("predictions: ") == 1
     evaluate("kinetics", "one", *options)
     for name in ("predictions_train.csv", "evaluation_train.json"):

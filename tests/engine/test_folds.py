@@ -10,9 +10,9 @@ from avsf_det.engine.evaluate_clips import ClipResult
 from avsf_det.engine.folds import FoldsResult, evaluate_folds, train_folds
 from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError
-from tests.engine.test_distributed import finish, start_two
 from tests.engine.test_evaluate_clips import rows
 from tests.engine.test_train import Killed
+from tests.processes import command_in_two
 
 
 def result(top1, failed=()):
@@ -114,5 +114,5 @@ def test_a_folder_without_all_models_is_refused(folds, tmp_path):
 def test_two_processes_train_all_and_one_tells_the_mean(clip_cfg, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(clip_cfg("hmdb51", "TEST.NUM_SPATIAL_CROPS", 1, "TRAIN.BATCH_SIZE", 2).dump())
-    out, _ = finish(*start_two("train", "--config", recipe, "DATA.FOLD", "0", "OUTPUT_DIR", tmp_path / "run"))
+    out = command_in_two("train", "--config", recipe, "DATA.FOLD", "0", "OUTPUT_DIR", tmp_path / "run")
     assert out == f"{evaluate_folds(tmp_path / 'run').table()}\n"

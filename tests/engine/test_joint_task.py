@@ -12,9 +12,9 @@ from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError
 from avsf_det.models.checkpoint import load_checkpoint
 from tests.data.classification.layouts import epic_55, kinetics, ucf101
-from tests.engine.test_distributed import finish, start_two
 from tests.engine.test_pretraining_task import AVS, words
 from tests.engine.test_train import Killed, assert_same_training, log
+from tests.processes import command_in_two
 
 JOINT = {"TENSORBOARD.ENABLE": False, "CLIPS.BATCH_SIZE": 2, "MODEL.CLASS_BALANCE": "effective_number"}
 JOINT |= {"TRAIN.ACCUMULATION_STEPS": 2, "DATA.MIX_NEG_EPOCH": 1} | AVS
@@ -87,7 +87,7 @@ def test_two_processes_learn_both_with_weights_shared_out_or_not(tiny, sets, tmp
     for sharded in ("False", "True"):
         pairs = {**JOINT, "CLIPS.ROOT": sets / "kinetics", "OUTPUT_DIR": tmp_path / sharded, "TRAIN.SHARDED": sharded}
         keys = {"SOLVER.OPTIMIZING_METHOD": "sgd", "SOLVER.MAX_EPOCH": 1, "BN.USE_PRECISE_STATS": True}
-        finish(*start_two("train", *tiny, *words(pairs | keys)))
+        command_in_two("train", *tiny, *words(pairs | keys))
         found.append(state(tmp_path / sharded / "checkpoints" / "checkpoint_epoch_00001.pyth"))
     for name, tensor in found[0].items():
         torch.testing.assert_close(found[1][name], tensor, rtol=1e-3, atol=1e-4)

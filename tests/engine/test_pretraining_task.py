@@ -16,8 +16,8 @@ from avsf_det.models.checkpoint import load_checkpoint
 from avsf_det.models.importers import OURS, Weights
 from avsf_det.models.load_report import part_of
 from tests.data.classification.layouts import link, ucf101
-from tests.engine.test_distributed import finish, start_two
 from tests.engine.test_train import Killed, assert_same_training, log
+from tests.processes import command_in_two
 
 AVS = {"SLOWFAST.AVS_FLAG": [False, False, True, True, True]}
 SSL = {"TASK": "ssl", "DETECTION.ENABLE": False, "TRAIN.DATASET": "unlabelled", "TRAIN.BATCH_SIZE": 2} | AVS
@@ -101,7 +101,7 @@ def test_two_processes_learn_the_same_with_weights_shared_out_or_not(quiet, film
     for sharded in ("False", "True"):
         pairs = {**SSL, "DATA.ROOT": films, "OUTPUT_DIR": tmp_path / sharded, "TRAIN.EVAL_PERIOD": 2}
         keys = {"SOLVER.OPTIMIZING_METHOD": "sgd", "TRAIN.SHARDED": sharded}
-        finish(*start_two("pretrain", *quiet, *words(pairs | keys)))
+        command_in_two("pretrain", *quiet, *words(pairs | keys))
         found.append(tensors(tmp_path / sharded / "checkpoints" / "checkpoint_epoch_00002.pyth"))
         (judged,) = [record for record in log(tmp_path / sharded) if record["kind"] == "eval"]
         assert judged["heard_clips"] == 2
