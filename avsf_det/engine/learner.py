@@ -56,17 +56,10 @@ class Learner:
         self, cfg: CfgNode, device: torch.device, criterion: Criterion, load: Callable[[nn.Module], object]
     ) -> None:
         self.cfg, self.device, self._criterion, self._dtype = cfg, device, criterion, _dtype(cfg)
-        self._mixed = cfg.TRAIN.MIXED_PRECISION
-        if self._mixed and device.type == "cpu" and self._dtype == torch.bfloat16:
-            if has_short_clips(cfg):
-                reason = "in bfloat16 on the CPU, clips of so few frames get wrong gradients"
-            elif not is_fast_in_bfloat16(device):
-                reason = "this processor has no bfloat16 of its own, and takes longer to imitate it"
-            else:
-                reason = ""
-            self._mixed = not reason
-            if reason:
-                logger.info("float32 throughout: %s", reason)
+        objection = _objection_to_mixed_precision(cfg, device, self._dtype)
+        self._mixed = cfg.TRAIN.MIXED_PRECISION and not objection
+        if cfg.TRAIN.MIXED_PRECISION and objection:
+            logger.info("float32 throughout: %s", objection)
         self._synchronises = synchronises(cfg)
         self.model = build_model(cfg).to(device, memory_format=torch.channels_last_3d)
         load(self.model)
@@ -229,6 +222,16 @@ def has_short_clips(cfg: CfgNode) -> bool:
     slow, fast = cfg.DATA.NUM_FRAMES // cfg.SLOWFAST.ALPHA, cfg.DATA.NUM_FRAMES
     longest = max(FAST_STEM_KERNEL, cfg.SLOWFAST.FUSION_KERNEL_SZ)
     return 1 < slow < max(SLOW_TEMPORAL_KERNELS) or 1 < fast < longest
+
+
+def _objection_to_mixed_precision(cfg: CfgNode, device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type != "cpu" or dtype != torch.bfloat16:
+        return None
+    if has_short_clips(cfg):
+        return "in bfloat16 on the CPU, clips of so few frames get wrong gradients"
+    if not is_fast_in_bfloat16(device):
+        return "this processor has no bfloat16 of its own, and takes longer to imitate it"
+    return None
 
 
 def _dtype(cfg: CfgNode) -> torch.dtype:
