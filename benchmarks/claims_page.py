@@ -118,18 +118,21 @@ def _classes(claim: Claim, results: Results, seeds: int) -> list[str]:
 
 
 def _transfer(results: Results, seeds: int) -> list[str]:
-    rows = [
-        (start.name, way, *(_spread(_accuracies(results, start, way, share, seeds), scale=1) for share in SHARES))
+    found = {
+        (start.name, way): [_accuracies(results, start, way, share, seeds) for share in SHARES]
         for way in WAYS
         for start in STARTS
-    ]
+    }
+    rows = [(*names, *(_spread(values, scale=1) for values in cells)) for names, cells in found.items()]
+    counts = sorted({len(values) for cells in found.values() for values in cells})
     header = ("features from", "then", *(f"{share:.0%} of the labels" for share in SHARES))
     clips, labelled = DATASETS[1][2]["train"], DATASETS[3][2]
     about = (
         f"Top-1 accuracy, %, of ten classes ({labelled['train']} clips to learn from, {labelled['val']} to test) after "
-        f"{START_EPOCHS} epochs on {clips} other clips without labels, or with labels of their own in the last row."
+        f"{START_EPOCHS} epochs on {clips} other clips without labels, or with labels of their own in the last row; "
+        f"{' to '.join(map(str, counts))} seeds."
     )
-    if not any(cell[0].isdigit() for row in rows for cell in row[2:]):
+    if counts == [0]:
         rows, header = [], ()
     return [f"## {TRANSFER}", "", about, "", *(_table(header, rows) if rows else ["Not run yet."]), ""]
 
