@@ -193,7 +193,8 @@ class Track:
     def _frames(self) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
         previous = step = None
         codec, stamps = self.stream.codec_context, []
-        skippable = codec.name in _SKIPPABLE
+        skippable = codec.name in _SKIPPABLE and len(self._wanted) > 0
+        codec.skip_frame = "DEFAULT"
         plain = not self.by_decoding_time
         for packet, ahead in pairwise(chain(self._packets(), (None, None))):
             if skippable:
