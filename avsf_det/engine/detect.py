@@ -26,6 +26,7 @@ from avsf_det.errors import UserError
 from avsf_det.media.shots import Change, cuts_of
 from avsf_det.media.source import VideoSource, as_source, find_sources, probe_source
 from avsf_det.media.video import VideoInfo
+from avsf_det.processes import trim_memory
 from avsf_det.structures import VIDEO_SUFFIXES, Keyframe, Persons
 from detectors import CachedDetector, GivenBoxes, PersonDetector
 
@@ -235,6 +236,7 @@ def _score(
             fresh: list[Change] = []
             persons = predictor.score_keyframes(_noted(islice(found, len(chunks[number])), fresh), bar.update)
             kept.keep_chunk(number, persons, np.array(fresh).reshape(-1, 3))
+            trim_memory()
             changes.append(np.array(fresh).reshape(-1, 3))
             scored += persons
     return scored, np.concatenate(changes)
