@@ -130,7 +130,7 @@ def _transfer(results: Results, seeds: int) -> list[str]:
     about = (
         f"Top-1 accuracy, %, of ten classes ({labelled['train']} clips to learn from, {labelled['val']} to test) after "
         f"{START_EPOCHS} epochs on {clips} other clips without labels, or with labels of their own in the last row; "
-        f"{' to '.join(map(str, counts))} seeds."
+        f"{' to '.join(map(str, counts))} seed{'' if counts == [1] else 's'}."
     )
     if counts == [0]:
         rows, header = [], ()
