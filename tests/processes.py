@@ -27,10 +27,15 @@ def in_processes(function, *arguments, count=2):
 
 def command_in_two(*arguments):
     """What `avsf-det` prints in two processes such as torchrun starts."""
+    return "".join(_results(_run_command, 2, group_of(2), list(map(str, arguments))))
+
+
+def group_of(count):
+    """The variables by which torchrun tells each of its `count` processes who it is."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    return "".join(_results(_run_command, 2, port, list(map(str, arguments))))
+        group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1])}
+    return [{**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
 def _results(target, count, *arguments):
@@ -62,10 +67,9 @@ def _run_in_group(rank, count, folder, function, arguments):
         distributed.destroy_process_group()
 
 
-def _run_command(rank, count, folder, port, arguments):
+def _run_command(rank, count, folder, group, arguments):
     torch.set_num_threads(1)
-    group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in group.items()}
+    os.environ |= group[rank]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         assert main(arguments) == 0
     torch.save(printed.getvalue(), Path(folder) / f"{rank}.pt")

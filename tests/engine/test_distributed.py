@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from avsf_det.engine.checkpoints import CheckpointFolder
 from avsf_det.engine.evaluate import evaluate_weights
 from avsf_det.engine.train import Trainer
 from tests.engine.test_train import assert_same_training, log
-from tests.processes import command_in_two
+from tests.processes import command_in_two, group_of
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 COMMAND = ["-m", "avsf_det"]
@@ -35,12 +34,7 @@ def start(*arguments, environment=None):
 
 def start_two(*arguments):
     """Two processes of `avsf-det`, as torchrun starts them."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    ranks = [{**group, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
-    return [start(*COMMAND, *arguments, environment=environment) for environment in ranks]
+    return [start(*COMMAND, *arguments, environment=environment) for environment in group_of(2)]
 
 
 def finish(*processes, code=0):

@@ -36,7 +36,7 @@ def test_it_exports_with_a_mask_of_clips_with_sound(make_model, clips):
 @torch.no_grad()
 def test_it_compiles_without_a_break(make_model, clips):
     model = make_model()
-    compiled = torch.compile(copy.deepcopy(model), fullgraph=True, dynamic=True, backend="eager")
+    compiled = torch.compile(copy.deepcopy(model), fullgraph=True, dynamic=True, backend="aot_eager")
     for count in (3, 5):
         inputs = (clips.slow, clips.fast, clips.audio, boxes(clips, count))
         torch.testing.assert_close(compiled(*inputs), model(*inputs))

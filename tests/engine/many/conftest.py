@@ -16,14 +16,14 @@ from tests.engine.many.works import RATE, Prepared
 
 @pytest.fixture(scope="session")
 def many_videos(video, tmp_path_factory):
-    """Four videos: copies of a scene under names of their own."""
+    """Six videos: copies of a scene under names of their own."""
     folder = tmp_path_factory.mktemp("many")
-    return [shutil.copy(video, folder / f"film_{number}.mp4") for number in range(4)]
+    return [shutil.copy(video, folder / f"film_{number}.mp4") for number in range(6)]
 
 
 @pytest.fixture(scope="session")
 def many_boxes(scenes, many_videos, tmp_path_factory):
-    """A csv of the boxes of all four."""
+    """A csv of the boxes of all six."""
     rows = (scenes / "annotations" / "test_person_boxes.csv").read_text()
     path = tmp_path_factory.mktemp("boxes") / "boxes.csv"
     path.write_text("".join(rows.replace("test_0000", video.stem) for video in many_videos))
@@ -42,7 +42,7 @@ def single(many_videos, many_boxes, weights, tmp_path_factory):
 
 @pytest.fixture
 def run_many(weights, many_boxes, many_videos, tmp_path):
-    """A function that runs the four, or others, on two workers, one of which may do something untoward."""
+    """A function that runs the six, or others, on two workers, one of which may do something untoward."""
 
     def run(name="", deed="", *, videos=many_videos, workers=2, time_limit=None, make_engine=LocalEngine):
         prepared = Prepared(str(weights), str(many_boxes), name, deed, str(tmp_path / "marker"))

@@ -31,7 +31,7 @@ def leftovers(folder):
 
 def test_two_workers_make_what_one_process_does_and_a_second_run_does_nothing(run_many, many_videos, single, tmp_path):
     done, failed = run_many(videos=[*many_videos, many_videos[0]])
-    assert not failed and len(done) == 4 and hashes(tmp_path / "out") == single
+    assert not failed and len(done) == 6 and hashes(tmp_path / "out") == single
     lines = told(tmp_path / "out")
     assert {name: of["sha256"] for line in lines.values() for name, of in line["files"].items()} == single
     assert len({line["worker"] for line in lines.values()}) == 2
@@ -46,10 +46,10 @@ def test_two_workers_make_what_one_process_does_and_a_second_run_does_nothing(ru
 
 def test_a_video_whose_worker_is_killed_is_done_by_another(run_many, single, tmp_path):
     done, failed = run_many("film_1", "kill")
-    assert (tmp_path / "marker").exists() and not failed and len(done) == 4
+    assert (tmp_path / "marker").exists() and not failed and len(done) == 6
     assert hashes(tmp_path / "out") == single
     assert {name: line["attempts"] for name, line in told(tmp_path / "out").items()} == {
-        f"film_{number}": 2 if number == 1 else 1 for number in range(4)
+        f"film_{number}": 2 if number == 1 else 1 for number in range(6)
     }
     assert not leftovers(tmp_path / "out")
 
@@ -58,7 +58,7 @@ def test_a_video_that_kills_every_worker_and_one_that_is_none_fail_alone(run_man
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     done, failed = run_many("film_2", "murder", videos=[*many_videos, broken])
-    assert len(done) == 3 and len(failed) == 2
+    assert len(done) == 5 and len(failed) == 2
     assert "killed its worker 3 times (SIGKILL)" in failed[str(many_videos[2])]
     assert "broken.mp4" in failed[str(broken)]
     line = told(tmp_path / "out")["film_2"]
@@ -83,7 +83,7 @@ def test_an_error_that_nobody_foresaw_fails_its_video_and_says_where_it_is_from(
 def test_a_full_disk_stops_the_run_and_is_told_once(run_many, many_videos, single, tmp_path):
     with pytest.raises(UserError, match=r"No space left.*the same command goes on") as error:
         run_many("film_1", "fill", workers=1)
-    assert "1 of 4 videos are done" in str(error.value) and "\n" not in str(error.value)
+    assert "1 of 6 videos are done" in str(error.value) and "\n" not in str(error.value)
     assert set(told(tmp_path / "out")) == {"film_0"} and not leftovers(tmp_path / "out")
     _, failed = run_many()
     assert not failed and hashes(tmp_path / "out") == single

@@ -23,8 +23,8 @@ def test_an_address_is_of_ray(detect, video, capsys):
 def test_an_actor_is_killed_and_all_videos_are_done_once(run_many, single, tmp_path):
     pytest.importorskip("ray.data")
     done, failed = run_many("film_1", "bore", make_engine=RayEngine)
-    assert (tmp_path / "marker").exists() and not failed and len(done) == 4
+    assert (tmp_path / "marker").exists() and not failed and len(done) == 6
     assert hashes(tmp_path / "out") == single
     lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
-    assert {line["name"]: line["attempts"] for line in lines} == {f"film_{n}": 2 if n == 1 else 1 for n in range(4)}
+    assert {line["name"]: line["attempts"] for line in lines} == {f"film_{n}": 2 if n == 1 else 1 for n in range(6)}
     assert {name: told["sha256"] for line in lines for name, told in line["files"].items()} == single
