@@ -23,10 +23,10 @@ demo: $(READY)  ## see it work on synthetic scenes; VIDEO=path annotates a video
 	@$(VENV)/bin/avsf-det demo $${VIDEO:+--video "$$VIDEO"}
 
 test: lint  ## run the linters and all tests
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	@$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-browser: $(READY) chromium  ## run the tests of pages, in Debian's chromium (installed if need be)
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m browser tests/browser
+	@$(VENV)/bin/python -m pytest -m browser tests/browser
 
 chromium:
 	@for name in chromium chromium-browser google-chrome chrome; do command -v $$name >/dev/null && exit; done; \

@@ -1,11 +1,14 @@
 """A dataset of tiny scenes and a model trained on it for a few steps, made once for all tests."""
 
 import http.server
+import os
 import threading
 import time
 
 import pytest
 from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # with another number, oneDNN adds numbers up in another order
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

@@ -18,6 +18,7 @@ OBJECT_STORE = 200 << 20  # bytes of shared memory in place: jobs and outcomes a
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_worker_niceness": "0",  # at Ray's own, 15, a busy machine gives actors next to nothing
     "RAY_ENABLE_AUTO_CONNECT": "0",  # what still runs when it was shut down would start it anew
 }
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -23,7 +24,8 @@ def test_an_address_is_of_ray(detect, video, capsys):
 def test_an_actor_is_killed_and_all_videos_are_done_once(run_many, single, tmp_path):
     pytest.importorskip("ray.data")
     done, failed = run_many("film_1", "bore", make_engine=RayEngine)
-    assert (tmp_path / "marker").exists() and not failed and len(done) == 6
+    assert not failed and len(done) == 6
+    assert (tmp_path / "marker").read_text() == str(os.nice(0)), "actors give way to whatever else runs"
     assert hashes(tmp_path / "out") == single
     lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
     assert {line["name"]: line["attempts"] for line in lines} == {f"film_{n}": 2 if n == 1 else 1 for n in range(6)}

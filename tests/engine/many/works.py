@@ -27,7 +27,7 @@ class Prepared:
         name: of the video.
         deed: "kill" its process, the first time that it is done, or the one that "bore" it; "murder" it each time;
             "sleep"; "fill" the disk; "raise" what nobody foresaw.
-        marker: a file made before it is killed.
+        marker: a file made before it is killed, with how nice it was.
     """
 
     weights: str
@@ -47,7 +47,7 @@ class _Untoward(GivenBoxes):
         told = self.told
         if frames[0].video_id == told.name:
             if told.deed == "murder" or (told.deed in ("kill", "bore") and not Path(told.marker).exists()):
-                Path(told.marker).touch()
+                Path(told.marker).write_text(str(os.nice(0)))
                 os.kill(multiprocessing.parent_process().pid if told.deed == "bore" else os.getpid(), signal.SIGKILL)
                 time.sleep(600)
             if told.deed == "sleep":
