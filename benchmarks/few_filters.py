@@ -1,6 +1,7 @@
 """Fast's conv1 on a CPU as it is and as `FewFilters` computes it: forward, and forward and backward.
 
 python benchmarks/few_filters.py
+python benchmarks/few_filters.py --bfloat16  # as mixed precision trains on processors that have it
 
 Both take turns, round by round; the ratio is the median over the rounds.
 """
@@ -32,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--bfloat16", action="store_true", help="under autocast")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} threads\n")
@@ -42,7 +44,8 @@ def main() -> None:
         x, ways = torch.randn(clips, 3, frames, size, size), (nn.Conv3d.forward, FewFilters.forward)
         cells = [name, str(filters)]
         for backward in (False, True):
-            seconds = [[clock(way, ours, x, backward) for way in ways] for _ in range(options.rounds + 1)][1:]
+            with torch.autocast("cpu", enabled=options.bfloat16):
+                seconds = [[clock(way, ours, x, backward) for way in ways] for _ in range(options.rounds + 1)][1:]
             plain, this = zip(*seconds)
             ratio = statistics.median(a / b for a, b in seconds)
             cells += [f"{1000 * statistics.median(plain):.0f} -> {1000 * statistics.median(this):.0f}", f"{ratio:.2f}"]

@@ -22,6 +22,7 @@ from avsf_det.engine.resume import Kept
 from avsf_det.errors import UserError
 from avsf_det.media.source import as_source
 from avsf_det.media.video import VideoInfo, probe
+from avsf_det.processes import trim_memory
 from avsf_det.visual.class_timeline import ClassBand, draw_class_timeline
 from detectors.files import write_whole
 
@@ -196,6 +197,7 @@ def _score(
             scores, silent = predictor.score_video(path, chunk.tolist(), bar.update)
             scored.append({"scores": scores} | ({} if silent is None else {"silent": silent}))
             kept.keep_arrays(number, scored[-1])
+            trim_memory()
     silent = np.concatenate([one["silent"] for one in scored]) if predictor.explain_audio else None
     return np.concatenate([one["scores"] for one in scored]), silent
 

@@ -34,6 +34,14 @@ def test_few_filters_sum_what_a_convolution_sums(filters, frames, kernel, bias, 
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_few_filters_in_mixed_precision():
+    ours, x = FewFilters(3, 4, (5, 3, 3), padding=(2, 1, 1)), torch.rand(1, 3, 8, 6, 5)
+    with torch.autocast("cpu"):
+        y = ours(x)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), nn.Conv3d.forward(ours, x), rtol=0.01, atol=0.01)
+
+
 def test_a_block_that_changes_nothing_has_no_shortcut_convolution():
     def block(in_channels, stride):
         return ResBlock(BasicTransform(in_channels, 8, 1, stride, 1), in_channels, 8, stride)
