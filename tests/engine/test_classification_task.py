@@ -13,7 +13,7 @@ from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint
 from tests.data.classification.layouts import LAYOUTS
-from tests.engine.test_train import Killed, assert_same_training, log
+from tests.engine.training import assert_same_training, killed, log
 
 QUICK = ["DEVICE", "cpu", "TRAIN.NUM_WORKERS", "0", "TRAIN.MIXED_PRECISION", "False", "TENSORBOARD.ENABLE", "False"]
 MEASURES = {
@@ -89,15 +89,8 @@ def test_the_same_seed_gives_the_same_weights_whoever_loads(workers, make, train
 
 @pytest.mark.parametrize("step", [0, 2])
 def test_training_that_was_killed_goes_on_to_the_same_weights(step, make, trained, monkeypatch):
-    learn, overrides = Trainer._learn, ["TRAIN.CHECKPOINT_STEPS", "1", "TRAIN.EVAL_PERIOD", "1"]
-
-    def killed(self, *arguments):
-        if self.step == step:
-            raise Killed
-        return learn(self, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Trainer, "_learn", killed)
+    overrides = ["TRAIN.CHECKPOINT_STEPS", "1", "TRAIN.EVAL_PERIOD", "1"]
+    with killed(monkeypatch, lambda trainer: trainer.step == step):
         make("kinetics", "run", *overrides).run()
     torch.rand(7)
     trainer = make("kinetics", "run", *overrides)

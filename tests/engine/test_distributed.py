@@ -14,7 +14,7 @@ from avsf_det.config import load_cfg
 from avsf_det.engine.checkpoints import CheckpointFolder
 from avsf_det.engine.evaluate import evaluate_weights
 from avsf_det.engine.train import Trainer
-from tests.engine.test_train import assert_same_training, log
+from tests.engine.training import assert_same_training, log
 from tests.processes import command_in_two, group_of
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -14,7 +14,7 @@ from avsf_det.data.dataset import Run
 from avsf_det.engine.clip_predictor import ClipPredictor
 from avsf_det.engine.evaluate_clips import evaluate_clip_weights, evaluate_clips, main_measure
 from avsf_det.errors import UserError
-from tests.engine.test_train import log
+from tests.engine.training import log
 from tests.processes import command_in_two
 
 

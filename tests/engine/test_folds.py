@@ -11,7 +11,7 @@ from avsf_det.engine.folds import FoldsResult, evaluate_folds, train_folds
 from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError
 from tests.engine.test_evaluate_clips import rows
-from tests.engine.test_train import Killed
+from tests.engine.training import killed
 from tests.processes import command_in_two
 
 
@@ -65,17 +65,9 @@ def test_the_folder_is_evaluated_like_a_checkpoint(folds, tmp_path, capsys):
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(folds, clip_cfg, monkeypatch, tmp_path):
-    run, learn = Trainer.run, Trainer._learn
-    started = []
+    run, started = Trainer.run, []
     words = ["OUTPUT_DIR", tmp_path, "DATA.FOLD", 0, "TEST.NUM_SPATIAL_CROPS", 1]
-
-    def killed(self, *arguments):
-        if self.cfg.DATA.FOLD == 2:
-            raise Killed
-        return learn(self, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Trainer, "_learn", killed)
+    with killed(monkeypatch, lambda trainer: trainer.cfg.DATA.FOLD == 2):
         train_folds(clip_cfg("hmdb51", *words))
     finished = (tmp_path / "fold_1/checkpoints/checkpoint_epoch_00001.pyth").stat().st_mtime_ns
     monkeypatch.setattr(Trainer, "run", lambda self: (started.append((self.cfg.DATA.FOLD, self.epoch)), run(self))[1])

@@ -13,7 +13,7 @@ from avsf_det.errors import UserError
 from avsf_det.models.checkpoint import load_checkpoint
 from tests.data.classification.layouts import epic_55, kinetics, ucf101
 from tests.engine.test_pretraining_task import AVS, words
-from tests.engine.test_train import Killed, assert_same_training, log
+from tests.engine.training import assert_same_training, killed, log
 from tests.processes import command_in_two
 
 JOINT = {"TENSORBOARD.ENABLE": False, "CLIPS.BATCH_SIZE": 2, "MODEL.CLASS_BALANCE": "effective_number"}
@@ -66,15 +66,8 @@ def test_both_are_learned_judged_and_kept(joint):
 
 @pytest.mark.parametrize("step", range(4))
 def test_killed_at_any_step_it_goes_on_to_the_same_weights(make, joint, monkeypatch, step):
-    learn, keys = Trainer._learn, {"TRAIN.CHECKPOINT_STEPS": 1, "TRAIN.EVAL_PERIOD": 1}
-
-    def killed(self, *arguments):
-        if self.step == step:
-            raise Killed
-        return learn(self, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Trainer, "_learn", killed)
+    keys = {"TRAIN.CHECKPOINT_STEPS": 1, "TRAIN.EVAL_PERIOD": 1}
+    with killed(monkeypatch, lambda trainer: trainer.step == step):
         make("run", keys=keys).run()
     torch.rand(7)
     trainer = make("run", keys=keys)

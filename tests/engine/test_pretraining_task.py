@@ -16,7 +16,7 @@ from avsf_det.models.checkpoint import load_checkpoint
 from avsf_det.models.importers import OURS, Weights
 from avsf_det.models.load_report import part_of
 from tests.data.classification.layouts import link, ucf101
-from tests.engine.test_train import Killed, assert_same_training, log
+from tests.engine.training import assert_same_training, killed, log
 from tests.processes import command_in_two
 
 AVS = {"SLOWFAST.AVS_FLAG": [False, False, True, True, True]}
@@ -80,15 +80,8 @@ def test_it_tells_of_each_epoch_what_was_learned_and_keeps_the_best(pretrained):
 
 @pytest.mark.parametrize("step", range(4))
 def test_killed_at_any_step_it_goes_on_to_the_same_weights(make, pretrained, monkeypatch, step):
-    learn, keys = Trainer._learn, {"TRAIN.CHECKPOINT_STEPS": 1, "TRAIN.EVAL_PERIOD": 1}
-
-    def killed(self, *arguments):
-        if self.step == step:
-            raise Killed
-        return learn(self, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Trainer, "_learn", killed)
+    keys = {"TRAIN.CHECKPOINT_STEPS": 1, "TRAIN.EVAL_PERIOD": 1}
+    with killed(monkeypatch, lambda trainer: trainer.step == step):
         make("run", keys=keys).run()
     torch.rand(7)
     trainer = make("run", keys=keys)

@@ -1,9 +1,9 @@
-import json
 import math
 import os
 import shutil
 import signal
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from avsf_det.engine.checkpoints import CheckpointFolder
 from avsf_det.engine.stop import Stopped
 from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError
+from tests.engine.training import Killed, assert_same_training, killed, log
 
 
 @pytest.fixture
@@ -24,21 +25,6 @@ def make(tiny, tmp_path):
         return Trainer(load_cfg(None, [*tiny, "OUTPUT_DIR", str(tmp_path / output), *overrides]))
 
     return make
-
-
-def assert_same_training(one, other):
-    one, other = (torch.load(path, weights_only=True) for path in (one, other))
-    assert one["epoch"] == other["epoch"]
-    assert one["model_state"].keys() == other["model_state"].keys()
-    for name, tensor in one["model_state"].items():
-        assert torch.equal(tensor, other["model_state"][name]), name
-    for number, state in one["optimizer_state"]["state"].items():
-        for name, tensor in state.items():
-            assert torch.equal(tensor, other["optimizer_state"]["state"][number][name]), name
-
-
-def log(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -52,24 +38,13 @@ def test_another_seed_gives_other_weights(make, weights):
     assert not torch.equal(one["head.projection.weight"], other["head.projection.weight"])
 
 
-class Killed(BaseException):
-    """Nothing in the code catches it."""
-
-
 @pytest.mark.parametrize("step", range(4))
 @pytest.mark.parametrize("period", [0, 1], ids=["saved an epoch", "saved a step"])
 def test_training_that_was_killed_at_any_step_goes_on_to_the_same_weights(
     make, weights, monkeypatch, tmp_path, step, period
 ):
-    learn, overrides = Trainer._learn, ["TRAIN.CHECKPOINT_STEPS", str(period), "LOG_PERIOD", "1"]
-
-    def killed(self, *arguments):
-        if self.step == step:
-            raise Killed
-        return learn(self, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Trainer, "_learn", killed)
+    overrides = ["TRAIN.CHECKPOINT_STEPS", str(period), "LOG_PERIOD", "1"]
+    with killed(monkeypatch, lambda trainer: trainer.step == step):
         make("run", *overrides).run()
     torch.manual_seed(1234)
     torch.rand(7)
@@ -87,17 +62,13 @@ def test_what_is_logged_does_not_depend_on_a_kill(make, monkeypatch, tmp_path):
 
     overrides = ["LOG_PERIOD", "3", "TRAIN.CHECKPOINT_STEPS", "1", "TRAIN.EVAL_PERIOD", "1"]
     make("whole", *overrides).run()
-    evaluate, learn = detection_task.evaluate_split, Trainer._learn
-
-    def killed(*arguments):
-        raise Killed
-
-    for name, moment in (("_learn", 1), ("_evaluate", 2), ("_learn", 3)):
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            trainer = make("parts", *overrides)
-            patch.setattr(detection_task, "evaluate_split", killed if name == "_evaluate" else evaluate)
-            patch.setattr(Trainer, "_learn", lambda self, *a: killed() if self.step == moment else learn(self, *a))  # noqa: B023
-            trainer.run()
+    with killed(monkeypatch, lambda trainer: trainer.step == 1):
+        make("parts", *overrides).run()
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(detection_task, "evaluate_split", mock.Mock(side_effect=Killed))
+        make("parts", *overrides).run()
+    with killed(monkeypatch, lambda trainer: trainer.step == 3):
+        make("parts", *overrides).run()
     make("parts", *overrides).run()
     assert numbers("parts") == numbers("whole")
 
