@@ -50,12 +50,9 @@ def build_model(cfg: CfgNode) -> nn.Module:
 
 def build_avslowfast(cfg: CfgNode) -> AVSlowFast:
     """Slow, Fast and Audio pathways."""
-    resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
-    audio = AudioPathway(
-        depth=resnet.AUDIO_DEPTH,
-        alpha=slowfast.AU_ALPHA,
-        beta_inv=slowfast.AU_BETA_INV,
-        block=resnet.AUDIO_TRANS_FUNC,
+    slowfast = cfg.SLOWFAST
+    audio = _audio_pathway(
+        cfg,
         junctions=_flagged("SLOWFAST.AFS_FUSION", slowfast.AFS_FUSION, JUNCTIONS),
         fusion=slowfast.AU_FUSION,
         fusion_channels=slowfast.AU_FUSION_CONV_CHANNEL_DIM,
@@ -75,16 +72,9 @@ def build_avslowfast(cfg: CfgNode) -> AVSlowFast:
 
 def build_audio(cfg: CfgNode) -> AVSlowFast:
     """The Audio pathway alone."""
-    resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
-    audio = AudioPathway(
-        depth=resnet.AUDIO_DEPTH,
-        alpha=slowfast.AU_ALPHA,
-        beta_inv=slowfast.AU_BETA_INV,
-        block=resnet.AUDIO_TRANS_FUNC,
-        junctions=(),
-    )
+    audio = _audio_pathway(cfg, junctions=())
     _check_frames(cfg, audio)
-    return _complete(cfg, AudioBackbone(resnet.WIDTH_PER_GROUP, audio))
+    return _complete(cfg, AudioBackbone(cfg.RESNET.WIDTH_PER_GROUP, audio))
 
 
 def build_slowfast(cfg: CfgNode) -> AVSlowFast:
@@ -175,6 +165,18 @@ def _class_weights(cfg: CfgNode, counts: Sequence[int] | torch.Tensor | None) ->
         return effective_number_weights(counts, model.CLASS_BALANCE_BETA)
     except ValueError as error:
         raise UserError(f"MODEL.CLASS_BALANCE_BETA: {error}; mend the config") from error
+
+
+def _audio_pathway(cfg: CfgNode, **joined: object) -> AudioPathway:
+    """The Audio pathway; `joined` is how it meets the others."""
+    resnet, slowfast = cfg.RESNET, cfg.SLOWFAST
+    return AudioPathway(
+        depth=resnet.AUDIO_DEPTH,
+        alpha=slowfast.AU_ALPHA,
+        beta_inv=slowfast.AU_BETA_INV,
+        block=resnet.AUDIO_TRANS_FUNC,
+        **joined,
+    )
 
 
 def _build(cfg: CfgNode, audio: AudioPathway | None, drop_pathway: DropPathway | None) -> AVSlowFast:
