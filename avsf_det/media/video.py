@@ -6,8 +6,8 @@ import os
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
+from avsf_det.media.known import FileState, KnownFiles
 from avsf_det.media.track import Track
 
 # Within this many seconds, decoding on is taken to be cheaper than a seek, which empties the decoder's pipeline.
@@ -27,8 +28,9 @@ ROUNDING = 0.0006
 _CUT_OFF = 1.0
 # Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
 _WIDEST_SAMPLE = 4
-# What is known of the files opened so far: finding it out takes as long as decoding some thirty frames.
-_INFOS: dict[tuple[str, int, int], VideoInfo] = {}
+# What is known of files: in this process, and for good.
+_INFOS: dict[FileState, VideoInfo] = {}
+_KNOWN = KnownFiles()
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,9 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     Raises:
         UserError: the file is missing, empty, cut off, not media, or has no picture that can be decoded.
     """
+    with suppress(OSError):
+        if info := _known(os.fspath(path), FileState.of(path)):
+            return info
     with closing(Track(path, "video")) as picture:
         return _info(picture)
 
@@ -249,11 +254,24 @@ class _Cursor:
 
 def _info(picture: Track) -> VideoInfo:
     """What the file of a track just opened holds; looked for once, as long as the file does not change."""
-    stat = os.stat(picture.path)
-    key = picture.path, stat.st_size, stat.st_mtime_ns
-    if key not in _INFOS:
-        _INFOS[key] = _probe(picture)
-    return _INFOS[key]
+    state = FileState.of(picture.path)
+    if info := _known(picture.path, state):
+        return info
+    info = _INFOS[state] = _probe(picture)
+    _KNOWN.tell(state, asdict(info) | {"fps": str(info.fps)})
+    return info
+
+
+def _known(path: str, state: FileState) -> VideoInfo | None:
+    """What is known of a file in this state."""
+    if state not in _INFOS:
+        try:
+            found = _KNOWN.get(state)
+            _INFOS[state] = VideoInfo(**found | {"fps": Fraction(found["fps"])})
+        except (TypeError, ValueError, KeyError):  # nothing, or nothing that makes sense
+            return None
+    info = _INFOS[state]
+    return info if info.path == path else replace(info, path=path)
 
 
 def _probe(picture: Track) -> VideoInfo:

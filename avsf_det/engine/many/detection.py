@@ -15,10 +15,10 @@ from avsf_det.engine.evaluate import audio_path
 from avsf_det.engine.many.job import DONE, Job, Outcome
 from avsf_det.engine.many.storage import Storage, fetch, identity, is_url
 from avsf_det.engine.predictor import Predictor
+from avsf_det.files import cache_folder
 from avsf_det.media.source import VideoSource, as_source
 from detectors import PersonDetector
 from detectors.files import file_sha256
-from detectors.weights import cache_folder
 
 
 class Detection:
