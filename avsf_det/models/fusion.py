@@ -15,7 +15,7 @@ from torch import nn
 from avsf_det.models.audio_rows import AudioRows
 from avsf_det.models.drop_pathway import AudioGate
 from avsf_det.models.norms import BatchNorm3d, Keep
-from avsf_det.models.pathways import Pathways, conv
+from avsf_det.models.pathways import FarApart, Pathways, conv
 from avsf_det.models.synchronisation import Embeddings, SyncHead
 
 
@@ -74,7 +74,8 @@ class FastToSlow(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         if fast:
             lateral = channels.fast * fast.channel_ratio
-            self.conv_f2s = conv(channels.fast, lateral, (fast.kernel, 1, 1), (fast.alpha, 1, 1))
+            kernel, stride, padding = (fast.kernel, 1, 1), (fast.alpha, 1, 1), (fast.kernel // 2, 0, 0)
+            self.conv_f2s = FarApart(channels.fast, lateral, kernel, stride, padding, bias=False)
             self.bn_f2s = BatchNorm3d(lateral, fast.by_sound)
             self.slow_channels += lateral
 

@@ -6,7 +6,16 @@ from torch import nn
 
 from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.backbone import AVSlowFastBackbone
-from avsf_det.models.pathways import AudioStem, BasicTransform, FewFilters, Pathways, ResBlock, Stage, VisualStem
+from avsf_det.models.pathways import (
+    AudioStem,
+    BasicTransform,
+    FarApart,
+    FewFilters,
+    Pathways,
+    ResBlock,
+    Stage,
+    VisualStem,
+)
 
 
 def test_stems():
@@ -40,6 +49,23 @@ def test_few_filters_in_mixed_precision():
         y = ours(x)
     assert y.dtype == torch.bfloat16
     torch.testing.assert_close(y.float(), nn.Conv3d.forward(ours, x), rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize(("kernel", "frames"), [(5, 32), (5, 8), (3, 5)])
+def test_frames_far_apart_sum_what_a_convolution_sums(kernel, frames):
+    ours = FarApart(4, 6, (kernel, 1, 1), (8, 1, 1), (kernel // 2, 0, 0), bias=False)
+    x, gradients = torch.rand(2, 4, frames, 3, 5), []
+    with torch.no_grad():
+        expected = nn.Conv3d.forward(ours, x)
+        torch.testing.assert_close(ours(x), expected, rtol=0, atol=0)
+        torch.testing.assert_close(ours.bfloat16()(x.bfloat16()).float(), expected, rtol=0.03, atol=0.03)
+    ours.float()
+    for way in (nn.Conv3d.forward, FarApart.forward):
+        ours.zero_grad()
+        with torch.autocast("cpu", enabled=way is FarApart.forward):
+            way(ours, x).sum().backward()
+        gradients.append(ours.weight.grad.clone())
+    torch.testing.assert_close(*gradients, rtol=0.03, atol=0.03)
 
 
 def test_a_block_that_changes_nothing_has_no_shortcut_convolution():
