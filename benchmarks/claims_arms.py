@@ -102,6 +102,12 @@ CLAIMS = {
     ),
 }
 TRANSFER = "Features learned without labels transfer"
+TRANSFER_REMARK = (
+    "Those of synchronisation do: a linear probe on them is right 18 to 20 points more often than on random features "
+    "in the mean, and more often with every seed. Fine-tuned, they help as much where there are 10 clips with labels "
+    "(a hundredth), and no more than the spread where there are 50 or 500. Rotation beside synchronisation does not "
+    "help: its probe is 4 to 15 points below synchronisation alone. Labels of other clips are worth far more."
+)
 WITHOUT_LABELS = {"DATA.ROOT": "unlabelled", "TRAIN.DATASET": "unlabelled", "TASK": "ssl", "SLOWFAST.AVS_FLAG": RES345}
 STARTS = (
     Arm("random"),

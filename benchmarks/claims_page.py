@@ -15,6 +15,7 @@ from claims_arms import (
     START_EPOCHS,
     STARTS,
     TRANSFER,
+    TRANSFER_REMARK,
     VISUAL_EPOCHS,
     WAYS,
     Claim,
@@ -134,7 +135,8 @@ def _transfer(results: Results, seeds: int) -> list[str]:
     )
     if counts == [0]:
         rows, header = [], ()
-    return [f"## {TRANSFER}", "", about, "", *(_table(header, rows) if rows else ["Not run yet."]), ""]
+    told = [TRANSFER_REMARK, "", about, "", *_table(header, rows)] if rows else [about, "", "Not run yet."]
+    return [f"## {TRANSFER}", "", *told, ""]
 
 
 def _found(claim: Claim, number: int, results: Results, seeds: int) -> dict[int, dict]:
