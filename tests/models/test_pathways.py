@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -66,6 +70,19 @@ def test_frames_far_apart_sum_what_a_convolution_sums(kernel, frames):
             way(ours, x).sum().backward()
         gradients.append(ours.weight.grad.clone())
     torch.testing.assert_close(*gradients, rtol=0.03, atol=0.03)
+
+
+def test_frames_far_apart_leave_others_memory_alone():
+    program = """
+import torch
+from avsf_det.models.pathways import FarApart
+conv = FarApart(128, 256, (5, 1, 1), (8, 1, 1), (2, 0, 0), bias=False).bfloat16().requires_grad_(False)
+for _ in range(8):
+    conv(torch.rand(1, 128, 32, 16, 22).bfloat16())
+    [torch.rand(size) for size in (10, 1000, 100_000, 1_000_000)]
+"""
+    checked = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3"}  # what has been overwritten ends a process
+    assert subprocess.run([sys.executable, "-c", program], env=os.environ | checked).returncode == 0
 
 
 def test_a_block_that_changes_nothing_has_no_shortcut_convolution():
