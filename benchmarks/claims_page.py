@@ -195,7 +195,8 @@ def _draw_transfer(path: Path, results: Results, seeds: int) -> bool:
             found = {share: _accuracies(results, start, way, share, seeds) for share in SHARES}
             found = {share: values for share, values in found.items() if values}
             any_found |= bool(found)
-            means, spreads = ([of(values) for values in found.values()] for of in (np.mean, np.std))
+            means = [np.mean(values) for values in found.values()]
+            spreads = [np.std(values, ddof=1) if len(values) > 1 else 0.0 for values in found.values()]
             axes.errorbar(
                 list(found), means, spreads, color=colour, marker="o", markersize=4, capsize=3, label=start.name
             )
@@ -205,7 +206,7 @@ def _draw_transfer(path: Path, results: Results, seeds: int) -> bool:
         axes.set_title(way, loc="left", fontsize=11)
         _tidy(axes)
     panels[0].set_ylabel("top-1 accuracy, %")
-    panels[0].legend(frameon=False, fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
     if any_found:
         figure.savefig(path, dpi=110)
     return any_found
