@@ -68,26 +68,6 @@ class FewFilters(nn.Conv3d):
         return y.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
 
 
-class FarApart(nn.Conv3d):
-    """A convolution over time alone, with a stride that may be more than its kernel is long.
-
-    oneDNN, as of PyTorch 2.14, writes beyond its memory where it computes such ones in bfloat16 with AMX (128 channels,
-    5 frames, a stride of 8: SlowFast 4x16 after res4). So a CPU multiplies the frames of each output, put one behind
-    the other as channels, by all weights at once. The sums are the same.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        kernel, stride, pad = self.kernel_size[0], self.stride[0], self.padding[0]
-        half = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
-        if x.device.type != "cpu" or not half or stride <= kernel:
-            return super().forward(x)
-        x = F.pad(x, (0, 0, 0, 0, pad, pad))
-        last = (x.shape[2] - kernel) // stride * stride
-        frames = [x[:, :, i : i + last + 1 : stride] for i in range(kernel)]
-        weight = self.weight.transpose(1, 2).flatten(1, 2)[:, :, None]
-        return F.conv3d(torch.cat(frames, dim=1), weight, self.bias)
-
-
 class VisualStem(nn.Module):
     """conv1 and pool1 of the Slow or the Fast pathway: H and W become a quarter."""
 

@@ -21,6 +21,7 @@ from avsf_det.media.video import VideoInfo, probe
 from avsf_det.media.writer import VideoWriter
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint, save_checkpoint
+from tests.engine.training import Killed
 from tests.pages import ROOT, blocks
 
 ACTIONS = Head("action", ("clapping", "drumming, loudly", "waving"))
@@ -194,9 +195,6 @@ def test_scores_that_are_no_numbers_are_no_result(video, clip_weights, tmp_path)
 
 
 def test_what_was_killed_goes_on_and_gives_the_same(video, predictor, tmp_path, monkeypatch):
-    class Killed(BaseException):
-        pass
-
     scored, score = [], predictor.score_video
 
     def score_video(path, centers, *rest):

@@ -18,6 +18,7 @@ from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
 from avsf_det.media.video import VideoInfo, VideoReader, probe
 from avsf_det.media.writer import VideoWriter
+from tests.engine.training import Killed
 
 OPTIONS = DetectOptions(rate=1.0)
 INFO = VideoInfo("v", 4.0, 0.0, Fraction(25), 64, 48, 0, "h264", False, 0.0, 0.0, 0, 0)
@@ -184,10 +185,6 @@ def test_keyframes_are_where_the_picture_is(duration, share, rate):
 def test_keyframes_of_a_plain_video():
     assert keyframe_times(INFO, 1.0) == [0.0, 1.0, 2.0, 3.0]
     assert keyframe_times(INFO, 0.1) == [0.0]
-
-
-class Killed(BaseException):
-    """As if the process had been killed there."""
 
 
 @pytest.fixture

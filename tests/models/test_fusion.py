@@ -1,8 +1,13 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch import nn
 
 from avsf_det.models.avslowfast import initialise
-from avsf_det.models.fusion import AUDIO_FUSIONS, AudioLateral, FastLateral, FastToSlow, SyncOnly
+from avsf_det.models.fusion import AUDIO_FUSIONS, AudioLateral, FastLateral, FastToSlow, LateralConv, SyncOnly
 from avsf_det.models.norms import Keep
 from avsf_det.models.pathways import Pathways
 
@@ -158,3 +163,33 @@ def test_a_running_mean_may_stand_in(name):
 def test_audio_coarser_than_fast_cannot_join_it():
     with pytest.raises(ValueError, match="got 4 audio frames for 8 Fast ones where they meet, expected a multiple"):
         AUDIO_FUSIONS["audio_to_fast_to_slow"](CHANNELS, FAST, AudioLateral(alpha=8, frames=4))
+
+
+@pytest.mark.parametrize(("kernel", "frames"), [(5, 32), (5, 8), (3, 5)])
+def test_a_lateral_with_a_long_stride_sums_what_a_convolution_sums(kernel, frames):
+    ours = LateralConv(4, 6, (kernel, 1, 1), (8, 1, 1), (kernel // 2, 0, 0), bias=False)
+    x, gradients = torch.rand(2, 4, frames, 3, 5), []
+    with torch.no_grad():
+        expected = nn.Conv3d.forward(ours, x)
+        torch.testing.assert_close(ours(x), expected, rtol=0, atol=0)
+        torch.testing.assert_close(ours.bfloat16()(x.bfloat16()).float(), expected, rtol=0.03, atol=0.03)
+    ours.float()
+    for way in (nn.Conv3d.forward, LateralConv.forward):
+        ours.zero_grad()
+        with torch.autocast("cpu", enabled=way is LateralConv.forward):
+            way(ours, x).sum().backward()
+        gradients.append(ours.weight.grad.clone())
+    torch.testing.assert_close(*gradients, rtol=0.03, atol=0.03)
+
+
+def test_a_lateral_with_a_long_stride_leaves_others_memory_alone():
+    program = """
+import torch
+from avsf_det.models.fusion import LateralConv
+conv = LateralConv(128, 256, (5, 1, 1), (8, 1, 1), (2, 0, 0), bias=False).bfloat16().requires_grad_(False)
+for _ in range(8):
+    conv(torch.rand(1, 128, 32, 16, 22).bfloat16())
+    [torch.rand(size) for size in (10, 1000, 100_000, 1_000_000)]
+"""
+    checked = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3"}  # what has been overwritten ends a process
+    assert subprocess.run([sys.executable, "-c", program], env=os.environ | checked).returncode == 0

@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,7 +9,6 @@ from avsf_det.models.backbone import AVSlowFastBackbone
 from avsf_det.models.pathways import (
     AudioStem,
     BasicTransform,
-    FarApart,
     FewFilters,
     Pathways,
     ResBlock,
@@ -53,36 +48,6 @@ def test_few_filters_in_mixed_precision():
         y = ours(x)
     assert y.dtype == torch.bfloat16
     torch.testing.assert_close(y.float(), nn.Conv3d.forward(ours, x), rtol=0.01, atol=0.01)
-
-
-@pytest.mark.parametrize(("kernel", "frames"), [(5, 32), (5, 8), (3, 5)])
-def test_frames_far_apart_sum_what_a_convolution_sums(kernel, frames):
-    ours = FarApart(4, 6, (kernel, 1, 1), (8, 1, 1), (kernel // 2, 0, 0), bias=False)
-    x, gradients = torch.rand(2, 4, frames, 3, 5), []
-    with torch.no_grad():
-        expected = nn.Conv3d.forward(ours, x)
-        torch.testing.assert_close(ours(x), expected, rtol=0, atol=0)
-        torch.testing.assert_close(ours.bfloat16()(x.bfloat16()).float(), expected, rtol=0.03, atol=0.03)
-    ours.float()
-    for way in (nn.Conv3d.forward, FarApart.forward):
-        ours.zero_grad()
-        with torch.autocast("cpu", enabled=way is FarApart.forward):
-            way(ours, x).sum().backward()
-        gradients.append(ours.weight.grad.clone())
-    torch.testing.assert_close(*gradients, rtol=0.03, atol=0.03)
-
-
-def test_frames_far_apart_leave_others_memory_alone():
-    program = """
-import torch
-from avsf_det.models.pathways import FarApart
-conv = FarApart(128, 256, (5, 1, 1), (8, 1, 1), (2, 0, 0), bias=False).bfloat16().requires_grad_(False)
-for _ in range(8):
-    conv(torch.rand(1, 128, 32, 16, 22).bfloat16())
-    [torch.rand(size) for size in (10, 1000, 100_000, 1_000_000)]
-"""
-    checked = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3"}  # what has been overwritten ends a process
-    assert subprocess.run([sys.executable, "-c", program], env=os.environ | checked).returncode == 0
 
 
 def test_a_block_that_changes_nothing_has_no_shortcut_convolution():
