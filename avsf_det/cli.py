@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avsf_det import __version__
-from avsf_det.commands.arguments import OVERRIDES, add_audio, add_command, add_overrides
+from avsf_det.commands.arguments import OVERRIDES, add_audio, add_command, add_overrides, add_overwrite
 from avsf_det.commands.classify import add_classify_command
 from avsf_det.commands.data import add_data_commands
 from avsf_det.commands.detect import add_detect_command
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR  # of torchrun's processes one talks
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold any bytes
     from ava_eval.errors import InputError
 
     try:
@@ -177,7 +179,8 @@ def draw(options: argparse.Namespace) -> int:
 
     label_map = load_label_map(options.label_map)[0] if options.label_map else None
     how = DrawOptions(label_map, options.video_id, options.start, options.threshold, options.top_k)
-    drawing = draw_detections(options.video, options.detections, options.output, how, options.groundtruth)
+    files = options.video, options.detections, options.output
+    drawing = draw_detections(*files, how, options.groundtruth, options.overwrite)
     print(f"{options.video}: {drawing.summary()}")
     return 0
 
@@ -263,6 +266,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--groundtruth", type=Path, metavar="CSV", help="tell right from wrong by these labels")
     command.add_argument("--label-map", metavar="FILE_OR_NAME", help="pbtxt of the classes, or ava_v2.2_80")
     command.add_argument("--output", "-o", type=Path, required=True, metavar="MP4", help="the video to write")
+    add_overwrite(command)
     command.add_argument("--video-id", metavar="ID", help="its name in the csv (default: the file's, without suffix)")
     command.add_argument(
         "--start",

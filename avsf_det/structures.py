@@ -6,8 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".flv", ".wmv", ".ts")
-"""What a file in a folder of videos may end in; a file that is named may end in anything."""
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".divx", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".ogm"),
+    *(".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".ts", ".mts", ".m2t", ".m2ts", ".mt2s", ".tod", ".trp"),  # MPEG
+    *(".3gp", ".3g2", ".3gpp", ".mxf", ".dv", ".rm", ".rmvb", ".wtv", ".y4m", ".ivf", ".nut"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc"),  # bare streams
+)
+"""Suffixes of the files that a folder of videos is searched for; a file that is named itself may have any."""
 
 
 @dataclass(frozen=True)

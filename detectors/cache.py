@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from avsf_det.media.source import VideoSource
+from avsf_det.files import software_versions
+from avsf_det.media.source import VideoSource, as_source
 from avsf_det.structures import Keyframe, Persons
-from detectors.files import fingerprint, write_whole
+from detectors.files import write_whole
 from detectors.protocol import PersonDetector
 
 Key = tuple[int, int, int]  # microseconds from the start of the video, height and width of the frame
@@ -20,9 +21,9 @@ Key = tuple[int, int, int]  # microseconds from the start of the video, height a
 class CachedDetector:
     """A detector that remembers what it found in one video.
 
-    One small .npz file per video and detector, named after the video's content and the detector's identity. Several
-    processes may share the folder: a file is replaced whole, with what others have added to it meanwhile; one that
-    cannot be read is made anew.
+    One small .npz file per video and detector, named after the video's content, the detector's identity and the
+    versions of the software. Several processes may share the folder: a file is replaced atomically, with what others
+    have added to it meanwhile; one that cannot be read is computed again.
 
     Args:
         detector: asked for the frames that are not in the cache.
@@ -30,14 +31,14 @@ class CachedDetector:
         folder: where the cache is kept; it is made if need be.
 
     Raises:
-        OSError: if the video cannot be read.
-        UserError: if the folder cannot be written, by `detect`.
+        UserError: if the video cannot be read; by `detect`, if the folder cannot be written.
     """
 
     def __init__(self, detector: PersonDetector, video: str | Path | VideoSource, folder: str | Path) -> None:
         self.identity = detector.identity
         self._detector = detector
-        name = hashlib.sha256(f"{fingerprint(video)} {detector.identity}".encode()).hexdigest()[:32]
+        key = f"{as_source(video).identity()} {detector.identity} {software_versions()}"
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
         self._path = Path(folder) / f"{name}.npz"
         self._found = _read(self._path)
 

@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from avsf_det.errors import UserError
 from avsf_det.files import cache_folder
-from avsf_det.media.source import VideoSource, open_video
+from avsf_det.media.source import VideoSource, as_source, open_video
 from avsf_det.structures import Keyframe, Persons
-from detectors.files import fingerprint, write_whole
+from detectors.files import write_whole
 from detectors.keyframes import PersonKeyframes
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,9 @@ class PictureFiles:
     def __init__(self, keyframes: PersonKeyframes) -> None:
         self._keyframes = keyframes
         self.folder = cache_folder() / "keyframes"
-        self._folders = {name: self.folder / fingerprint(keyframes.videos[name]) for name in keyframes.video_ids}
+        self._folders = {
+            name: self.folder / as_source(keyframes.videos[name]).identity() for name in keyframes.video_ids
+        }
 
     def __getitem__(self, row: int) -> Path:
         keyframe = self._keyframes[row]

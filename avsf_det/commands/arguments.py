@@ -53,6 +53,16 @@ def add_device(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overwrite(command: argparse.ArgumentParser) -> None:
+    """Add the option that lets results replace files of somebody else."""
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace existing files that avsf-det did not write for the same video (default: results get a number "
+        "behind their name)",
+    )
+
+
 def tell_results(results: Mapping[Path, object], failed: Mapping[Path, str], videos: int) -> int:
     """Print what came of each video, and which of so many are left out and why; the exit status."""
     for path, result in results.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avsf_det.commands.arguments import add_audio, add_command, add_device, count, positive, tell_results
+from avsf_det.commands.arguments import add_audio, add_command, add_device, add_overwrite, count, positive, tell_results
 from avsf_det.errors import UserError
 
 
@@ -28,7 +28,7 @@ def classify(options: argparse.Namespace) -> int:
     overrides = ["DEVICE", options.device, "TEST.PRECISION", options.precision]
     overrides += ["TEST.NUM_SPATIAL_CROPS", str(options.crops)] if options.crops else []
     predictor = ClipPredictor.load(options.weights, overrides, not options.no_audio, options.explain_audio)
-    how = ClassifyOptions(options.stride, options.top_k, options.threshold)
+    how = ClassifyOptions(options.stride, options.top_k, options.threshold, options.overwrite)
     results, failed = classify_videos(videos, options.output, predictor, how)
     return tell_results(results, failed, len(videos))
 
@@ -43,6 +43,7 @@ def add_classify_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--output", "-o", type=Path, default=Path("classifications"), help="folder (default: classifications)"
     )
+    add_overwrite(command)
     command.add_argument(
         "--stride",
         type=positive,

@@ -9,7 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsf_det.commands.arguments import add_audio, add_command, add_detector, add_device, count, positive, tell_results
+from avsf_det.commands.arguments import (
+    add_audio,
+    add_command,
+    add_detector,
+    add_device,
+    add_overwrite,
+    count,
+    positive,
+    tell_results,
+)
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,6 +64,7 @@ def detect(options: argparse.Namespace) -> int:
 
 
 def _detect_many(videos: Sequence[Path | VideoSource | str], options: argparse.Namespace) -> int:
+    from avsf_det.engine.detect import DetectOptions
     from avsf_det.engine.many.job import DetectJobs
     from avsf_det.engine.many.local import LocalEngine
     from avsf_det.engine.many.ray_data import RayEngine
@@ -78,7 +88,8 @@ def _detect_many(videos: Sequence[Path | VideoSource | str], options: argparse.N
     else:
         engine = LocalEngine(work, options.workers or 1)
     try:
-        done, failed = run_jobs(videos, storage, engine)
+        suffixes = DetectOptions(outputs=options.outputs).suffixes(options.explain_audio)
+        done, failed = run_jobs(videos, storage, engine, suffixes, options.overwrite)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signum
@@ -108,7 +119,7 @@ def prepare(options: argparse.Namespace) -> tuple[Predictor, PersonDetector, Det
     if options.thresholds:
         threshold = read_thresholds(options.thresholds, predictor.label_map.names, threshold)
     how = {"threshold": threshold, "top_k": options.top_k, "smooth": options.smooth, "cache": default_cache()}
-    return predictor, detector, DetectOptions(options.rate, **how, outputs=options.outputs)
+    return predictor, detector, DetectOptions(options.rate, **how, outputs=options.outputs, overwrite=options.overwrite)
 
 
 def _detect_stream(
@@ -142,6 +153,7 @@ def add_detect_command(commands: argparse._SubParsersAction) -> None:
         metavar="LIST",
         help=f"what to write, with commas between (default: {','.join(OUTPUTS)})",
     )
+    add_overwrite(command)
     many = command.add_argument_group("many videos")
     many.add_argument(
         "--workers",

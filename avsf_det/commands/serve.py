@@ -36,5 +36,5 @@ def add_serve_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine's own only)")
     command.add_argument("--port", type=int, default=7860, help="0 is any free one (default: 7860)")
     command.add_argument("--output", type=Path, default=Path("served"), help="folder (default: served)")
-    command.set_defaults(outputs=OUTPUTS)
+    command.set_defaults(outputs=OUTPUTS, overwrite=False)
     add_how(command)

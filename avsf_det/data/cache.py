@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avsf_det.data.clip import Clip, ClipSpec, read_clips
-from avsf_det.files import written_whole
+from avsf_det.files import software_versions, written_whole
 from avsf_det.media.source import VideoSource, as_source
 
 
@@ -26,7 +26,7 @@ class ClipCache:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def _file(self, path: Path | VideoSource, time: float) -> Path:
-        key = f"{as_source(path).identity()}|{time!r}|{self._spec}"
+        key = f"{as_source(path).identity()}|{time!r}|{self._spec}|{software_versions()}"
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
     def get(self, path: Path | VideoSource, time: float) -> Clip:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count, takewhile
 from math import ceil
 from pathlib import Path
@@ -13,20 +13,21 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from avsf_det import __version__
 from avsf_det.engine.annotate import read_envelope
 from avsf_det.engine.clip_predictor import ClipPredictor
-from avsf_det.engine.output import make_output, result_stem
+from avsf_det.engine.each_video import process_each
+from avsf_det.engine.output import make_output, printable
 from avsf_det.engine.question import Question, questions
-from avsf_det.engine.resume import Kept
+from avsf_det.engine.result_cache import Owner, ResultCache
 from avsf_det.errors import UserError
-from avsf_det.media.source import as_source
+from avsf_det.files import software_versions
 from avsf_det.media.video import VideoInfo, probe
 from avsf_det.processes import trim_memory
 from avsf_det.visual.class_timeline import ClassBand, draw_class_timeline
 from detectors.files import write_whole
 
-SUFFIX = "_classes"  # of results, so that they may lie beside those of `detect`
+ENDING = "_classes"  # of results' names, so that they may lie beside those of `detect`
+SUFFIXES = {"csv": ".csv", "timeline": ".png"}
 CHUNK = 64  # windows after which scores are kept
 MAX_ROWS = 30  # of a timeline
 LONGEST_STRIDE = 1.0  # seconds
@@ -41,12 +42,14 @@ class ClassifyOptions:
             Windows of usual models last 2.1 s and more, so that what happens where one ends is in the middle of
             another.
         top_k: classes told of each window and of the video.
-        threshold: score from which a class is told.
+        threshold: score from which a class is reported.
+        overwrite: whether files that were not written for the same video may be replaced.
     """
 
     stride: float | None = None
     top_k: int = 5
     threshold: float = 0.0
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,26 +100,20 @@ class _Windows:
 def classify_videos(
     videos: Sequence[Path], output: Path, predictor: ClipPredictor, options: ClassifyOptions
 ) -> tuple[dict[Path, VideoClasses], dict[Path, str]]:
-    """Classify each video in turn; one that fails is passed over.
+    """Classify each video in turn; one that fails is skipped.
 
     Returns:
-        The results, and of the videos that failed, or are not whole, the reason.
+        The results, and for each video that failed, or is not whole, the reason.
 
     Raises:
-        UserError: if `output` cannot be written.
+        UserError: if `output` cannot be written, or the disk is full.
     """
     make_output(output, "--output")
-    results, failed, taken = {}, {}, {path.resolve() for path in videos}
-    for number, path in enumerate(videos, 1):
-        stem = result_stem(path, output, taken)
-        taken.add(Path(f"{stem}.mp4").resolve())
-        try:
-            results[path] = classify_video(path, Path(f"{stem}{SUFFIX}"), predictor, options, f"{number}/{len(videos)}")
-            if results[path].missing:
-                failed[path] = f"{path}: cut off, {results[path].missing:.1f} s are missing; the rest is classified"
-        except UserError as error:
-            failed[path] = str(error)
-    return results, failed
+
+    def classify(path: Path, stem: Path, title: str) -> VideoClasses:
+        return classify_video(path, stem, predictor, options, title)
+
+    return process_each(videos, output, SUFFIXES.values(), classify, options.overwrite, ENDING)
 
 
 def classify_video(
@@ -143,26 +140,29 @@ def classify_video(
         UserError: if the video cannot be read, the files not be written, or the model gives no numbers.
     """
     info, span = probe(path), predictor.spec.duration
-    stride = options.stride or min(span, LONGEST_STRIDE)
-    kept = Kept(stem, repr(("classes", __version__, as_source(path).identity(), predictor.identity, stride)))
-    files, how = {"csv": Path(f"{stem}.csv"), "timeline": Path(f"{stem}.png")}, repr(options)
-    if note := kept.finished(how):
-        return VideoClasses(files, **note, reused=True)
-    starts = window_starts(info, span, stride)
-    scores, silent = _score(path, starts + span / 2, predictor, kept, f"{title} {path.name}".strip(), progress_bar)
-    if not np.isfinite(scores).all():
-        raise UserError(f"{path}: the model's scores are no numbers; see that the checkpoint's weights are")
-    windows = _Windows(starts, np.minimum(starts + span, info.duration), scores, silent)
-    asked = questions(predictor.heads)
-    write_whole(files["csv"], _csv(path.stem, windows, asked, options).encode())
-    bands = [_band(question, windows, options, MAX_ROWS // len(asked)) for question in asked]
-    envelope = read_envelope(path, info)
-    draw_class_timeline(files["timeline"], windows.starts, windows.ends, bands, info.duration, envelope, path.name)
-    best = [[question.name, _best(question, windows, options)] for question in asked]
-    result = VideoClasses(files, len(starts), best, info.has_audio, info.missing)
-    told = {name: value for name, value in asdict(result).items() if name not in ("files", "reused")}
-    kept.keep_finished(how, files, told)
-    return result
+    stride, video = options.stride or min(span, LONGEST_STRIDE), Owner.of(path)
+    key = repr(("classes", software_versions(), video.content, predictor.identity, stride))
+    files = {name: Path(f"{stem}{suffix}") for name, suffix in SUFFIXES.items()}
+    names, how = [file.name for file in files.values()], repr(replace(options, overwrite=False))
+    with ResultCache(stem, video, key, names, options.overwrite) as cache:
+        if note := cache.finished(how):
+            return VideoClasses(files, **note, reused=True)
+        starts, name = window_starts(info, span, stride), printable(path.name)
+        scores, silent = _score(path, starts + span / 2, predictor, cache, f"{title} {name}".strip(), progress_bar)
+        if not np.isfinite(scores).all():
+            raise UserError(f"{path}: the model's scores are NaN or inf; check the checkpoint's weights")
+        windows = _Windows(starts, np.minimum(starts + span, info.duration), scores, silent)
+        asked = questions(predictor.heads)
+        cache.begin_writing()
+        write_whole(files["csv"], _csv(printable(path.stem), windows, asked, options).encode())
+        bands = [_band(question, windows, options, MAX_ROWS // len(asked)) for question in asked]
+        envelope = read_envelope(path, info)
+        draw_class_timeline(files["timeline"], windows.starts, windows.ends, bands, info.duration, envelope, name)
+        best = [[question.name, _best(question, windows, options)] for question in asked]
+        result = VideoClasses(files, len(starts), best, info.has_audio, info.missing)
+        note = {name: value for name, value in asdict(result).items() if name not in ("files", "reused")}
+        cache.finish(how, files.values(), note)
+        return result
 
 
 def window_starts(info: VideoInfo, span: float, stride: float) -> np.ndarray:
@@ -184,7 +184,7 @@ def _score(
     path: Path,
     centers: np.ndarray,
     predictor: ClipPredictor,
-    kept: Kept,
+    kept: ResultCache,
     name: str,
     progress_bar: Callable[..., tqdm],
 ) -> tuple[np.ndarray, np.ndarray | None]:

@@ -19,10 +19,11 @@ from avsf_det.data.scenes.activities import SOUND_PAIRS, TIMING_PAIR
 from avsf_det.data.scenes.generator import ScenesSpec, generate
 from avsf_det.engine.detect import DetectOptions, detect_video
 from avsf_det.engine.evaluate import default_cache, evaluate_weights
-from avsf_det.engine.output import result_stem
+from avsf_det.engine.output import safe_name
 from avsf_det.engine.person_detector import find_on_keyframes, measure_found, split_keyframes
 from avsf_det.engine.persons import open_detector
 from avsf_det.engine.predictor import Predictor
+from avsf_det.engine.result_cache import Owner, choose_name
 from avsf_det.engine.train import Trainer
 from avsf_det.media.video import VideoReader, probe
 from detectors.files import write_whole
@@ -134,8 +135,9 @@ class Demo:
         else:  # the demo's own detector has only ever seen drawn figures, and finds them everywhere
             detector = open_detector("yolox")
         _heading(f"annotating {video}")
-        stem = result_stem(video, self.output, {video.resolve()})
-        result = detect_video(video, stem, predictor, detector, DetectOptions(cache=default_cache()))
+        options = DetectOptions(cache=default_cache())
+        name = choose_name(safe_name(video.stem), self.output, Owner.of(video), options.suffixes(False))
+        result = detect_video(video, self.output / name, predictor, detector, options)
         print(result.summary())
         for path in (*result.files.values(), _picture(result.files["mp4"])):
             print(f"  {path}")

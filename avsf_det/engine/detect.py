@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice, takewhile
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from avsf_det import __version__
 from avsf_det.data.clip import Clip
 from avsf_det.data.film import Film, Moment
 from avsf_det.data.video_table import VIDEO_TABLE, recorded_frame_rates
+from avsf_det.engine.each_video import process_each
 from avsf_det.engine.evaluate import CHUNK
-from avsf_det.engine.output import make_output, result_stem
+from avsf_det.engine.output import make_output, printable
 from avsf_det.engine.persons import BATCH, link_persons, smooth_actions
 from avsf_det.engine.pipeline import ahead
 from avsf_det.engine.predictor import Predictor, groups_of
-from avsf_det.engine.results import SUFFIXES, Detections, write_results
-from avsf_det.engine.resume import Kept
+from avsf_det.engine.result_cache import Owner, ResultCache, written_files
+from avsf_det.engine.results import AUDIO_SUFFIX, SUFFIXES, Detections, write_results
 from avsf_det.errors import UserError
+from avsf_det.files import software_versions
 from avsf_det.media.shots import Change, cuts_of
 from avsf_det.media.source import VideoSource, as_source, find_sources, probe_source
 from avsf_det.media.video import VideoInfo
 from avsf_det.processes import trim_memory
 from avsf_det.structures import VIDEO_SUFFIXES, Keyframe, Persons
 from detectors import CachedDetector, GivenBoxes, PersonDetector
+
+logger = logging.getLogger(__name__)
 
 READ_AHEAD = 4  # moments that may be read, and others on which persons may be found, before they are needed
 
@@ -45,6 +50,7 @@ class DetectOptions:
         smooth: standard deviation in seconds of the Gaussian that a person's scores are averaged with over time; 0
             leaves them as they are.
         outputs: what to write, of `avsf_det.engine.results.SUFFIXES`.
+        overwrite: whether files that were not written for the same video may be replaced.
     """
 
     rate: float = 2.0
@@ -53,6 +59,12 @@ class DetectOptions:
     cache: Path | None = None
     smooth: float = 0.0
     outputs: tuple[str, ...] = tuple(SUFFIXES)
+    overwrite: bool = False
+
+    def suffixes(self, explain_audio: bool) -> list[str]:
+        """What is put behind the name of a video's results, for each file that is written."""
+        suffixes = [SUFFIXES[name] for name in self.outputs]
+        return suffixes + ([AUDIO_SUFFIX] if explain_audio and "csv" in self.outputs else [])
 
 
 @dataclass(frozen=True)
@@ -87,24 +99,45 @@ class VideoResult:
 def find_videos(inputs: Sequence[str | Path]) -> list[Path | VideoSource]:
     """The videos meant: files that are named, whatever they are, and in named folders all that have a video's suffix.
 
-    Of a dataset that was imported, its folder is all its videos, and those of frames are meant by theirs.
+    The folder of an imported dataset stands for all its videos, and frames for theirs. In a folder, hidden files and
+    results of earlier runs are skipped, and files with other suffixes are named in the log.
 
     Raises:
         UserError: if a folder holds no video.
     """
-    videos = []
+    videos: list[Path | VideoSource] = []
     for path in map(Path, inputs):
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) or _imported(path)
-            if not inside:
-                raise UserError(
-                    f"{path}: no video in this folder; known suffixes: {' '.join(VIDEO_SUFFIXES)}; folders of frames "
-                    "are known where `avsf-det data import` made a dataset of them"
-                )
-            videos += inside
-        else:
-            videos.append(path)
-    return videos
+        videos += _videos_within(path) if path.is_dir() else [path]
+    distinct = {os.path.abspath(as_source(video).path): video for video in videos}
+    return list(distinct.values())
+
+
+def _videos_within(folder: Path) -> list[Path | VideoSource]:
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
+    videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES) and not (folder / name).is_dir()]
+    results = written_files(folder)
+    own = [name for name in videos if name in results]
+    if own:
+        logger.warning("%s: skipped %d results of earlier runs: %s", folder, len(own), _some(own))
+    if found := [folder / name for name in videos if name not in results]:
+        others = [name for name in names if name not in (*videos, *results) and not (folder / name).is_dir()]
+        if others:
+            logger.warning("%s: ignored %d files without a video's suffix: %s", folder, len(others), _some(others))
+        return found
+    if imported := _imported(folder):
+        return imported
+    only = ", only results of earlier runs" if own else ""
+    raise UserError(
+        f"{folder}: no video in this folder{only}; known suffixes: {' '.join(VIDEO_SUFFIXES)}; folders of frames "
+        "are known where `avsf-det data import` made a dataset of them"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _imported(folder: Path) -> list[VideoSource]:
@@ -125,26 +158,21 @@ def detect_videos(
     detector: PersonDetector,
     options: DetectOptions,
 ) -> tuple[dict[Path | VideoSource, VideoResult], dict[Path | VideoSource, str]]:
-    """Detect on each video in turn; one that fails is passed over.
+    """Detect on each video in turn; one that fails is skipped.
 
     Returns:
-        The results, and of the videos that failed, or are not whole, the reason.
+        The results, and for each video that failed, or is not whole, the reason.
 
     Raises:
-        UserError: if `output` cannot be written.
+        UserError: if `output` cannot be written, or the disk is full.
     """
     make_output(output, "--output")
-    results, failed, taken = {}, {}, {as_source(path).path.resolve() for path in videos}
-    for number, path in enumerate(videos, 1):
-        stem = result_stem(path, output, taken)
-        taken.add(Path(f"{stem}.mp4").resolve())
-        try:
-            results[path] = detect_video(path, stem, predictor, detector, options, f"{number}/{len(videos)}")
-            if results[path].missing:
-                failed[path] = f"{path}: cut off, {results[path].missing:.1f} s are missing; the rest is annotated"
-        except UserError as error:
-            failed[path] = str(error)
-    return results, failed
+
+    def detect(path: Path | VideoSource, stem: Path, title: str) -> VideoResult:
+        return detect_video(path, stem, predictor, detector, options, title)
+
+    suffixes = options.suffixes(predictor.explain_audio)
+    return process_each(videos, output, suffixes, detect, options.overwrite)
 
 
 def detect_video(
@@ -155,54 +183,60 @@ def detect_video(
     options: DetectOptions,
     title: str = "",
     progress_bar: Callable[..., tqdm] = tqdm,
+    owner: str = "",
 ) -> VideoResult:
     """Detect on one video and write `stem`.mp4 and so on.
 
-    Scores are kept in chunks of keyframes beside the results (`avsf_det.engine.resume`): after an interruption it goes
-    on from there, and gives the same. Where video, model, boxes and options are those of a run that was finished, and
-    its files are as it left them, nothing is done.
+    Scores are kept in chunks of keyframes beside the results (`avsf_det.engine.result_cache`): an interrupted run
+    resumes from them, with the same results. If a run with the same video, model, boxes and options finished, and its
+    files are unchanged, nothing is computed.
 
     Args:
         path: the video.
         stem: path of the results without suffix.
         predictor: scores actions.
-        detector: finds persons.
+        detector: finds people.
         options: how to go about it.
         title: put before the file's name in the progress bars.
         progress_bar: makes the bar of each stage, as tqdm does.
+        owner: what the results belong to, if not to the file at `path`: the address that it was fetched from.
 
     Raises:
-        UserError: if the video cannot be read or the files not be written.
+        UserError: if the video cannot be read, or the files cannot be written or would replace others.
     """
     info = probe_source(path)
     if as_source(path).path.is_dir() and "page" in options.outputs and "mp4" not in options.outputs:
         raise UserError(f"{path}: a page cannot play a folder of frames; add mp4 to --outputs, which it plays instead")
-    inputs = __version__, as_source(path).identity(), predictor.identity, detector.identity, options.rate
-    kept, how = Kept(stem, repr(inputs)), repr(options)
-    if note := kept.finished(how):
-        files = {name: Path(f"{stem}{suffix}") for name, suffix in SUFFIXES.items() if name in options.outputs}
-        return VideoResult(files, **note, reused=True)
-    times, name = keyframe_times(info, options.rate), f"{title} {as_source(path).path.name}".strip()
-    persons, changes = _score(path, times, predictor, detector, options.cache, kept, name, progress_bar)
-    cuts = cuts_of(changes)
-    persons = link_persons(persons, times, cuts)
-    if options.smooth:
-        persons = smooth_actions(persons, times, options.smooth)
-    found = Detections(path, info, times, persons, cuts, as_source(path).path.name)
-    shown = options.outputs, options.threshold, options.top_k
-    drawn = len(times) if "mp4" in options.outputs else 0
-    with progress_bar(total=drawn, desc=f"{name}: results", unit="keyframe", disable=None) as bar:
-        files = write_results(stem, found, predictor.label_map, *shown, bar.update)
-    result = VideoResult(
-        files,
-        keyframes=len(times),
-        busy_keyframes=sum(len(found) > 0 for found in persons),
-        persons=len({int(i) for found in persons for i in found.ids}),
-        missing=info.missing,
-    )
-    told = {name: value for name, value in asdict(result).items() if name not in ("files", "reused")}
-    kept.keep_finished(how, files, told)
-    return result
+    video = Owner.of(path)
+    key = repr((software_versions(), video.content, predictor.identity, detector.identity, options.rate))
+    names = [f"{stem.name}{suffix}" for suffix in options.suffixes(predictor.explain_audio)]
+    how = repr(replace(options, cache=None, overwrite=False))
+    with ResultCache(stem, replace(video, name=owner or video.name), key, names, options.overwrite) as cache:
+        if note := cache.finished(how):
+            files = {name: Path(f"{stem}{suffix}") for name, suffix in SUFFIXES.items() if name in options.outputs}
+            return VideoResult(files, **note, reused=True)
+        times, name = keyframe_times(info, options.rate), f"{title} {printable(as_source(path).path.name)}".strip()
+        persons, changes = _score(path, times, predictor, detector, options.cache, cache, name, progress_bar)
+        cuts = cuts_of(changes)
+        persons = link_persons(persons, times, cuts)
+        if options.smooth:
+            persons = smooth_actions(persons, times, options.smooth)
+        found = Detections(path, info, times, persons, cuts, printable(as_source(path).path.name))
+        shown = options.outputs, options.threshold, options.top_k
+        drawn = len(times) if "mp4" in options.outputs else 0
+        cache.begin_writing()
+        with progress_bar(total=drawn, desc=f"{name}: results", unit="keyframe", disable=None) as bar:
+            files = write_results(stem, found, predictor.label_map, *shown, bar.update)
+        result = VideoResult(
+            {output: file for output, file in files.items() if output in SUFFIXES},
+            keyframes=len(times),
+            busy_keyframes=sum(len(found) > 0 for found in persons),
+            persons=len({int(i) for found in persons for i in found.ids}),
+            missing=info.missing,
+        )
+        note = {name: value for name, value in asdict(result).items() if name not in ("files", "reused")}
+        cache.finish(how, files.values(), note)
+        return result
 
 
 def _score(
@@ -211,7 +245,7 @@ def _score(
     predictor: Predictor,
     detector: PersonDetector,
     cache: Path | None,
-    kept: Kept,
+    kept: ResultCache,
     name: str,
     progress_bar: Callable[..., tqdm],
 ) -> tuple[list[Persons], np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +17,7 @@ from avsf_det.data.ava_csv import some
 from avsf_det.engine.annotate import annotate_video, read_envelope
 from avsf_det.engine.judgement import Judgement, judge, unfound, with_verdicts
 from avsf_det.engine.persons import link_persons
+from avsf_det.engine.result_cache import Owner, conflict, record_files
 from avsf_det.errors import UserError
 from avsf_det.media.shots import find_cuts
 from avsf_det.media.source import VideoSource, start_of
@@ -71,7 +73,12 @@ class Drawing:
 
 
 def draw_detections(
-    path: Path, detections: Path, target: Path, options: DrawOptions, groundtruth: Path | None = None
+    path: Path,
+    detections: Path,
+    target: Path,
+    options: DrawOptions,
+    groundtruth: Path | None = None,
+    overwrite: bool = False,
 ) -> Drawing:
     """Draw the rows that a csv has for a video, and how they compare with ground truth.
 
@@ -83,12 +90,16 @@ def draw_detections(
         target: the mp4 to write.
         options: see there.
         groundtruth: a csv of labelled persons.
+        overwrite: whether `target` may replace a file that was not drawn for the same video.
 
     Raises:
-        UserError: if a file cannot be used, or has nothing for the video.
+        UserError: if a file cannot be used, or has nothing for the video, or `target` exists.
     """
     if target.suffix.lower() != ".mp4" or target.resolve() == path.resolve():
         raise UserError(f"{target}: cannot be the output; expected a name that ends in .mp4 and is not the video's own")
+    reason = conflict(target.parent, target.name, Owner.of(path), [target.name])
+    if reason and not overwrite:
+        raise UserError(f"{reason}; choose another name with --output, or replace it with --overwrite")
     info = probe(path)
     name = options.video_id or path.stem
     start = start_of(VideoSource(path, options.start))
@@ -110,6 +121,7 @@ def draw_detections(
     times, everyone = _filled({time - start: shown[time] for time in shown})
     envelope, legend = read_envelope(path, info), _legend(label_map, judgement)
     annotate_video(path, target, info, times, everyone, cuts, annotator, envelope, legend=legend)
+    record_files(target, os.path.realpath(path), [target.name])
     return Drawing(target, sum(0 <= time - start <= info.duration for time in persons), judgement)
 
 

@@ -19,13 +19,14 @@ from tqdm import tqdm
 from avsf_det.data.live_clips import LiveClip, LiveClips
 from avsf_det.engine.detect import DetectOptions
 from avsf_det.engine.evaluate import audio_path, audio_rows
-from avsf_det.engine.output import make_output, new_stem
+from avsf_det.engine.output import make_output, new_stem, safe_name
 from avsf_det.engine.persons import PersonLinker
 from avsf_det.engine.predictor import Predictor
+from avsf_det.engine.result_cache import record_files
 from avsf_det.engine.results import SUFFIXES, Detections, csv_rows, json_line, write_results
 from avsf_det.engine.stop import StopSignals
 from avsf_det.errors import UserError
-from avsf_det.media.address import stream_name
+from avsf_det.media.address import stream_name, without_password
 from avsf_det.media.shots import find_cuts
 from avsf_det.media.stream import SILENCE, Stream
 from avsf_det.media.video import probe
@@ -99,11 +100,13 @@ def detect_stream(
     """
     if options.smooth:
         raise UserError("--smooth averages with what comes later, and a stream has not got it; leave it out")
-    stem = new_stem(stream_name(address), make_output(output, "--output"))
+    stem = new_stem(safe_name(stream_name(address)), make_output(output, "--output"))
     files = {name: Path(f"{stem}{suffix}") for name, suffix in SUFFIXES.items() if name in options.outputs}
     later = tuple(name for name in files if name not in WRITTEN_LIVE)
     recording = Path(f"{stem}.mkv") if later else None
+    names = [f"{stem.name}{suffix}" for suffix in (*options.suffixes(predictor.explain_audio), ".mkv")]
     with Stream(address, predictor.spec.sample_rate, recording, silence) as stream, StopSignals() as stop:
+        record_files(stem, without_password(address), names)
         clips = LiveClips(stream, predictor.spec, options.rate)
         waiting = Waiting(max(1, round(latency * options.rate)), lossless=stream.can_wait)
         live = _LiveDetector(stem.name, predictor, detector, keep=bool(later))

@@ -1,18 +1,28 @@
-"""The folder that results go to, and names in it that replace nothing they should not."""
+"""The folder that results go to, and names in it that are safe and belong to nothing else."""
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import os
-from collections.abc import Collection
+import re
+import unicodedata
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from avsf_det.errors import UserError
 from avsf_det.files import remove_leftovers
 
+# Bytes of a name without suffix: with what is put around it, as in `.NAME.1a2b3c-4194304.part.html`, `NAME_2` and
+# `NAME_classes.csv`, it stays below the 255 that file systems allow.
+_LONGEST = 200
+# Separators of folders, and invisible characters that make a name look like another.
+_UNSAFE = frozenset("/\\\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
 
 def make_output(folder: str | Path, setting: str) -> Path:
-    """Make a folder if need be, see that files can be written there, and clear what killed runs left half written.
+    """Make a folder if need be, check that files can be written there, and remove what killed runs left half written.
 
     Args:
         folder: where.
@@ -28,31 +38,55 @@ def make_output(folder: str | Path, setting: str) -> Path:
         probe.touch()
         probe.unlink(missing_ok=True)  # another process may have had the same thought
         remove_leftovers(folder)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}); choose another folder with {setting}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot write to {folder} ({reason}); choose another folder with {setting}") from None
     return folder
 
 
-def result_stem(video: Path, output: Path, taken: Collection[Path]) -> Path:
-    """The path without suffix of a video's results in `output`: the video's name, numbered if need be.
+def printable(text: str) -> str:
+    r"""Text that any file, terminal and page takes: control characters and bytes that are not UTF-8 as `\x1b`.
 
-    Args:
-        video: the file.
-        output: the folder.
-        taken: resolved files, such as inputs and the results of others, that no mp4 must replace.
+    Example:
+        >>> printable("take\udcff 1")
+        'take\\xff 1'
     """
-    names = (video.stem if number == 1 else f"{video.stem}_{number}" for number in count(1))
-    return next(output / name for name in names if (output / f"{name}.mp4").resolve() not in taken)
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+
+
+def safe_name(name: str) -> str:
+    """A name for the results of a video, made from the video's own: never hidden, never another folder's, not too long.
+
+    Slashes, backslashes and control characters become `_`, bytes that are not UTF-8 their hexadecimal code; dots and
+    spaces around the name go; names above 200 bytes are cut and end in a hash of the whole.
+
+    Example:
+        >>> safe_name("my film"), safe_name(".."), safe_name("../etc/passwd")
+        ('my film', 'video', '_etc_passwd')
+    """
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = re.sub(r"\\x([0-9a-f]{2})", r"_\1", text) if text != name else text
+    kept = "".join("_" if c in _UNSAFE or unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    kept = kept.strip(". ") or "video"
+    if len(kept.encode()) > _LONGEST:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        kept = kept.encode()[: _LONGEST - 17].decode("utf-8", "ignore").rstrip(". ") + f"-{digest}"
+    return kept
+
+
+def numbered(name: str, ending: str = "") -> Iterator[str]:
+    """A name, and then the same with 2, 3, ... behind it, each with the same ending."""
+    return (f"{name}{ending}" if number == 1 else f"{name}_{number}{ending}" for number in count(1))
 
 
 def new_stem(name: str, output: Path) -> Path:
-    """A path without suffix in `output` of which no file is there yet: the name, numbered if need be."""
-    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
-    return next(output / new for new in names if not any(output.glob(f"{new}.*")))
+    """A path without suffix in `output` of which no file exists yet: the name, numbered if need be."""
+    return next(output / new for new in numbered(name) if not any(output.glob(f"{glob.escape(new)}.*")))
 
 
 def set_aside(*paths: Path) -> None:
-    """Rename files and folders that are there, with a number behind their name, so that new ones can take it."""
+    """Rename files and folders that exist, with a number behind their name, so that new ones can take it."""
     for path in paths:
         if path.exists():
             path.rename(next(new for n in count(1) if not (new := path.with_name(f"{path.name}.{n}")).exists()))

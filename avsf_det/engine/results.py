@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from ava_eval.label_map import LabelMap
 from avsf_det.engine.annotate import annotate_video, cut_thumbnails, read_envelope
-from avsf_det.engine.evaluate import audio_path, audio_rows, detection_rows, write_detections
+from avsf_det.engine.evaluate import audio_rows, detection_rows, write_detections
+from avsf_det.engine.output import printable
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
 from avsf_det.media.source import VideoSource, as_source
@@ -25,6 +26,8 @@ from detectors.files import write_whole
 
 SUFFIXES = {"mp4": ".mp4", "csv": ".csv", "jsonl": ".jsonl", "timeline": ".png", "page": ".html"}
 """The kinds of output, and how their files end."""
+AUDIO_SUFFIX = "_audio.csv"
+"""How the csv of what audio adds to each score ends, which is written beside the csv where that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def write_results(
     """Write what is asked for, each file whole or not at all.
 
     Args:
-        stem: path of the files without suffix; its name is the video's id in csv and JSON lines.
+        stem: path of the files without suffix.
         found: what there is to tell.
         label_map: the K classes.
         outputs: keys of `SUFFIXES`.
@@ -76,7 +79,7 @@ def write_results(
         UserError: if the video cannot be read or a file not be written.
     """
     files = {name: Path(f"{stem}{suffix}") for name, suffix in SUFFIXES.items() if name in outputs}
-    video_id, names, drawn = found.path.stem, label_map.names, {"mp4", "timeline", "page"} & files.keys()
+    video_id, names, drawn = printable(found.path.stem), label_map.names, {"mp4", "timeline", "page"} & files.keys()
     envelope = read_envelope(found.path, found.info) if drawn else None
     if "mp4" in files:
         annotator = Annotator(names, label_map.groups, top_k, threshold)
@@ -87,7 +90,7 @@ def write_results(
     if "csv" in files:
         write_detections(files["csv"], csv_rows(video_id, found.times, found.persons, label_map))
         if any(persons.silent.size for persons in found.persons):
-            files["audio"] = audio_path(files["csv"])
+            files["audio"] = Path(f"{stem}{AUDIO_SUFFIX}")
             write_detections(files["audio"], audio_rows(video_id, found.times, found.persons, label_map))
     if "jsonl" in files:
         write_lines(files["jsonl"], (json_line(video_id, *one, names) for one in zip(found.times, found.persons)))

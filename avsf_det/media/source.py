@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -15,9 +17,12 @@ import numpy as np
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
 from avsf_det.media.frame_folder import FrameFolderReader, frame_names
+from avsf_det.media.known import content_key
 from avsf_det.media.track import Track
 from avsf_det.media.video import DecodedFrame, VideoInfo, VideoReader, probe
 from avsf_det.structures import VIDEO_SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 SOUND_SUFFIXES = (".wav", ".m4a", ".flac", ".mp3", ".aac", ".ogg", ".opus", *VIDEO_SUFFIXES)
 """What a file in a folder of sounds may end in."""
@@ -53,17 +58,17 @@ class VideoSource:
         return self.path.name if self.path.is_dir() else self.path.stem
 
     def identity(self) -> str:
-        """A text that changes whenever what is read could: path, size, date, clock.
+        """A hash that changes whenever what is read from the source could: its content and its place on the clock.
+
+        Equal for copies of a video, whatever their names. See `avsf_det.media.known.content_key`.
 
         Raises:
-            UserError: if it is not there.
+            UserError: if it cannot be read.
         """
-        try:
-            stat = self.path.stat()
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be opened ({error.strerror}); check the path") from None
-        sound = f"|{self.sound.identity()}" if self.sound else ""
-        return f"{self.path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{self.start}|{self.fps}{sound}"
+        rate = f" {self.fps}" if self.path.is_dir() else ""
+        audio = f" {self.sound.identity()}" if self.sound else ""
+        text = f"{content_key(self.path)} {self.start}{rate}{audio}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def as_source(video: VideoSource | str | os.PathLike[str]) -> VideoSource:
@@ -105,7 +110,14 @@ def find_sources(
 def _by_stem(folder: Path | None, suffixes: tuple[str, ...], start: float | None) -> dict[str, VideoSource]:
     if not folder or not folder.is_dir():
         return {}
-    return {p.stem: VideoSource(p, start) for p in sorted(folder.iterdir()) if p.suffix.lower() in suffixes}
+    found: dict[str, VideoSource] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            logger.warning("%s: ignored, because %s has the same name", path, found[path.stem].path.name)
+        found.setdefault(path.stem, VideoSource(path, start))
+    return found
 
 
 def start_of(video: VideoSource | str | os.PathLike[str]) -> float:
@@ -117,13 +129,17 @@ def start_of(video: VideoSource | str | os.PathLike[str]) -> float:
     source = as_source(video)
     if source.start is not None:
         return source.start
+    try:
+        modified = source.path.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"{source.path}: cannot be opened ({error.strerror}); check the path") from None
     shortest, longest = CUT_LENGTHS
-    return CUT_START if shortest <= _length(source.path, source.fps, source.identity()) <= longest else 0.0
+    return CUT_START if shortest <= _length(source.path, source.fps, modified) <= longest else 0.0
 
 
 @lru_cache(maxsize=4096)
-def _length(path: Path, fps: float, identity: str) -> float:
-    """Seconds that a file's picture, or else its sound, or a folder lasts."""
+def _length(path: Path, fps: float, modified: int) -> float:
+    """Seconds that a file's video, or else its audio, or a folder of frames lasts."""
     if path.is_dir():
         names = frame_names(path)
         return (int(names.numbers[-1]) - names.origin + 1) / fps

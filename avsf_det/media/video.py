@@ -17,7 +17,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
-from avsf_det.media.known import FileState, KnownFiles
+from avsf_det.media import known
+from avsf_det.media.known import FileState
 from avsf_det.media.track import Track
 
 # Within this many seconds, decoding on is taken to be cheaper than a seek, which empties the decoder's pipeline.
@@ -28,9 +29,8 @@ ROUNDING = 0.0006
 _CUT_OFF = 1.0
 # Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
 _WIDEST_SAMPLE = 4
-# What is known of files: in this process, and for good.
+# What probing found out in this process; `known` has it for all.
 _INFOS: dict[FileState, VideoInfo] = {}
-_KNOWN = KnownFiles()
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def _info(picture: Track) -> VideoInfo:
     if info := _known(picture.path, state):
         return info
     info = _INFOS[state] = _probe(picture)
-    _KNOWN.tell(state, asdict(info) | {"fps": str(info.fps)})
+    known.CACHE.tell(state, asdict(info) | {"fps": str(info.fps)})
     return info
 
 
@@ -266,7 +266,7 @@ def _known(path: str, state: FileState) -> VideoInfo | None:
     """What is known of a file in this state."""
     if state not in _INFOS:
         try:
-            found = _KNOWN.get(state)
+            found = known.CACHE.get(state)
             _INFOS[state] = VideoInfo(**found | {"fps": Fraction(found["fps"])})
         except (TypeError, ValueError, KeyError):  # nothing, or nothing that makes sense
             return None

@@ -14,8 +14,8 @@ from pathlib import Path
 from avsf_det.engine.detect import DetectOptions, detect_video
 from avsf_det.engine.output import make_output
 from avsf_det.engine.predictor import Predictor
+from avsf_det.engine.result_cache import STATE_FOLDER
 from avsf_det.engine.results import SUFFIXES, relative_url
-from avsf_det.engine.resume import FOLDER
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
 from avsf_det.visual.text import clock
@@ -82,7 +82,7 @@ class Uploads:
                 original, stem, self._predictor, self._detector, self._options, progress_bar=progress_bar
             )
         except UserError as error:
-            if not (stem.parent / FOLDER).exists():  # it could not even be opened
+            if not (stem.parent / STATE_FOLDER).exists():  # it could not even be opened
                 shutil.rmtree(stem.parent, ignore_errors=True)
             raise UserError(str(error).replace(str(original), original.name)) from None
         words = result.summary().partition(" -> ")[0]

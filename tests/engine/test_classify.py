@@ -191,7 +191,7 @@ def test_scores_that_are_no_numbers_are_no_result(video, clip_weights, tmp_path)
     save_checkpoint(tmp_path / "broken.pyth", checkpoint)
     broken = ClipPredictor.load(tmp_path / "broken.pyth")
     _, failed = classify_videos([video], tmp_path / "out", broken, OPTIONS)
-    assert "scores are no numbers" in failed[video] and not (tmp_path / "out" / "test_0000_classes.csv").exists()
+    assert "scores are NaN or inf" in failed[video] and not (tmp_path / "out" / "test_0000_classes.csv").exists()
 
 
 def test_what_was_killed_goes_on_and_gives_the_same(video, predictor, tmp_path, monkeypatch):

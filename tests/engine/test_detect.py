@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import shutil
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -12,10 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos, keyframe_times
+from avsf_det.engine.output import printable
 from avsf_det.engine.persons import open_detector
 from avsf_det.engine.predictor import Predictor
 from avsf_det.errors import UserError
 from avsf_det.media.audio import AudioReader
+from avsf_det.media.source import VideoSource, probe_source
 from avsf_det.media.video import VideoInfo, VideoReader, probe
 from avsf_det.media.writer import VideoWriter
 from tests.engine.training import Killed
@@ -119,28 +123,143 @@ def test_inputs_of_one_name_and_inputs_in_the_output_folder_are_all_kept(video, 
     assert all(result.files["mp4"].with_suffix(".csv").is_file() for result in results.values())
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_an_interruption_leaves_no_part_of_a_file(video, predictor, boxes, tmp_path, monkeypatch, error):
+def test_an_interruption_leaves_no_part_of_a_file(video, predictor, boxes, tmp_path, monkeypatch):
     write, frames = VideoWriter.write, []
 
     def interrupted(self, image, time):
         frames.append(time)
         if len(frames) > 20:
-            raise error
+            raise KeyboardInterrupt
         write(self, image, time)
 
     monkeypatch.setattr(VideoWriter, "write", interrupted)
-    with pytest.raises(error):
+    with pytest.raises(KeyboardInterrupt):
         detect_videos([video], tmp_path, predictor, boxes, OPTIONS)
     assert shown(tmp_path) == []
 
 
-def test_a_folder_means_its_videos_and_a_file_itself(tmp_path):
-    for name in ("b.MP4", "a.mkv", "notes.txt", "c.csv"):
+@pytest.fixture
+def names(video, tmp_path):
+    """A function that makes copies of a scene, under names in a folder, and gives boxes for all."""
+
+    def make(*names):
+        folder, rows = tmp_path / "in", []
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            shutil.copy(video, path)
+            rows += [f"{printable(path.stem)},{t},0.1,0.1,0.5,0.9,,1.0\n" for t in range(4)]
+        (tmp_path / "boxes.csv").write_text("".join(rows))
+        return [folder / name for name in names]
+
+    return make
+
+
+CSV = replace(OPTIONS, outputs=("csv",))
+
+
+@pytest.mark.parametrize("name", ["..mp4", "...mp4", ".mp4", " .mp4", "a\nb.mp4", "x" * 251 + ".mp4", "take\udcff.mp4"])
+def test_detect_odd_names_write_nothing_outside_of_their_results(names, predictor, boxes, tmp_path, name):
+    out = tmp_path / "parent" / "out"
+    out.mkdir(parents=True)
+    for keep in (out / "keep.txt", out.parent / "keep.txt", tmp_path / "keep.txt"):
+        keep.write_text("mine")
+    _, failed = detect_videos(names(name), out, predictor, boxes, OPTIONS)
+    assert not failed and len(shown(out)) == 6  # five results and keep.txt
+    assert shown(out.parent) == ["keep.txt", "out"] and (tmp_path / "keep.txt").is_file()
+    again, _ = detect_videos(names(name), out, predictor, boxes, OPTIONS)
+    assert all(result.reused for result in again.values())
+
+
+def test_detect_files_of_the_user_are_not_replaced_unless_asked(names, predictor, boxes, tmp_path, caplog):
+    (film,) = names("film.mp4")
+    before = film.read_bytes()
+    for name in ("film.csv", "film.png"):
+        film.with_name(name).write_text("mine")
+    for _ in range(2):
+        results, failed = detect_videos([film], film.parent, predictor, boxes, OPTIONS)
+        assert not failed and results[film].files["mp4"].name == "film_2.mp4"
+    assert results[film].reused and film.read_bytes() == before
+    assert {film.with_name(name).read_text() for name in ("film.csv", "film.png")} == {"mine"}
+    assert "exists and was not written by avsf-det" in caplog.text
+    results, _ = detect_videos([film], film.parent, predictor, boxes, replace(CSV, overwrite=True))
+    assert results[film].files["csv"].name == "film.csv" and film.with_name("film.csv").read_text() != "mine"
+
+
+def test_detect_one_name_in_two_runs_keeps_both_results(names, predictor, boxes, tmp_path, video):
+    one, other = names("x/a.mp4", "y/a.mp4")
+    shutil.copy(video.with_name("val_0000.mp4"), other)
+    first = detect_videos([one], tmp_path / "out", predictor, boxes, CSV)[0][one]
+    second = detect_videos([other], tmp_path / "out", predictor, boxes, CSV)[0][other]
+    assert (first.files["csv"].name, second.files["csv"].name) == ("a.csv", "a_2.csv")
+    assert detect_videos([one], tmp_path / "out", predictor, boxes, CSV)[0][one].reused
+
+
+def test_detect_folder_skips_its_own_results(names, predictor, boxes, caplog):
+    (film,) = names("film.mov")
+    for _ in range(2):
+        results, failed = detect_videos(find_videos([film.parent]), film.parent, predictor, boxes, OPTIONS)
+        assert not failed and list(results) == [film]
+    assert "skipped 1 results of earlier runs: film.mp4" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("array of 3 PB"), ValueError("odd"), RecursionError(), UnicodeError("x")]
+)
+def test_detect_any_error_of_one_video_is_named_and_the_others_are_done(
+    names, predictor, boxes, tmp_path, monkeypatch, error
+):
+    bad, good = names("bad.mp4", "good.mp4")
+
+    def probed(path):
+        if path == bad:
+            raise error
+        return probe_source(path)
+
+    monkeypatch.setattr("avsf_det.engine.detect.probe_source", probed)
+    results, failed = detect_videos([bad, good], tmp_path / "out", predictor, boxes, CSV)
+    assert list(results) == [good] and list(failed) == [bad]
+    assert type(error).__name__ in failed[bad] and str(bad) in failed[bad] and "\n" not in failed[bad]
+
+
+def test_detect_full_disk_ends_the_run(names, predictor, boxes, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(UserError, match=r"No space left on device.*rerun the same command to resume"):
+        detect_videos(names("a.mp4", "b.mp4"), tmp_path / "out", predictor, boxes, CSV)
+
+
+def test_detect_frames_extracted_again_are_detected_again(predictor, boxes, tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+
+    def extract(color):
+        for number in range(1, 9):
+            path = frames / f"{number:06d}.bmp"
+            Image.new("RGB", (64, 48), (color, 0, 0)).save(path)
+            os.utime(path, (1, 1))
+
+    source = VideoSource(frames, fps=4.0)
+    for color, reused in ((10, False), (10, True), (200, False)):
+        extract(color)
+        results, failed = detect_videos([source], tmp_path / "out", predictor, boxes, CSV)
+        assert not failed and results[source].reused == reused
+    assert detect_videos([source], tmp_path / "out", predictor, boxes, CSV)[0][source].reused
+
+
+def test_find_videos_folder_gives_videos_and_names_the_rest(tmp_path, caplog):
+    for name in ("b.MP4", "a.mkv", "cam.MTS", "x.m2ts", "phone.3gp", "notes.txt", "c.csv", "._b.MP4", ".hidden.mp4"):
         (tmp_path / name).touch()
     (tmp_path / "none").mkdir()
-    found = find_videos([tmp_path, tmp_path / "notes.txt", "missing.mp4"])
-    assert [path.name for path in found] == ["a.mkv", "b.MP4", "notes.txt", "missing.mp4"]
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "folder.mp4").mkdir()
+    found = find_videos([tmp_path, tmp_path / "notes.txt", tmp_path / "a.mkv", "missing.mp4"])
+    names = ["a.mkv", "b.MP4", "cam.MTS", "phone.3gp", "x.m2ts", "notes.txt", "missing.mp4"]
+    assert [path.name for path in found] == names
+    assert "ignored 2 files without a video's suffix: c.csv, notes.txt" in caplog.text
     with pytest.raises(UserError, match="no video in this folder; known suffixes"):
         find_videos([tmp_path / "none"])
 

@@ -51,7 +51,7 @@ def test_boxes_and_sound_come_with_the_video(video, labelled, options, tmp_path)
     assert after.duration == pytest.approx(before.duration, abs=0.05) and after.has_audio == before.has_audio
     differs = np.abs(shown(drawing.video, time, before.height) - shown(video, time, before.height)).max(axis=2) > 60
     assert differs.mean() > 0.01
-    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".csv"] == ["out.mp4"]
+    assert [path.name for path in tmp_path.glob("[!.]*") if path.suffix != ".csv"] == ["out.mp4"]
 
 
 def test_right_wrong_and_missed_have_their_colours(video, truth, labelled, options, tmp_path):

@@ -1,7 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from avsf_det.engine.output import make_output, new_stem, result_stem
+from avsf_det.engine.output import make_output, new_stem, printable, safe_name
 from avsf_det.errors import UserError
+from avsf_det.files import unfinished_path
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path):
@@ -15,13 +18,39 @@ def test_a_folder_that_cannot_be_written_is_named_with_its_option(tmp_path):
         make_output(tmp_path / "file" / "out", "--output")
 
 
-def test_results_replace_neither_inputs_nor_each_other(tmp_path):
-    names, taken = [], {tmp_path / "a.mp4"}
-    for path in (tmp_path / "a.mp4", tmp_path / "x" / "a.mp4", tmp_path / "y" / "a.mkv", tmp_path / "b.mkv"):
-        stem = result_stem(path, tmp_path, taken)
-        taken.add(tmp_path / f"{stem.name}.mp4")
-        names.append(stem.name)
-    assert names == ["a_2", "a_3", "a_4", "b"]
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("my film (1) é 映画", "my film (1) é 映画"),
+        *((name, "video") for name in ("", ".", "..", "...", " . ")),
+        (".hidden", "hidden"),
+        ("../etc/passwd", "_etc_passwd"),
+        ("a\\b\x00c\nd", "a_b_c_d"),
+        ("take\udcff", "take_ff"),
+        ("evil\u202efdp", "evil_fdp"),
+    ],
+)
+def test_safe_name_odd_names_become_plain_ones(name, expected):
+    assert safe_name(name) == expected
+
+
+@given(st.text(max_size=300), st.sampled_from(["", "x" * 245, "é" * 150, "\udcfe" * 90]))
+def test_safe_name_any_text_is_one_visible_file_that_can_be_made(tmp_path_factory, text, more):
+    name = safe_name(text + more)
+    assert name and not name.startswith(".") and "/" not in name and name == safe_name(name)
+    folder = tmp_path_factory.getbasetemp() / "names"
+    folder.mkdir(exist_ok=True)
+    path = unfinished_path(folder / f"{name}_12_classes.jsonl")
+    path.touch()
+    path.unlink()
+
+
+def test_safe_name_long_names_that_begin_alike_stay_apart():
+    assert safe_name("a" * 245 + "1") != safe_name("a" * 245 + "2")
+
+
+def test_printable_bytes_and_control_characters_are_spelled_out():
+    assert printable("a\udcff\x1b[2J\n") == "a\\xff\\x1b[2J\\n" and printable("映画 é") == "映画 é"
 
 
 def test_a_new_name_is_of_no_file_whatever_its_suffix(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from avsf_det.files import walk_folder
 from avsf_det.structures import VIDEO_SUFFIXES
 
 
@@ -57,15 +58,8 @@ class VideoFiles:
         Args:
             under: a folder in it, to which they are limited.
         """
-        seen = set()
-        for folder, folders, names in os.walk(self.root / under, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:  # links may lead in circles
-                folders.clear()
-                continue
-            seen.add(real)
-            folders.sort()
-            below = Path(folder).relative_to(self.root).as_posix()
-            for name in sorted(names):
-                if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith("."):
+        for folder, names in walk_folder(self.root / under):
+            below = folder.relative_to(self.root).as_posix()
+            for name in names:
+                if name.lower().endswith(VIDEO_SUFFIXES):
                     yield name if below == "." else f"{below}/{name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from avsf_det.errors import UserError
+from avsf_det.files import walk_folder
 from avsf_det.media.frame_folder import PICTURE_SUFFIXES
 from avsf_det.media.source import SOUND_SUFFIXES, VideoSource
 from avsf_det.structures import VIDEO_SUFFIXES
@@ -61,14 +61,13 @@ class VideoFolder:
 
     def _walk(self, root: Path) -> list[Path]:
         found = []
-        for folder, _, names in os.walk(root, followlinks=True):
-            names = sorted(name for name in names if not name.startswith("."))
-            found += [Path(folder, name) for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+        for folder, names in walk_folder(root):
+            found += [folder / name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
             for name in names:
                 if name.lower().endswith(_SOUNDS):
-                    self._sounds.setdefault(_plain(without_suffix(name)), Path(folder, name))
+                    self._sounds.setdefault(_plain(without_suffix(name)), folder / name)
             if any(name.lower().endswith(PICTURE_SUFFIXES) and re.search(r"\d\.\w+$", name) for name in names):
-                found.append(Path(folder))
+                found.append(folder)
         return sorted(found)
 
     def find(self, names: tuple[str, ...]) -> VideoSource:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
-from avsf_det import __version__
 from avsf_det.engine.detect import DetectOptions, detect_video
-from avsf_det.engine.evaluate import audio_path
+from avsf_det.engine.each_video import cut_off
 from avsf_det.engine.many.job import DONE, Job, Outcome
 from avsf_det.engine.many.storage import Storage, fetch, identity, is_url
 from avsf_det.engine.predictor import Predictor
-from avsf_det.files import cache_folder
+from avsf_det.files import cache_folder, make_scratch, remove_scratch, software_versions
 from avsf_det.media.source import VideoSource, as_source
 from detectors import PersonDetector
 from detectors.files import file_sha256
@@ -33,7 +31,8 @@ class Detection:
         self, predictor: Predictor, detector: PersonDetector, options: DetectOptions, storage: Storage
     ) -> None:
         self._tools, self._storage = (predictor, detector, options), storage
-        self._how = repr((__version__, predictor.identity, detector.identity, replace(options, cache=None)))
+        how = replace(options, cache=None, overwrite=False)
+        self._how = repr((software_versions(), predictor.identity, detector.identity, how))
 
     def __call__(self, job: Job) -> Outcome:
         """Do it, unless it is done.
@@ -49,31 +48,31 @@ class Detection:
             return self._done(job, key, job.source, self._storage.local, job.earlier if there else None)
         if there:
             return replace(job.earlier, reused=True)
-        scratch = cache_folder() / "videos" / key
+        scratch = make_scratch(cache_folder() / "videos" / key)
         try:
             path = fetch(job.source, scratch / "video") if remote else job.source
             return self._done(job, key, path, self._storage.local or scratch / "results")
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_scratch(scratch)
 
     def _done(
         self, job: Job, key: str, path: Path | VideoSource, folder: Path, earlier: Outcome | None = None
     ) -> Outcome:
         predictor, detector, options = self._tools
-        result = detect_video(path, folder / job.name, predictor, detector, options, progress_bar=_no_bar)
+        stem, owner = folder / job.name, job.video if is_url(job.source) else ""
+        result = detect_video(path, stem, predictor, detector, options, progress_bar=_no_bar, owner=owner)
         if result.reused and earlier:
             return replace(earlier, reused=True)
-        audio = audio_path(folder / f"{job.name}.csv")
+        names = [f"{job.name}{suffix}" for suffix in options.suffixes(predictor.explain_audio)]
         files = {}
-        for file in sorted({*result.files.values(), *([audio] if predictor.explain_audio and audio.is_file() else [])}):
+        for file in sorted(folder / name for name in names if (folder / name).is_file()):
             files[file.name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
             if self._storage.local is None:
                 self._storage.put(file, file.name)
         found = replace(
             result, files={kind: self._storage.place(f.name) for kind, f in result.files.items()}, reused=False
         )
-        missing = f"{job.video}: cut off, {result.missing:.1f} s are missing; the rest is annotated"
-        reason = missing if result.missing else ""
+        reason = cut_off(job.video, result.missing) if result.missing else ""
         return Outcome(job.video, job.name, DONE, reason, files, found=found.summary(), key=key, reused=result.reused)
 
 

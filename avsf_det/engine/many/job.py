@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avsf_det.engine.each_video import failure
 from avsf_det.engine.many.storage import Storage
-from avsf_det.errors import UserError
+from avsf_det.errors import is_disk_full
 from avsf_det.media.source import VideoSource
 
 if TYPE_CHECKING:
@@ -102,25 +102,5 @@ def attempt(do: Callable[[Job], Outcome], job: Job) -> Outcome:
     try:
         return do(job)
     except Exception as error:
-        reason = described(error) if isinstance(error, UserError) else f"{job.video}: {described(error)}"
-        return Outcome(job.video, job.name, HALTED if is_disk_full(error) else FAILED, reason)
-
-
-def described(error: Exception) -> str:
-    """An error in one line; one that nobody foresaw with the line of code that it comes from."""
-    if isinstance(error, UserError):
-        return str(error)
-    trace = error.__traceback__
-    while trace.tb_next:
-        trace = trace.tb_next
-    where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-    return f"{type(error).__name__}: {' '.join(str(error).split())} ({where})"
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it was raised because of, says that there is no room for files."""
-    while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        state = HALTED if is_disk_full(error) else FAILED
+        return Outcome(job.video, job.name, state, failure(job.video, error))

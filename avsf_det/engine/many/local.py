@@ -9,8 +9,9 @@ from queue import Empty, SimpleQueue
 
 import torch
 
-from avsf_det.engine.many.job import HALTED, Job, Outcome, described
+from avsf_det.engine.many.job import HALTED, Job, Outcome
 from avsf_det.engine.many.worker import Closed, Work, Worker, gathered
+from avsf_det.errors import describe_error
 
 
 class LocalEngine:
@@ -55,6 +56,6 @@ def _drive(worker: Worker, todo: SimpleQueue, came: SimpleQueue) -> None:
     except (Empty, Closed):
         pass
     except Exception as error:
-        came.put(Outcome(job.video, job.name, HALTED, described(error)))
+        came.put(Outcome(job.video, job.name, HALTED, describe_error(error)))
     finally:
         worker.close()

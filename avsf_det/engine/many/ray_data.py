@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from queue import SimpleQueue
 
-from avsf_det.engine.many.job import HALTED, Job, Outcome, described
+from avsf_det.engine.many.job import HALTED, Job, Outcome
 from avsf_det.engine.many.worker import Work, Worker, gathered
-from avsf_det.errors import UserError
+from avsf_det.errors import UserError, describe_error
 
 OBJECT_STORE = 200 << 20  # bytes of shared memory in place: jobs and outcomes are small
 _SETTINGS = {
@@ -97,7 +97,7 @@ class _Actor:
         try:
             outcome = self._worker.do(job)
         except Exception as error:
-            outcome = Outcome(job.video, job.name, HALTED, described(error))
+            outcome = Outcome(job.video, job.name, HALTED, describe_error(error))
         return {"outcome": pickle.dumps(outcome)}
 
 

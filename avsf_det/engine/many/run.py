@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from avsf_det.engine.each_video import failure
 from avsf_det.engine.many.job import DONE, HALTED, Job, Outcome
 from avsf_det.engine.many.manifest import Manifest
 from avsf_det.engine.many.storage import Attempts, Storage, is_url
-from avsf_det.engine.output import make_output, result_stem
+from avsf_det.engine.output import make_output, safe_name
+from avsf_det.engine.result_cache import Owner, choose_name
 from avsf_det.engine.stop import Stopped, StopSignals
 from avsf_det.errors import UserError
 from avsf_det.files import remove_leftovers
@@ -32,9 +35,20 @@ class Engine(Protocol):
 
 
 def run_jobs(
-    videos: Sequence[Path | VideoSource | str], storage: Storage, engine: Engine
+    videos: Sequence[Path | VideoSource | str],
+    storage: Storage,
+    engine: Engine,
+    suffixes: Collection[str] = (".mp4",),
+    overwrite: bool = False,
 ) -> tuple[dict[str, Outcome], dict[str, str]]:
-    """Do each video once, and keep `manifest.jsonl` in the folder of the results.
+    """Process each video once, and keep `manifest.jsonl` in the folder of the results.
+
+    Args:
+        videos: paths, sources and addresses.
+        storage: the folder of the results.
+        engine: has workers.
+        suffixes: what is put behind the name of a video's results, for each file that is written.
+        overwrite: whether files that were not written for the same video may be replaced.
 
     Returns:
         The outcomes of the videos that are done, and of those that failed, or are not whole, the reason.
@@ -46,8 +60,8 @@ def run_jobs(
     if storage.local:
         make_output(storage.local, "--output")
     manifest, attempts = Manifest(storage), Attempts(storage)
-    jobs = named_jobs(videos, storage, manifest)
-    done, failed, began = {}, {}, time.monotonic()
+    jobs, failed = named_jobs(videos, storage, manifest, suffixes, overwrite)
+    done, began = {}, time.monotonic()
     with StopSignals() as signals, tqdm(total=len(jobs), bar_format=_BAR, disable=None) as bar:
         try:
             with closing(engine.outcomes(jobs)) as outcomes:
@@ -80,27 +94,49 @@ def run_jobs(
     return done, failed
 
 
-def named_jobs(videos: Sequence[Path | VideoSource | str], storage: Storage, manifest: Manifest) -> list[Job]:
-    """A job for each video, however often it is named, whose results get the name that they have had before, or one
-    that no other has."""
+def named_jobs(
+    videos: Sequence[Path | VideoSource | str],
+    storage: Storage,
+    manifest: Manifest,
+    suffixes: Collection[str] = (".mp4",),
+    overwrite: bool = False,
+) -> tuple[list[Job], dict[str, str]]:
+    """A job for each video, however often it is named, under a name that its results had before, or that is free.
+
+    Args:
+        videos: paths, sources and addresses.
+        storage: the folder of the results.
+        manifest: of earlier runs into it.
+        suffixes: what is put behind a name, for each file that is written.
+        overwrite: whether files that were not written for the same video may be replaced.
+
+    Returns:
+        The jobs, and for each video that cannot be read, the reason.
+    """
     sources = {}
     for video in videos:
-        sources.setdefault(str(video) if is_url(video) else str(as_source(video).path.absolute()), video)
-    output = storage.local or Path("/")
-    taken = {as_source(video).path.resolve() for video in sources.values() if not is_url(video)}
+        sources.setdefault(str(video) if is_url(video) else os.path.abspath(as_source(video).path), video)
     earlier = {video: manifest.get(video) for video in sources}
-    names = {video: outcome.name for video, outcome in earlier.items() if outcome}
-    names = {video: name for video, name in names.items() if (output / f"{name}.mp4").resolve() not in taken}
-    taken |= {(output / f"{name}.mp4").resolve() for name in (*names.values(), *manifest.names_of_others(sources))}
-    jobs = []
+    reserved = {outcome.name for video, outcome in earlier.items() if outcome} | manifest.names_of_others(sources)
+    jobs, failed, taken = [], {}, set()
     for video, source in sources.items():
-        if video not in names:
-            names[video] = result_stem(Path(video) if is_url(video) else source, output, taken).name
-            taken.add((output / f"{names[video]}.mp4").resolve())
         known = earlier[video]
-        same = known and known.state == DONE and known.name == names[video]
-        jobs.append(Job(video, source if is_url(source) else _absolute(source), names[video], known if same else None))
-    return jobs
+        others = reserved - ({known.name} if known else set())
+        blocked = taken | {f"{name}{suffix}".lower() for name in others for suffix in suffixes}
+        try:
+            name = known.name if known else safe_name(Path(video).stem if is_url(source) else as_source(source).stem)
+            if storage.local:
+                owner = Owner(video, "") if is_url(source) else Owner.of(source)
+                name = choose_name(name, storage.local, owner, suffixes, blocked, overwrite)
+            elif not known:
+                name = storage.free_name(name, suffixes, blocked, overwrite)
+        except Exception as error:
+            failed[video] = failure(video, error)
+            continue
+        taken.update(f"{name}{suffix}".lower() for suffix in suffixes)
+        same = known and known.state == DONE and known.name == name
+        jobs.append(Job(video, source if is_url(source) else _absolute(source), name, known if same else None))
+    return jobs, failed
 
 
 def _absolute(source: Path | VideoSource | str) -> Path | VideoSource:

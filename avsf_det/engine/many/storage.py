@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsf_det.engine.resume import FOLDER
+from avsf_det.engine.output import numbered
+from avsf_det.engine.result_cache import STATE_FOLDER
 from avsf_det.errors import UserError
 from avsf_det.files import remove_leftovers, written_whole
 from avsf_det.media.address import is_stream, scheme_of
@@ -68,12 +69,13 @@ def _lines(path: Path) -> Iterator[str]:
 def _videos_within(address: str) -> list[str]:
     files, folder = _filesystem(address)
     try:
-        names = sorted(name for name in files.ls(folder, detail=False) if Path(name).suffix.lower() in VIDEO_SUFFIXES)
+        names = (name.rpartition("/")[2] for name in sorted(files.ls(folder, detail=False)))
+        names = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith(".")]
     except Exception as error:  # each kind of storage has its own
         raise _unreachable(address, error) from None
     if not names:
         raise UserError(f"{address}: no video in this folder; known suffixes: {' '.join(VIDEO_SUFFIXES)}")
-    return [f"{address}{name.rpartition('/')[2]}" for name in names]
+    return [f"{address}{name}" for name in names]
 
 
 def identity(address: str) -> str:
@@ -186,10 +188,26 @@ class Storage:
         except Exception as error:
             raise _unreachable(self.place(name), error) from error
 
+    def free_name(self, name: str, suffixes: Collection[str], taken: Collection[str], overwrite: bool) -> str:
+        """A name for new results: this one, or numbered where a file of the name exists or is in `taken`."""
+        for new in numbered(name):
+            names = [f"{new}{suffix}" for suffix in suffixes]
+            exists = any(self._files.exists(f"{self._root}/{one}") for one in names)
+            if not any(one.lower() in taken for one in names) and (overwrite or not exists):
+                return new
+        raise AssertionError("numbers do not end")
+
     def remove(self, name: str) -> None:
-        """Remove a file or folder, if it is there."""
+        """Remove a file, if it exists."""
         with suppress(FileNotFoundError):
-            self._files.rm(f"{self._root}/{name}", recursive=True)
+            self._files.rm_file(f"{self._root}/{name}")
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in one of its folders."""
+        try:
+            return [path.rpartition("/")[2] for path in self._files.ls(f"{self._root}/{folder}", detail=False)]
+        except FileNotFoundError:
+            return []
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether files of these names are there, with so many bytes each."""
@@ -202,7 +220,7 @@ class Storage:
         """Remove what a killed process of this machine left half written of one video's results."""
         if self.local:
             remove_leftovers(self.local)
-            remove_leftovers(self.local / FOLDER / name)
+            remove_leftovers(self.local / STATE_FOLDER / name)
 
 
 class Attempts:
@@ -213,7 +231,7 @@ class Attempts:
     """
 
     def __init__(self, storage: Storage) -> None:
-        self._storage, self._folder = storage, f"{FOLDER}/.attempts"
+        self._storage, self._folder = storage, f"{STATE_FOLDER}/.attempts"
 
     def begin(self, name: str) -> int:
         """Count once more; how often it was begun, with this time.
@@ -234,4 +252,5 @@ class Attempts:
 
     def clear(self) -> None:
         """Forget all: whatever is not done was not the fault of its video."""
-        self._storage.remove(self._folder)
+        for name in self._storage.names(self._folder):
+            self._storage.remove(f"{self._folder}/{name}")

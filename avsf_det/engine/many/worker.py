@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from queue import Empty, SimpleQueue
 
-from avsf_det.engine.many.job import FAILED, HALTED, Job, Outcome, attempt, described
+from avsf_det.engine.many.job import FAILED, HALTED, Job, Outcome, attempt
 from avsf_det.engine.many.storage import Attempts, Storage
-from avsf_det.errors import UserError
+from avsf_det.errors import UserError, describe_error
 from avsf_det.media import track
 from avsf_det.processes import forkserver_context
 
@@ -169,7 +169,7 @@ def _serve(connection: Connection, work: Work, number: int) -> None:
         try:
             do = work.opener()
         except Exception as error:
-            connection.send(described(error))
+            connection.send(describe_error(error))
             return
         connection.send(None)
         while True:

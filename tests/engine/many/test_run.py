@@ -15,7 +15,9 @@ def manifest(tmp_path):
 
 
 def names(videos, tmp_path, manifest):
-    return {job.video: job.name for job in named_jobs(videos, Storage(tmp_path / "out"), manifest)}
+    jobs, failed = named_jobs(videos, Storage(tmp_path / "out"), manifest)
+    assert not failed
+    return {job.video: job.name for job in jobs}
 
 
 def test_each_video_gets_a_name_of_its_own_which_it_keeps_whatever_else_is_done(tmp_path, manifest):

@@ -1,0 +1,311 @@
+"""What `detect` and `classify` keep beside their results, in `.avsf-det` of the output folder.
+
+For each video: whose results carry its name, which files were written, and the scores so far. By that an interrupted
+run resumes, a finished video is not processed again, no file is replaced that was not written for the same video, and
+results are never taken for input.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from avsf_det.engine.output import numbered
+from avsf_det.errors import UserError
+from avsf_det.media.source import VideoSource, as_source
+from avsf_det.structures import Persons
+from detectors.files import file_sha256, write_whole
+
+logger = logging.getLogger(__name__)
+
+STATE_FOLDER = ".avsf-det"
+"""Within the output folder. Without it, results of earlier runs count as files of somebody else."""
+_RECORD = "results.json"
+_CHUNKS = "[0-9]" * 6 + ".npz"
+_COLUMNS = tuple(field.name for field in fields(Persons))
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The video that results are of.
+
+    Attributes:
+        name: its absolute path, or its address.
+        content: its `VideoSource.identity`, by which a copy elsewhere is the same video; "" if it is not known.
+    """
+
+    name: str
+    content: str
+
+    @classmethod
+    def of(cls, video: Path | VideoSource) -> Owner:
+        """The video at a path; raises UserError if it cannot be read."""
+        source = as_source(video)
+        return cls(os.path.realpath(source.path), source.identity())
+
+    def owns(self, record: Mapping) -> bool:
+        """Whether a record is of this video: of the same path, or of the same content."""
+        same_content = self.content and record.get("content") == self.content
+        return bool(record) and bool(record.get("video") == _utf8(self.name) or same_content)
+
+
+class ResultCache:
+    """The results of one video under one name: a context manager that no other process can enter meanwhile.
+
+    Args:
+        stem: path of the results without suffix.
+        owner: the video.
+        key: a text that changes whenever boxes or scores could; chunks of another key are ignored.
+        files: names of the files that are going to be written.
+        overwrite: whether files that were not written for this video may be replaced.
+
+    Raises:
+        UserError: on entering, if another process is writing these results, or they would replace something else.
+    """
+
+    def __init__(self, stem: Path, owner: Owner, key: str, files: Iterable[str] = (), overwrite: bool = False) -> None:
+        self._output, self._folder = stem.parent, stem.parent / STATE_FOLDER / stem.name
+        self._owner, self._overwrite, self._files = owner, overwrite, tuple(files)
+        self._key = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        self._lock: IO | None = None
+
+    def __enter__(self) -> ResultCache:
+        self._lock = _lock(self._folder)
+        if self._lock is None:
+            raise UserError(
+                f"{self._output / self._folder.name}: another process is writing these results; wait for it to end, or "
+                "choose another folder with --output"
+            )
+        try:
+            self._claim()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.close()
+
+    def _claim(self) -> None:
+        record = _read_record(self._folder)
+        taken = conflict(self._output, self._folder.name, self._owner, self._files)
+        if taken and not self._overwrite:
+            raise UserError(f"{taken}; choose another folder with --output, or replace it with --overwrite")
+        self._record = record if self._owner.owns(record) else {}
+        if self._record.get("key") != self._key:
+            for path in self._folder.glob(_CHUNKS):
+                path.unlink()
+            self._record.pop("result", None)
+        self._record.setdefault("files", {})
+        self._record |= {"video": _utf8(self._owner.name), "content": self._owner.content, "key": self._key}
+        self._write_record()
+
+    def chunk(self, number: int) -> tuple[list[Persons], np.ndarray] | None:
+        """What `keep_chunk` kept; None if nothing was, or it is damaged."""
+        found = self.arrays(number)
+        if found is None:
+            return None
+        try:
+            columns = [np.split(found[name], found["ends"][:-1]) for name in _COLUMNS]
+            return [Persons(*arrays) for arrays in zip(*columns, strict=True)], found["changes"].reshape(-1, 3)
+        except (ValueError, KeyError, IndexError):
+            return None
+
+    def keep_chunk(self, number: int, persons: Sequence[Persons], changes: np.ndarray) -> None:
+        """Keep the detections of a chunk, at least one keyframe, and (F, 3) changes between its frames.
+
+        Raises:
+            UserError: if they cannot be written.
+        """
+        columns = {name: np.concatenate([getattr(found, name) for found in persons]) for name in _COLUMNS}
+        ends = np.cumsum([len(found) for found in persons])
+        self.keep_arrays(number, {"ends": ends, "changes": changes, **columns})
+
+    def arrays(self, number: int) -> dict[str, np.ndarray] | None:
+        """What `keep_arrays` kept as a chunk; None if nothing was, it is damaged, or of another key."""
+        try:
+            with np.load(self._chunk_path(number), allow_pickle=False) as file:
+                arrays = dict(file)
+            return arrays if str(arrays.pop("key")) == self._key else None
+        except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile):
+            return None
+
+    def keep_arrays(self, number: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep arrays, by their names, as a chunk; raises UserError if they cannot be written."""
+        content = io.BytesIO()
+        np.savez(content, key=np.array(self._key), **arrays)
+        write_whole(self._chunk_path(number), content.getvalue())
+
+    def finished(self, how: str) -> dict | None:
+        """What `finish` noted; None if the options were others, or a file is missing or was changed."""
+        files, result = self._record["files"], self._record.get("result")
+        if not isinstance(result, dict) or self._record.get("how") != how:
+            return None
+        written = self._record.get("written", [])
+        return result if all(_unchanged(self._output / name, files.get(name)) for name in written) else None
+
+    def begin_writing(self) -> None:
+        """Note that the files are being written: until `finish`, they are ours in any state."""
+        self._record["files"] |= dict.fromkeys(self._files)
+        self._record.pop("result", None)
+        self._write_record()
+
+    def finish(self, how: str, files: Iterable[Path], result: Mapping[str, object]) -> None:
+        """Note which files were written, by which options, and what to report of them.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        self._record["files"] = {name: state for name, state in self._record["files"].items() if state}
+        written = {path.name: _state(path) for path in files}
+        self._record["files"] |= written
+        self._record |= {"how": how, "written": list(written), "result": dict(result)}
+        self._write_record()
+
+    def _write_record(self) -> None:
+        write_whole(self._folder / _RECORD, json.dumps(self._record).encode())
+
+    def _chunk_path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.npz"
+
+
+def choose_name(
+    name: str,
+    output: Path,
+    owner: Owner,
+    suffixes: Collection[str],
+    taken: Collection[str] = (),
+    overwrite: bool = False,
+    ending: str = "",
+) -> str:
+    """A name for the results of a video under which they replace nothing: its own, numbered if need be.
+
+    Args:
+        name: a `safe_name`.
+        output: the folder.
+        owner: the video.
+        suffixes: what is put behind the name, such as ".mp4", for each file that will be written.
+        taken: lower-case names of files that other results of the run will have.
+        overwrite: whether files that were not written for this video may be replaced.
+        ending: what all names end in, after the number.
+
+    Returns:
+        The name; another than the video's is logged with the reason.
+    """
+    for new in numbered(name, ending):
+        names = [f"{new}{suffix}" for suffix in suffixes]
+        if any(one.lower() in taken for one in names):
+            continue
+        reason = "" if overwrite else conflict(output, new, owner, names)
+        if not reason:
+            return new
+        if new == f"{name}{ending}":
+            logger.warning("%s; the results get a number behind their name (--overwrite replaces it)", reason)
+    raise AssertionError("numbers do not end")
+
+
+def conflict(output: Path, name: str, owner: Owner, files: Iterable[str]) -> str:
+    """Why results of a video must not be written under a name: what they would replace; "" if nothing."""
+    folder = output / STATE_FOLDER / name
+    record = _read_record(folder)
+    if record and not owner.owns(record):
+        if any(os.path.lexists(output / file) for file in record["files"]) or _in_use(folder):
+            return f"{output / name} has the results of {record.get('video')}"
+        record = {}
+    written = record.get("files", {})
+    for file in files:
+        path = output / file
+        if not os.path.lexists(path):
+            continue
+        if file not in written:
+            return f"{path} exists and was not written by avsf-det for this video"
+        if written[file] and not _unchanged(path, written[file]):
+            return f"{path} was changed after avsf-det wrote it"
+    return ""
+
+
+def written_files(output: Path) -> set[str]:
+    """The names of the files in a folder that were written there as results."""
+    found: set[str] = set()
+    with suppress(OSError):
+        for folder in (output / STATE_FOLDER).iterdir():
+            found.update(_read_record(folder).get("files", {}))
+    return found
+
+
+def record_files(stem: Path, video: str, names: Iterable[str]) -> None:
+    """Note that files are, or are going to be, results; raises UserError if that cannot be written.
+
+    For results of which nothing else is kept, such as those of a stream.
+    """
+    record = {"video": _utf8(video), "content": "", "files": dict.fromkeys(names)}
+    write_whole(stem.parent / STATE_FOLDER / stem.name / _RECORD, json.dumps(record).encode())
+
+
+def _lock(folder: Path) -> IO | None:
+    """An open file that only one process can hold, and that the system lets go when that ends; None if it is held."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "ab")  # noqa: SIM115
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); choose another folder with --output") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    except OSError:  # a file system without locks
+        pass
+    return lock
+
+
+def _in_use(folder: Path) -> bool:
+    """Whether scores are kept in a folder, or a process is at work in it."""
+    lock = _lock(folder)
+    if lock is None:
+        return True
+    with lock:
+        return any(folder.glob(_CHUNKS))
+
+
+def _utf8(text: str) -> str:
+    """Text as JSON can hold it, whatever bytes a path is made of."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _state(path: Path) -> list[int | str]:
+    """Size, date and hash of a file."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, file_sha256(path)]
+
+
+def _unchanged(path: Path, state: object) -> bool:
+    """Whether a file is as it was in a state; one that was copied since, and has another date, is."""
+    try:
+        size, modified, digest = state
+        stat = path.stat()
+        return stat.st_size == size and (stat.st_mtime_ns == modified or file_sha256(path) == digest)
+    except (OSError, TypeError, ValueError):
+        return False
+
+
+def _read_record(folder: Path) -> dict:
+    """What is recorded of results; empty if nothing is, or it is damaged."""
+    try:
+        record = json.loads((folder / _RECORD).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    good = isinstance(record, dict) and isinstance(record.get("files"), dict)
+    return record if good else {}
