@@ -26,8 +26,11 @@ _SCRATCH = ".avsf-det-scratch"
 
 
 def cache_folder() -> Path:
-    """Where what was fetched or found out is kept for later runs: `$AVSF_CACHE`, else `~/.cache/avsf_det`."""
-    return Path(os.environ.get("AVSF_CACHE") or Path.home() / ".cache" / "avsf_det")
+    """Where downloads and caches are: `$AVSF_CACHE`, else `avsf_det` in `$XDG_CACHE_HOME`, else in `~/.cache`."""
+    if own := os.environ.get("AVSF_CACHE"):
+        return Path(own)
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))  # the standard says to ignore one that is not absolute
+    return (shared if shared.is_absolute() else Path.home() / ".cache") / "avsf_det"
 
 
 @lru_cache(maxsize=1)

@@ -355,7 +355,7 @@ def test_a_video_cut_off_midway_is_annotated_as_far_as_it_goes_and_named(detect,
     cut.write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 5])
     assert main(detect(cut)) == 1
     out, complaint = capsys.readouterr()
-    assert "cut.mp4: cut off" in complaint and "the rest is annotated" in complaint and "Traceback" not in complaint
+    assert "cut.mp4: cut off" in complaint and "the rest is processed" in complaint and "Traceback" not in complaint
     assert probe(out.split("-> ")[1].strip()).duration < probe(video).duration - 1
 
 

@@ -1,10 +1,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from avsf_det.files import remove_leftovers, written_whole
+from avsf_det.files import cache_folder, make_scratch, remove_leftovers, remove_scratch, walk_folder, written_whole
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -47,3 +48,38 @@ def test_what_a_killed_process_left_is_removed_and_what_others_write_is_not(tmp_
         assert mine.exists()
         mine.write_text("whole")
     assert sorted(os.listdir(tmp_path)) == [".film.1.part.mp4", ".notes.part.txt", "film.mp4"]
+
+
+def test_remove_scratch_folder_without_marker_stays(tmp_path):
+    scratch, own = make_scratch(tmp_path / "scratch"), tmp_path / "own"
+    own.mkdir()
+    for folder in (scratch, own):
+        (folder / "file").touch()
+    (tmp_path / "link").symlink_to(scratch)
+    for folder in (own, tmp_path / "link", tmp_path / "none"):
+        remove_scratch(folder)
+    assert (own / "file").exists() and (scratch / "file").exists()
+    remove_scratch(scratch)
+    assert not scratch.exists()
+
+
+def test_walk_folder_links_that_loop_are_followed_once(tmp_path):
+    (tmp_path / "a" / ".hidden").mkdir(parents=True)
+    for name in ("a/b.mp4", "a/._b.mp4", "a/.hidden/c.mp4", "d.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    found = [(str(folder.relative_to(tmp_path)), names) for folder, names in walk_folder(tmp_path)]
+    assert found == [(".", ["d.mp4", "self"]), ("a", ["b.mp4"])]
+
+
+def test_cache_folder_own_variable_comes_before_the_desktops(monkeypatch):
+    monkeypatch.delenv("AVSF_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert cache_folder() == Path("/cache/avsf_det")
+    monkeypatch.setenv("AVSF_CACHE", "/mine")
+    assert cache_folder() == Path("/mine")
+    monkeypatch.delenv("AVSF_CACHE")
+    for value in ("", "relative"):
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert cache_folder() == Path.home() / ".cache" / "avsf_det"

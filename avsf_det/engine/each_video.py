@@ -63,7 +63,7 @@ def process_each(
 
 def cut_off(video: object, missing: float) -> str:
     """Why a video counts as failed although it has results."""
-    return f"{video}: cut off, {missing:.1f} s are missing; the rest is annotated"
+    return f"{video}: cut off, {missing:.1f} s are missing; the rest is processed"
 
 
 def failure(video: object, error: Exception) -> str:

@@ -457,7 +457,7 @@ def test_a_file_that_lies_about_its_duration_is_detected_on_as_far_as_it_goes(mk
     path.write_bytes(before + duration + struct.pack(">d", 36e6) + after[8:])
     results, failed = detect_videos([path], tmp_path / "out", predictor, detector, replace(OPTIONS, outputs=("csv",)))
     assert results[path].keyframes == 4 and results[path].missing == pytest.approx(36000, abs=10)
-    assert "are missing; the rest is annotated" in failed[path]
+    assert "are missing; the rest is processed" in failed[path]
 
 
 def test_a_file_that_is_still_being_written_is_detected_on_anew_when_there_is_more(mkv, predictor, tmp_path):

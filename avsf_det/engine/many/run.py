@@ -12,7 +12,6 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from avsf_det.engine.each_video import failure
 from avsf_det.engine.many.job import DONE, HALTED, Job, Outcome
 from avsf_det.engine.many.manifest import Manifest
 from avsf_det.engine.many.storage import Attempts, Storage, is_url
@@ -60,8 +59,8 @@ def run_jobs(
     if storage.local:
         make_output(storage.local, "--output")
     manifest, attempts = Manifest(storage), Attempts(storage)
-    jobs, failed = named_jobs(videos, storage, manifest, suffixes, overwrite)
-    done, began = {}, time.monotonic()
+    jobs = named_jobs(videos, storage, manifest, suffixes, overwrite)
+    done, failed, began = {}, {}, time.monotonic()
     with StopSignals() as signals, tqdm(total=len(jobs), bar_format=_BAR, disable=None) as bar:
         try:
             with closing(engine.outcomes(jobs)) as outcomes:
@@ -100,7 +99,7 @@ def named_jobs(
     manifest: Manifest,
     suffixes: Collection[str] = (".mp4",),
     overwrite: bool = False,
-) -> tuple[list[Job], dict[str, str]]:
+) -> list[Job]:
     """A job for each video, however often it is named, under a name that its results had before, or that is free.
 
     Args:
@@ -109,34 +108,27 @@ def named_jobs(
         manifest: of earlier runs into it.
         suffixes: what is put behind a name, for each file that is written.
         overwrite: whether files that were not written for the same video may be replaced.
-
-    Returns:
-        The jobs, and for each video that cannot be read, the reason.
     """
     sources = {}
     for video in videos:
         sources.setdefault(str(video) if is_url(video) else os.path.abspath(as_source(video).path), video)
     earlier = {video: manifest.get(video) for video in sources}
     reserved = {outcome.name for video, outcome in earlier.items() if outcome} | manifest.names_of_others(sources)
-    jobs, failed, taken = [], {}, set()
+    jobs, taken = [], set()
     for video, source in sources.items():
         known = earlier[video]
         others = reserved - ({known.name} if known else set())
         blocked = taken | {f"{name}{suffix}".lower() for name in others for suffix in suffixes}
-        try:
-            name = known.name if known else safe_name(Path(video).stem if is_url(source) else as_source(source).stem)
-            if storage.local:
-                owner = Owner(video, "") if is_url(source) else Owner.of(source)
-                name = choose_name(name, storage.local, owner, suffixes, blocked, overwrite)
-            elif not known:
-                name = storage.free_name(name, suffixes, blocked, overwrite)
-        except Exception as error:
-            failed[video] = failure(video, error)
-            continue
+        name = known.name if known else safe_name(Path(video).stem if is_url(source) else as_source(source).stem)
+        if storage.local:
+            owner = Owner(video if is_url(source) else os.path.realpath(video), "")
+            name = choose_name(name, storage.local, owner, suffixes, blocked, overwrite)
+        elif not known:
+            name = storage.free_name(name, suffixes, blocked, overwrite)
         taken.update(f"{name}{suffix}".lower() for suffix in suffixes)
         same = known and known.state == DONE and known.name == name
         jobs.append(Job(video, source if is_url(source) else _absolute(source), name, known if same else None))
-    return jobs, failed
+    return jobs
 
 
 def _absolute(source: Path | VideoSource | str) -> Path | VideoSource:

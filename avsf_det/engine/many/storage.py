@@ -202,12 +202,12 @@ class Storage:
         with suppress(FileNotFoundError):
             self._files.rm_file(f"{self._root}/{name}")
 
-    def names(self, folder: str) -> list[str]:
-        """The names of the files in one of its folders."""
-        try:
-            return [path.rpartition("/")[2] for path in self._files.ls(f"{self._root}/{folder}", detail=False)]
-        except FileNotFoundError:
-            return []
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder that has only files in it, if it exists."""
+        with suppress(FileNotFoundError):
+            for path in self._files.ls(f"{self._root}/{name}", detail=False):
+                self._files.rm_file(path)
+            self._files.rmdir(f"{self._root}/{name}")
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether files of these names are there, with so many bytes each."""
@@ -252,5 +252,4 @@ class Attempts:
 
     def clear(self) -> None:
         """Forget all: whatever is not done was not the fault of its video."""
-        for name in self._storage.names(self._folder):
-            self._storage.remove(f"{self._folder}/{name}")
+        self._storage.remove_folder(self._folder)

@@ -15,9 +15,7 @@ def manifest(tmp_path):
 
 
 def names(videos, tmp_path, manifest):
-    jobs, failed = named_jobs(videos, Storage(tmp_path / "out"), manifest)
-    assert not failed
-    return {job.video: job.name for job in jobs}
+    return {job.video: job.name for job in named_jobs(videos, Storage(tmp_path / "out"), manifest)}
 
 
 def test_each_video_gets_a_name_of_its_own_which_it_keeps_whatever_else_is_done(tmp_path, manifest):
@@ -28,12 +26,14 @@ def test_each_video_gets_a_name_of_its_own_which_it_keeps_whatever_else_is_done(
     for video, name in first.items():
         manifest.add(Outcome(video, name, DONE))
     inside = tmp_path / "out" / "b.mp4"
+    inside.touch()
     later = names([tmp_path / "z" / "a.mp4", two, inside], tmp_path, manifest)
     assert later == {str(tmp_path / "z" / "a.mp4"): "a_4", str(two): "a_2", str(inside): "b_2"}
 
 
 def test_no_result_replaces_an_input_that_came_to_have_its_name(tmp_path, manifest):
     video, inside = tmp_path / "x" / "a.mp4", tmp_path / "out" / "a.mp4"
+    inside.touch()
     manifest.add(Outcome(str(video), "a", DONE))
     assert names([video, inside], tmp_path, manifest) == {str(video): "a_2", str(inside): "a_3"}
     assert [job.earlier for job in named_jobs([video, inside], Storage(tmp_path / "out"), manifest)] == [None, None]

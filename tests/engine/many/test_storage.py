@@ -98,9 +98,17 @@ def test_files_are_written_whole_wherever_they_go(storage, tmp_path, monkeypatch
         storage.write("a/b.txt", b"two")
     assert storage.read("a/b.txt") == b"one"
     assert sorted(path.name for path in folder.rglob("*")) == ["a", "b.txt", "film.mp4"]
-    storage.remove("a")
-    storage.remove("a")
-    assert not (folder / "a").exists()
+    for _ in range(2):
+        storage.remove("film.mp4")
+        storage.remove_folder("a")
+    assert list(folder.iterdir()) == []
+
+
+def test_free_name_existing_files_and_names_taken_are_numbered_past(storage):
+    storage.write("film.csv", b"mine")
+    assert storage.free_name("film", [".mp4", ".csv"], {"film_2.mp4"}, overwrite=False) == "film_3"
+    assert storage.free_name("film", [".mp4"], set(), overwrite=False) == "film"
+    assert storage.free_name("film", [".csv"], set(), overwrite=True) == "film"
 
 
 def test_an_object_store_is_given_files_under_their_names_at_once(tmp_path, monkeypatch):
