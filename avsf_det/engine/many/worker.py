@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from queue import Empty, SimpleQueue
 
+from tqdm import tqdm
+
 from avsf_det.engine.many.job import FAILED, HALTED, Job, Outcome, attempt
 from avsf_det.engine.many.storage import Attempts, Storage
 from avsf_det.errors import UserError, describe_error
@@ -160,6 +162,7 @@ def _serve(connection: Connection, work: Work, number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # signals to all processes are for the one that began it, which
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which leaks when the process is killed
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     torch.set_num_threads(work.threads)
     track.set_num_threads(work.threads)
