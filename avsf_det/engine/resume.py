@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avsf_det.media.shots import as_array
 from avsf_det.structures import Persons
 from detectors.files import write_whole
 
@@ -45,12 +46,12 @@ class Kept:
             return None
         try:
             columns = [np.split(found[name], found["ends"][:-1]) for name in _COLUMNS]
-            return [Persons(*arrays) for arrays in zip(*columns, strict=True)], found["changes"].reshape(-1, 3)
+            return [Persons(*arrays) for arrays in zip(*columns, strict=True)], as_array(found["changes"])
         except (ValueError, KeyError, IndexError):
             return None
 
     def keep_chunk(self, number: int, persons: Sequence[Persons], changes: np.ndarray) -> None:
-        """Keep the persons of a chunk, at least one keyframe, and what (F, 3) changed meanwhile.
+        """Keep the persons of a chunk, at least one keyframe, and what (F, 6) changed meanwhile.
 
         Raises:
             UserError: if they cannot be written.

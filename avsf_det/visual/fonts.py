@@ -197,4 +197,5 @@ def _script(character: str) -> str:
     """The script of a character, as the first word of its Unicode name."""
     if unicodedata.category(character)[0] == "S":
         return "symbols"
-    return unicodedata.name(character, "unnamed").split()[0].split("-")[0]
+    name = unicodedata.name(character, "")
+    return name.split()[0].split("-")[0] if name else "private-use or unassigned"

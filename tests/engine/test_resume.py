@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from avsf_det.engine.resume import FOLDER, Kept
+from avsf_det.media.shots import Change, as_array
 from avsf_det.structures import Persons
 
 SOME = [
     Persons([[0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]], [0.5, 1], [3, -1], [[0.25, 1 / 3], [0, 1]]),
     Persons.none().replace(actions=np.zeros((0, 2))),
 ]
-CHANGES = np.array([[0.0, 0.0, 0.0], [0.04, 1 / 3, 0.0]])
+CHANGES = as_array([Change(0.0, 0.0, 0.0), Change(0.04, 1 / 3, 0.0)])
 
 
 @pytest.fixture
