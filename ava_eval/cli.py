@@ -219,7 +219,8 @@ def _write(path: str, text: str) -> None:
     """Writes the file whole or not at all."""
     temporary = f"{path}.{os.getpid()}.part"
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        # file names may hold bytes that are no UTF-8
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
         os.replace(temporary, path)
     except OSError as error:

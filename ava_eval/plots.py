@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import unicodedata
 import warnings
 from collections.abc import Callable
 
@@ -66,7 +67,7 @@ def classes(report: Report) -> bytes:
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.barh(range(len(rows)), [ap for ap, _ in rows], color=[colour_of[group_of[name]] for _, name in rows])
-        axes.set_yticks(range(len(rows)), [_short(name) for _, name in rows])
+        axes.set_yticks(range(len(rows)), [_label(name) for _, name in rows])
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, 1)
@@ -214,7 +215,7 @@ def changes(comparison: Comparison) -> bytes:
         for place, (_, name) in enumerate(rows):
             change = comparison.ap[name]
             axes.plot([change.low, change.high], [place, place], color="#333a40", linewidth=0.9)
-        axes.set_yticks(range(len(rows)), [_short(name) for _, name in rows])
+        axes.set_yticks(range(len(rows)), [_label(name) for _, name in rows])
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.axvline(0, color="#333a40", linewidth=0.8)
         axes.grid(visible=False, axis="y")
@@ -230,16 +231,53 @@ def _group_colours(report: Report) -> dict[str, str]:
 
 def _legend(axes: Axes, colour_of: dict[str, str]) -> None:
     if any(colour_of):
+        texts = [_short(group or "no group") for group in colour_of]
         handles = [
-            matplotlib.patches.Patch(color=colour, label=_short(group or "no group"))
-            for group, colour in colour_of.items()
+            matplotlib.patches.Patch(color=colour, label=text + _padding(text))
+            for text, colour in zip(texts, colour_of.values())
         ]
-        axes.legend(handles=handles, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+        widest = max(sum(map(_columns, text)) for text in texts)
+        ncols = 3 if widest <= 18 else 2 if widest <= 28 else 1
+        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+        axes.legend(handles=handles, frameon=False, ncols=ncols, **place)
 
 
 def _finite(values: object) -> list[float]:
     return [value for value in values if math.isfinite(value)]
 
 
+def _label(name: str) -> str:
+    """A name on the vertical axis, which ends at the axis."""
+    short = _short(name)
+    return _padding(short) + short
+
+
 def _short(name: str, longest: int = 34) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+    """A name as it fits: wide characters (CJK, emoji) take two columns, marks none, and no letter loses its marks.
+
+    Control characters, bidirectional overrides and lone surrogates, which SVG cannot hold, become "?".
+    """
+    name = "".join(c if c.isprintable() or c in "\u00a0\u200c\u200d\u3000" else "?" for c in name[: 8 * longest])
+    columns = np.cumsum([_columns(character) for character in name])
+    if not name or columns[-1] <= longest:
+        return name
+    end = int(np.searchsorted(columns, longest - 1, side="right"))
+    while end and not _columns(name[end]):
+        end -= 1
+    return name[:end] + "…"
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _padding(name: str) -> str:
+    """No-break spaces that make up for wide characters that the browser draws wider than matplotlib measures them.
+
+    They stand on the side of the text that may overflow. From 3.11 on matplotlib measures what its font lacks as wide.
+    """
+    if matplotlib.__version_info__ >= (3, 11):
+        return ""
+    return "\u00a0" * math.ceil(1.3 * sum(_columns(character) == 2 for character in name))

@@ -98,7 +98,8 @@ class Film:
 
         Args:
             first: number of the first one, where those before are known.
-            seen: the times of the last two frames whose changes are known.
+            seen: the times of the first frame that further changes depend on, and of the last one whose change is
+                known (`avsf_det.media.shots.resume_times`).
 
         Raises:
             UserError: if the film cannot be read.

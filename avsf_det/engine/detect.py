@@ -26,7 +26,7 @@ from avsf_det.engine.result_cache import Owner, ResultCache, written_files
 from avsf_det.engine.results import AUDIO_SUFFIX, SUFFIXES, Detections, write_results
 from avsf_det.errors import UserError
 from avsf_det.files import software_versions
-from avsf_det.media.shots import Change, cuts_of
+from avsf_det.media.shots import Change, as_array, cuts_of, resume_times
 from avsf_det.media.source import VideoSource, as_source, find_sources, probe_source
 from avsf_det.media.video import VideoInfo
 from avsf_det.processes import trim_memory
@@ -249,7 +249,7 @@ def _score(
     name: str,
     progress_bar: Callable[..., tqdm],
 ) -> tuple[list[Persons], np.ndarray]:
-    """The persons of all keyframes with action scores, and (F, 3) changes; chunks that are kept are not made again.
+    """The persons of all keyframes with action scores, and (F, 6) changes; chunks that are kept are not made again.
 
     One pass over the film: while some clips go through the network, persons are looked for on the next keyframes, and
     those after them are decoded.
@@ -257,21 +257,21 @@ def _score(
     chunks = [times[start : start + CHUNK] for start in range(0, len(times), CHUNK)]
     known = list(takewhile(bool, map(kept.chunk, range(len(chunks)))))
     scored = list(chain.from_iterable(persons for persons, _ in known))
-    changes = [np.zeros((0, 3)), *(changes for _, changes in known)]
+    changes = [as_array([]), *(changes for _, changes in known)]
     looks = not isinstance(detector, GivenBoxes)
     if looks and cache:
         detector = CachedDetector(detector, path, cache)
     film = Film(path, predictor.spec, times, predictor.shifts, pictures=looks)
-    moments = ahead(film.moments(len(scored), np.concatenate(changes)[-2:, 0].tolist()), READ_AHEAD)
+    moments = ahead(film.moments(len(scored), resume_times(np.concatenate(changes))), READ_AHEAD)
     found = ahead(_find_persons(moments, detector, as_source(path).stem), READ_AHEAD)
     progress = {"total": len(times), "initial": len(scored), "desc": f"{name}: actions", "unit": "keyframe"}
     with closing(moments), closing(found), progress_bar(**progress, disable=None) as bar:
         for number in range(len(known), len(chunks)):
             fresh: list[Change] = []
             persons = predictor.score_keyframes(_noted(islice(found, len(chunks[number])), fresh), bar.update)
-            kept.keep_chunk(number, persons, np.array(fresh).reshape(-1, 3))
+            kept.keep_chunk(number, persons, as_array(fresh))
             trim_memory()
-            changes.append(np.array(fresh).reshape(-1, 3))
+            changes.append(as_array(fresh))
             scored += persons
     return scored, np.concatenate(changes)
 

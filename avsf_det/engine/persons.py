@@ -18,7 +18,7 @@ MIN_IOU = 0.2  # of a person's boxes at two keyframes
 # People who moved far are found by boxes made larger, in turn by these shares of their size on each side: cascaded
 # buffered IoU (arXiv 2211.14317). With these, people who walk past keep their ids at two keyframes a second.
 BUFFERS = (0.0, 0.3, 0.5)
-MEMORY = 2.0  # seconds for which a person who is out of sight is remembered
+MEMORY = 3.0  # seconds for which a track survives without detections: longer than a dip to black of 1.5 s
 REACH = 3.0  # standard deviations of a Gaussian beyond which nothing counts
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from avsf_det.engine.output import numbered
 from avsf_det.errors import UserError
+from avsf_det.media.shots import as_array
 from avsf_det.media.source import VideoSource, as_source
 from avsf_det.structures import Persons
 from detectors.files import file_sha256, write_whole
@@ -119,12 +120,12 @@ class ResultCache:
             return None
         try:
             columns = [np.split(found[name], found["ends"][:-1]) for name in _COLUMNS]
-            return [Persons(*arrays) for arrays in zip(*columns, strict=True)], found["changes"].reshape(-1, 3)
+            return [Persons(*arrays) for arrays in zip(*columns, strict=True)], as_array(found["changes"])
         except (ValueError, KeyError, IndexError):
             return None
 
     def keep_chunk(self, number: int, persons: Sequence[Persons], changes: np.ndarray) -> None:
-        """Keep the detections of a chunk, at least one keyframe, and (F, 3) changes between its frames.
+        """Keep the detections of a chunk, at least one keyframe, and (F, 6) changes between its frames.
 
         Raises:
             UserError: if they cannot be written.

@@ -148,8 +148,9 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         UserError: if they cannot be written.
     """
     try:
-        with written_whole(path) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
+        with written_whole(path) as unfinished, open(unfinished, "wb") as file:
+            # file names may hold bytes that are no UTF-8; they appear as "\\udcff"
+            file.writelines(f"{line}\n".encode(errors="backslashreplace") for line in lines)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); free space or choose another folder") from None
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from avsf_det.visual.palette import BLACK, WHITE, score_colours
-from avsf_det.visual.text import clock, font, short_names, shorten
+from avsf_det.visual.text import clock, draw_text, font, short_names, shorten
 from avsf_det.visual.timeline_page import (
     AXIS_LEFT,
     COLUMNS,
@@ -107,7 +107,7 @@ def _draw_band(
     page: Image.Image, draw: ImageDraw.ImageDraw, band: ClassBand, spans: Sequence[tuple[int, int]], top: int
 ) -> None:
     words = shorten(band.title, TEXT, _HEAD_WIDTH)
-    draw.text((MARGIN, top + ROW // 2), words, fill=SOFT, font=font(TEXT), anchor="lm")
+    draw_text(page, (MARGIN, top + ROW // 2), words, TEXT, SOFT)
     scores, added = _columns(band, spans)
     seen = np.zeros(COLUMNS, dtype=bool)
     seen[spans[0][0] : spans[-1][1]] = True
@@ -115,7 +115,7 @@ def _draw_band(
     for row, name in enumerate(short_names(band.names)):
         y = top + row * ROW
         words = shorten(name, TEXT, room)
-        draw.text((AXIS_LEFT - 10, y + ROW // 2), words, fill=BLACK, font=font(TEXT), anchor="rm")
+        draw_text(page, (AXIS_LEFT - 10, y + ROW // 2), words, TEXT, BLACK, "rm")
         paste_strip(page, np.where(seen[:, None], score_colours(scores[row]), WHITE), y, ROW - 2)
         draw_added(page, added[row], y)
     y = top + len(band.names) * ROW + ROW // 2

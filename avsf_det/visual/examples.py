@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from avsf_det.visual.draw import draw_box
 from avsf_det.visual.palette import DARK, GREY, WHITE, Colour, ink_on, level_colours, mix, person_colour
-from avsf_det.visual.text import font, short_names, shorten, text_width
+from avsf_det.visual.text import draw_text, font, short_names, shorten, text_width
 
 RIGHT: Colour = (0, 158, 115)
 WRONG: Colour = (213, 94, 0)  # both of Okabe and Ito, as in palette.py
@@ -66,7 +66,7 @@ def draw_examples(examples: Sequence[Example], class_names: Sequence[str], thres
     rows = [_Row(example, names, threshold) for example in examples]
     page = Image.new("RGB", (_WIDTH, _MARGIN + _LINE + sum(row.height for row in rows)), DARK)
     draw = ImageDraw.Draw(page)
-    _draw_legend(draw, threshold)
+    _draw_legend(page, threshold)
     levels = _levels([example.log_mel for example in examples if example.log_mel is not None])
     top = _MARGIN + _LINE
     for row in rows:
@@ -98,7 +98,7 @@ class _Row:
         example = self._example
         panel = _WIDTH - _MARGIN - _PANEL
         title = shorten(example.title, _TEXT, panel - 2 * _MARGIN)
-        draw.text((_MARGIN, top + _LINE // 2), title, fill=WHITE, font=font(_TEXT), anchor="lm")
+        draw_text(page, (_MARGIN, top + _LINE // 2), title, _TEXT, WHITE)
         top += _LINE
         count = len(example.frames)
         chosen = [count // 6, count // 2, 5 * count // 6]
@@ -109,7 +109,7 @@ class _Row:
                 _draw_boxes(picture, example.boxes)
             page.paste(Image.fromarray(picture), (left, top))
         self._paint_strip(page, draw, top + self._size[1] + _GAP, chosen, levels)
-        tags = _Tags(draw, panel, top, self.height - _LINE - _MARGIN)
+        tags = _Tags(page, panel, top, self.height - _LINE - _MARGIN)
         for person, (labels, scores) in enumerate(zip(example.labels, example.scores)):
             tags.add(self._actions(labels, scores), person if len(example.boxes) else None)
         tags.finish()
@@ -152,8 +152,9 @@ class _Row:
 class _Tags:
     """Text on coloured ground, set like words into a column of the page; what finds no room is counted."""
 
-    def __init__(self, draw: ImageDraw.ImageDraw, left: int, top: int, height: int) -> None:
-        self._draw, self._left, self._right = draw, left, left + _PANEL
+    def __init__(self, page: Image.Image, left: int, top: int, height: int) -> None:
+        self._page, self._draw = page, ImageDraw.Draw(page)
+        self._left, self._right = left, left + _PANEL
         self._x, self._y, self._last = left, top, top + (height // _LINE - 2) * _LINE
         self._indent = text_width("99", _TEXT) + 2 * _PAD + _GAP
         self._left_out = 0
@@ -185,16 +186,16 @@ class _Tags:
             self._draw.text(place, f"and {self._left_out} more", fill=GREY, font=font(_TEXT), anchor="lm")
 
     def _set(self, text: str, ground: Colour | None) -> None:
-        self._x = _draw_tag(self._draw, self._x, self._y, text, ground) + _GAP // 2 + 1
+        self._x = _draw_tag(self._page, self._x, self._y, text, ground) + _GAP // 2 + 1
 
 
-def _draw_tag(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, ground: Colour | None) -> int:
+def _draw_tag(page: Image.Image, x: int, y: int, text: str, ground: Colour | None) -> int:
     """Text on `ground`, or in an outline for None; where it ends."""
     right = x + text_width(text, _TEXT) + 2 * _PAD
     box = (x, y + 1, right - 1, y + _LINE - 2)
-    draw.rounded_rectangle(box, radius=4, fill=ground, outline=None if ground else WHITE)
+    ImageDraw.Draw(page).rounded_rectangle(box, radius=4, fill=ground, outline=None if ground else WHITE)
     ink = ink_on(ground) if ground else WHITE
-    draw.text((x + _PAD, y + _LINE // 2), text, fill=ink, font=font(_TEXT), anchor="lm")
+    draw_text(page, (x + _PAD, y + _LINE // 2), text, _TEXT, ink)
     return right
 
 
@@ -214,11 +215,11 @@ def _draw_boxes(picture: np.ndarray, boxes: np.ndarray) -> None:
         region[:] = np.asarray(badge)[: region.shape[0], : region.shape[1]]
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, threshold: float) -> None:
+def _draw_legend(page: Image.Image, threshold: float) -> None:
     x = _MARGIN
     for text, ground in (
         (f"said (from {threshold:g}) and true", RIGHT),
         ("said, not true", WRONG),
         ("true, missed", None),
     ):
-        x = _draw_tag(draw, x, _MARGIN // 2, text, ground) + _GAP
+        x = _draw_tag(page, x, _MARGIN // 2, text, ground) + _GAP

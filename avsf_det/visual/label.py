@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from avsf_det.visual.palette import DARK, WHITE, Colour, ink_on, mix
-from avsf_det.visual.text import font, shorten, text_width
+from avsf_det.visual.text import draw_text, shorten, text_width
 
 _BACKING = 190  # opacity, of 255, behind the text
 _SCORE_WIDEST = "0.00"
@@ -85,7 +85,7 @@ def label_picture(label: Label) -> np.ndarray:
 
     def write(x: int, row: int, text: str, colour: Colour, anchor: str) -> None:
         y = row * label.row_height + label.row_height // 2
-        draw.text((x, y), text, fill=(*colour, 255), font=font(label.size), anchor=anchor)
+        draw_text(picture, (x, y), text, label.size, colour, anchor)
 
     draw.rectangle((0, 0, label.badge_width - 1, label.height), fill=(*label.colour, 255))
     write(label.badge_width // 2, 0, label.badge, ink_on(label.colour), "mm")

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from avsf_det.visual.palette import DARK, WHITE, Colour
-from avsf_det.visual.text import font, shorten, text_width
+from avsf_det.visual.text import draw_text, shorten, text_width
 
 
 def draw_legend(entries: Sequence[tuple[Colour, str]], width: int, size: int) -> np.ndarray:
@@ -33,5 +33,5 @@ def draw_legend(entries: Sequence[tuple[Colour, str]], width: int, size: int) ->
     for colour, words, left, top in placed:
         middle = top + line // 2
         draw.rectangle((left, middle - square // 2, left + square - 1, middle - square // 2 + square - 1), fill=colour)
-        draw.text((left + square + gap // 2, middle), words, fill=WHITE, font=font(size), anchor="lm")
+        draw_text(picture, (left + square + gap // 2, middle), words, size, WHITE)
     return np.array(picture)

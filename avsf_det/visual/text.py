@@ -1,4 +1,4 @@
-"""Crisp text: one TrueType font, and words measured, shortened and laid over pictures."""
+"""Crisp text in any script: measured, shortened and drawn on images."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from avsf_det.visual.fonts import base_face, load
+from avsf_det.visual.layout import Run, clean, clusters, runs
 from avsf_det.visual.palette import Colour
 
 MIN_SIZE = 12  # pixels; DejaVu Sans' capitals are 0.73 of it: 9 pixels
@@ -20,8 +20,7 @@ MIN_SIZE = 12  # pixels; DejaVu Sans' capitals are 0.73 of it: 9 pixels
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib, at `size` pixels."""
-    folder = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
-    return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), size, layout_engine=ImageFont.Layout.BASIC)
+    return ImageFont.truetype(base_face().path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def text_size(width: int, height: int) -> int:
@@ -31,24 +30,35 @@ def text_size(width: int, height: int) -> int:
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: int) -> int:
-    """Pixels that `text` takes."""
-    return int(np.ceil(font(size).getlength(text)))
+    """Pixels that `text` takes, as `draw_text` draws it."""
+    text = clean(text)
+    parts = runs(text)
+    width = sum(run.width(size) for run in parts) if parts else font(size).getlength(text)
+    return int(np.ceil(width))
 
 
 @lru_cache(maxsize=4096)
 def shorten(text: str, size: int, width: int) -> str:
     """`text`, or as much of its beginning as fits `width` pixels, with "…" for the rest.
 
-    Characters that cannot be shown, such as a line break in a file's name, become "?".
+    No letter is parted from its marks. Characters that cannot be shown, such as a line break in a file's name, become
+    "?".
     """
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    if text_width(text, size) <= width:
-        return text
-    for length in range(len(text) - 1, 0, -1):
-        short = text[:length].rstrip(" (,/") + "…"
-        if text_width(short, size) <= width:
-            return short
-    return "…"
+    parts = clusters(clean(text[: 64 * width]))
+    if len(parts) <= width and text_width("".join(parts), size) <= width:
+        return "".join(parts)
+
+    def shortened(length: int) -> str:
+        return "".join(parts[:length]).rstrip(" (,/") + "…"
+
+    fits, too_long = 0, min(len(parts), width)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if text_width(shortened(middle), size) <= width:
+            fits = middle
+        else:
+            too_long = middle
+    return shortened(fits) if fits else "…"
 
 
 def short_names(names: Sequence[str]) -> list[str]:
@@ -76,12 +86,55 @@ def clock(seconds: float, decimals: int = 0) -> str:
     return f"{head}:{second:02d}" + (f".{part:0{decimals}d}" if decimals else "")
 
 
+def draw_text(
+    image: Image.Image, place: tuple[int, int], text: str, size: int, colour: Colour, anchor: str = "lm"
+) -> None:
+    """Draw one line of text in any script on an RGB or RGBA image.
+
+    Args:
+        image: what to draw on.
+        place: x and y in pixels.
+        text: what to draw; see `avsf_det.visual.layout.clean` for characters that are replaced.
+        size: of the font, in pixels.
+        colour: of the text.
+        anchor: where `place` is, as in Pillow: "l", "m" or "r" of the width and "a" (ascender), "m" (middle) or "s"
+            (baseline) of the height.
+    """
+    draw, text = ImageDraw.Draw(image), clean(text)
+    fill = (*colour, 255) if image.mode == "RGBA" else colour
+    parts = runs(text)
+    if not parts:
+        draw.text(place, text, fill=fill, font=font(size), anchor=anchor)
+        return
+    ascent, descent = font(size).getmetrics()
+    x = place[0] - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * sum(run.width(size) for run in parts)
+    baseline = place[1] + {"a": ascent, "m": (ascent - descent) / 2, "s": 0}[anchor[1]]
+    for run in parts:
+        used, scale = load(run.face, size)
+        if scale == 1:
+            draw.text((x, baseline), run.text, fill=fill, font=used, anchor="ls", direction=run.direction)
+        else:
+            bitmap = _bitmap(run, size)
+            image.paste(bitmap, (round(x), round(baseline + descent / 2 - bitmap.height)), bitmap)
+        x += run.width(size)
+
+
+def _bitmap(run: Run, size: int) -> Image.Image:
+    """RGBA image of a run in a font that has its own colors and only one size."""
+    used, scale = load(run.face, size)
+    left, top, right, bottom = (round(edge) for edge in used.getbbox(run.text, direction=run.direction))
+    image = Image.new("RGBA", (max(1, right - left), max(1, bottom - top)), (0, 0, 0, 0))
+    ImageDraw.Draw(image).text((-left, -top), run.text, font=used, embedded_color=True, direction=run.direction)
+    shape = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(shape, Image.Resampling.BOX)
+
+
 @lru_cache(maxsize=256)
 def text_picture(text: str, size: int, colour: Colour) -> np.ndarray:
     """(h, w, 4) uint8 RGBA picture of one line of text on nothing."""
     ascent, descent = font(size).getmetrics()
     picture = Image.new("RGBA", (max(1, text_width(text, size)), ascent + descent), (*colour, 0))
-    ImageDraw.Draw(picture).text((0, 0), text, fill=(*colour, 255), font=font(size))
+    draw_text(picture, (0, 0), text, size, colour, "la")
     return np.asarray(picture)
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from avsf_det.structures import Persons
 from avsf_det.visual.palette import BLACK, WHITE, person_colour, score_colours
-from avsf_det.visual.text import clock, font, short_names, shorten
+from avsf_det.visual.text import clock, draw_text, font, short_names, shorten
 from avsf_det.visual.timeline_page import (
     AXIS_LEFT,
     AXIS_RIGHT,
@@ -173,7 +173,7 @@ def _draw_band(page: Image.Image, band: _Band, top: int, names: Sequence[str], t
     for row, (action, scores) in enumerate(zip(band.classes, band.scores)):
         y = top + _PRESENCE + row * ROW
         words = shorten(names[action], TEXT, names_width)
-        draw.text((AXIS_LEFT - 10, y + ROW // 2), words, fill=BLACK, font=font(TEXT), anchor="rm")
+        draw_text(page, (AXIS_LEFT - 10, y + ROW // 2), words, TEXT, BLACK, "rm")
         paste_strip(page, np.where(band.present[:, None], score_colours(scores), WHITE), y, ROW - 2)
         draw_added(page, band.added[row], y)
     if band.left_out:

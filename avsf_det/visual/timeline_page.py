@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
 from avsf_det.visual.palette import ADDED, BLACK, TOOK, WHITE, Colour, ink_on, score_colours
-from avsf_det.visual.text import clock, font, shorten, text_width
+from avsf_det.visual.text import clock, draw_text, font, shorten, text_width
 from avsf_det.visual.waveform import Envelope, draw_outline, loudness_gain
 
 LEAST_CHANGE = 0.05  # of a score; what sound changes by less is not marked
@@ -55,7 +55,7 @@ def draw_header(page: Image.Image, title: str, facts: str) -> None:
     """The title, a line of facts below it, and the scale of scores."""
     draw = ImageDraw.Draw(page)
     title = shorten(title, TITLE, AXIS_RIGHT - 560 - MARGIN)
-    draw.text((MARGIN, 44), title, fill=BLACK, font=font(TITLE), anchor="ls")
+    draw_text(page, (MARGIN, 44), title, TITLE, BLACK, "ls")
     draw.text((MARGIN, 72), facts, fill=SOFT, font=font(TEXT), anchor="ls")
     ramp = np.broadcast_to(score_colours(np.linspace(0, 1, 160)), (14, 160, 3))
     left, top = AXIS_RIGHT - 160, 32

@@ -6,7 +6,7 @@ import pytest
 from avsf_det.data.clip import ClipSpec, read_clips
 from avsf_det.data.film import Film
 from avsf_det.errors import UserError
-from avsf_det.media.shots import cuts_of, find_cuts
+from avsf_det.media.shots import as_array, cuts_of, find_cuts, resume_times
 from avsf_det.media.source import VideoSource
 from avsf_det.media.track import Track
 from avsf_det.media.video import VideoReader
@@ -96,7 +96,7 @@ def test_it_goes_on_where_it_was_left(cut, rate, share):
     whole = list(Film(cut, SPEC, times).moments())
     done = int(len(times) * share)
     seen = [change for moment in whole[:done] for change in moment.changes]
-    rest = list(Film(cut, SPEC, times).moments(done, [change.time for change in seen[-2:]]))
+    rest = list(Film(cut, SPEC, times).moments(done, resume_times(as_array(seen))))
     assert seen + [change for moment in rest for change in moment.changes] == [c for m in whole for c in m.changes]
     for one, other in zip(whole[done:], rest, strict=True):
         np.testing.assert_array_equal(one.image, other.image)

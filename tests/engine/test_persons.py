@@ -43,6 +43,12 @@ def test_who_is_missed_for_a_moment_is_known_again_but_not_much_later_nor_in_ano
     assert linked(at(0.1), Persons.none(), at(0.1), step=60) == [[0], [], [1]]
 
 
+def test_link_persons_dip_to_black_keeps_ids():
+    dip = [Persons.none()] * 4  # 1.5 s of black keyframes, two a second
+    assert linked(at(0.1, 0.6), *dip, at(0.14, 0.56))[-1] == [0, 1]
+    assert linked(at(0.1, 0.6), *dip, at(0.14, 0.56), cuts=[1.2])[-1] == [2, 3]
+
+
 def test_who_jumps_is_somebody_else():
     assert linked(at(0.1), at(0.7)) == [[0], [1]]
 

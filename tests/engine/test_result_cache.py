@@ -5,13 +5,14 @@ import pytest
 
 from avsf_det.engine.result_cache import STATE_FOLDER, Owner, ResultCache, choose_name, conflict, written_files
 from avsf_det.errors import UserError
+from avsf_det.media.shots import Change, as_array
 from avsf_det.structures import Persons
 
 SOME = [
     Persons([[0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]], [0.5, 1], [3, -1], [[0.25, 1 / 3], [0, 1]]),
     Persons.none().replace(actions=np.zeros((0, 2))),
 ]
-CHANGES = np.array([[0.0, 0.0, 0.0], [0.04, 1 / 3, 0.0]])
+CHANGES = as_array([Change(0.0, 0.0, 0.0), Change(0.04, 1 / 3, 0.0)])
 
 
 VIDEO = Owner("/videos/film.mp4", "content")

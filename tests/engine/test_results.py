@@ -52,3 +52,8 @@ def test_lines_are_written_whole_or_not_at_all(tmp_path):
 
 def test_the_command_knows_all_outputs():
     assert tuple(SUFFIXES) == OUTPUTS
+
+
+def test_write_lines_file_name_that_is_not_utf_8_is_escaped(tmp_path):
+    write_lines(tmp_path / "film.html", ["<h1>film\udcff 跑</h1>"])
+    assert (tmp_path / "film.html").read_text("utf-8") == "<h1>film\\udcff 跑</h1>\n"
