@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
 from avsf_det.media.address import open_address, scheme_of, without_password
 from avsf_det.media.audio import FILTER_SIZE, GAP
+from avsf_det.media.frame_convert import FrameConverter, Orientation
 from avsf_det.media.track import playable
-from avsf_det.media.video import sample_aspect, scaled, upright
+from avsf_det.media.video import sample_aspect, scaled
 from avsf_det.media.writer import X264
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Stream:
         self.has_audio = self._audio is not None
         self.fps = self._video.average_rate or self._video.guessed_rate or Fraction(25)
         self.can_wait = scheme_of(address) not in ("rtsp", "rtsps") and self._container.size > 0
-        self._reformatter = VideoReformatter()
+        self._converter = FrameConverter(self.name)
         self._origin: Fraction | None = None
         self._last: dict[int, Fraction] = {}
         self._shifts: dict[int, Fraction] = {}
@@ -106,11 +106,8 @@ class Stream:
 
     def image(self, frame: av.VideoFrame, short_side: int | None = None) -> np.ndarray:
         """(H, W, 3) uint8 RGB: a frame upright and with square pixels, at full size or scaled to a shorter side."""
-        rotation = round(frame.rotation / 90) % 4 * 90
-        width, height = round(frame.width * sample_aspect(self._video)), frame.height
-        if rotation in (90, 270):
-            width, height = height, width
-        return upright(self._reformatter, frame, *scaled(height, width, short_side), rotation)
+        height, width = Orientation.of(frame).size(frame.height, round(frame.width * sample_aspect(self._video)))
+        return self._converter(frame, *scaled(height, width, short_side))
 
     def pieces(self) -> Iterator[Picture | Sound]:
         """Pictures and sound in the order in which they come, until the stream ends; what is broken is left out."""
