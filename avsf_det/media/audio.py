@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +12,10 @@ from math import ceil
 import av
 import numpy as np
 
+from avsf_det.media.channels import cancels, is_ambisonic, omnidirectional
 from avsf_det.media.track import Track
+
+logger = logging.getLogger(__name__)
 
 # Sound is decoded in blocks of this many whole seconds, counted from time 0, each from a fresh start of the decoder.
 _BLOCK = 8
@@ -78,8 +82,20 @@ def _block(path: str | os.PathLike[str], version: tuple[int, ...], index: int, s
     """One block of a file; `version` changes when the file does."""
     start = index * _BLOCK - _MARGIN
     span, rate = decode_span(path, start, start + _BLOCK + 2 * _MARGIN)
-    resampled = _resample(sum(span.T) / np.float32(span.shape[1]), rate, sample_rate)
+    mono = sum(span.T) / np.float32(span.shape[1])
+    if cancels(span, mono):
+        _warn_of_cancellation(os.fspath(path))
+    resampled = _resample(mono, rate, sample_rate)
     return resampled[_MARGIN * sample_rate :][: _BLOCK * sample_rate].copy()
+
+
+@lru_cache(maxsize=_KEPT)
+def _warn_of_cancellation(path: str) -> None:
+    logger.warning(
+        "%s: the two audio channels cancel each other (one is phase-inverted), so the mono mix is almost silent; "
+        "keep one of them, for example: ffmpeg -i IN -c:v copy -af pan=mono|c0=c0 OUT.mp4",
+        path,
+    )
 
 
 def decode_span(path: str | os.PathLike[str], start: int, end: int) -> tuple[np.ndarray, int]:
@@ -130,20 +146,23 @@ def _float_frames(sound: Track, start: float) -> Iterator[tuple[float, np.ndarra
     """Yield (time, (S, C) float32 in -1..1) of the frames from `start` on, whatever form each of them has.
 
     What is no float becomes one within FFmpeg, and what has many channels becomes interleaved there: PyAV reads past
-    the end of a frame of eight or more separate ones.
+    the end of a frame of eight or more separate ones. In ambisonic audio all channels become the mono mix.
     """
     codec = sound.stream.codec_context
     form = resampler = None
-    plain = "fltp", codec.layout.name, codec.sample_rate
+    layout = codec.layout.name
+    plain = "fltp", layout, codec.sample_rate
     for time, frame in sound.decode(start):
         if plain == (frame.format.name, frame.layout.name, frame.sample_rate) and codec.channels < _MANY_CHANNELS:
-            yield time, frame.to_ndarray().T
+            samples = frame.to_ndarray().T
+            yield time, omnidirectional(samples, layout) if is_ambisonic(layout) else samples
             continue
         if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change within a broadcast
             form = frame.format.name, frame.layout.name, frame.sample_rate
             resampler = av.AudioResampler("flt", codec.layout, codec.sample_rate)
         for piece in resampler.resample(frame):
-            yield time, piece.to_ndarray().reshape(piece.samples, -1)
+            samples = piece.to_ndarray().reshape(piece.samples, -1)
+            yield time, omnidirectional(samples, layout) if is_ambisonic(layout) else samples
 
 
 def _resample(mono: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 
 import av
 import numpy as np
@@ -14,26 +13,26 @@ _AAC_LAYOUTS |= {"downmix": "stereo", "5.0(side)": "5.0", "5.1(side)": "5.1"}
 # The usual layout for a number of channels, for audio that does not name one.
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _CENTER_WEIGHT = 0.5**0.5
+# Two channels cancel each other where both are louder than -60 dB and their mean is 30 dB below them.
+_AUDIBLE, _CANCELLED = 1e-6, 1e-3
 
 
 def plain_layout(codec: av.AudioCodecContext) -> None:
-    """Let a decoder that is not open yet name its layout in a way that PyAV can copy.
+    """Give a decoder that is not open yet a channel layout that PyAV can copy; others are left as they are.
 
-    A layout with its own order of channels, as MOV and CAF store them, has a list in memory of which PyAV copies the
-    address only: the list is freed twice, and the process dies. Such a layout becomes "N channels". Reading `layout`
-    frees that list for the first time; replacing it right away prevents the second.
+    MOV and CAF may store a channel order of their own, as a list in memory. PyAV copies the address of that list
+    and frees it with each copy, which ends the process. Such a layout becomes "N channels": reading it here frees the
+    list for the first time, and replacing it prevents the second.
     """
     if codec.is_open:
         return
-    layout = codec.layout
-    name, count = layout.name, layout.nb_channels
+    name, count = (layout := codec.layout).name, layout.nb_channels
     del layout
-    if not count:
-        return
-    with suppress(ValueError):
-        codec.layout = av.AudioLayout(name).name if "(FL" not in name and "+" not in name else f"{count} channels"
-        return
-    codec.layout = f"{count} channels"
+    if count:
+        try:
+            codec.layout = name.partition(" (")[0]
+        except ValueError:  # not a name that can be read back
+            codec.layout = f"{count} channels"
 
 
 def is_ambisonic(layout: str) -> bool:
@@ -50,6 +49,14 @@ def omnidirectional(samples: np.ndarray, layout: str) -> np.ndarray:
     components = (int(re.search(r"\d+", layout)[0]) + 1) ** 2
     mono = (samples[:, 0] + samples[:, components:].sum(axis=1)) / np.float32(1 + samples[:, components:].shape[1])
     return np.repeat(mono[:, None], samples.shape[1], axis=1)
+
+
+def cancels(samples: np.ndarray, mono: np.ndarray) -> bool:
+    """Whether the two channels of (S, 2) samples cancel each other in their (S,) mean, as where one is inverted."""
+    if samples.shape[1] != 2:
+        return False
+    power = float(np.mean(samples[:, 0] ** 2)), float(np.mean(samples[:, 1] ** 2))
+    return min(power) > _AUDIBLE and float(np.mean(mono**2)) < _CANCELLED * min(power)
 
 
 def aac_layout(layout: str, channels: int) -> tuple[str, np.ndarray | None]:

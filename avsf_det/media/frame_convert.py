@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from avsf_det.errors import UserError
@@ -28,6 +30,8 @@ _HD_LONG_SIDE, _SD_SHORT_SIDE = 1280, 576
 _SMALLEST_INTERLACED = 3
 # Deviation from one of the eight upright orientations, as a fraction, from which on it is reported: about one degree.
 _ORIENTATION_TOLERANCE = 1.5e-4
+# Types of side data that a newer FFmpeg may have than PyAV knows.
+_NEWER_TYPES = 16
 _HDR_NAMES = {hdr.PQ: "PQ", hdr.HLG: "HLG"}
 
 
@@ -45,8 +49,7 @@ class Orientation(NamedTuple):
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
         """The orientation of a frame by its display matrix; upright without one."""
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        return cls() if matrix is None else _nearest_orientation(bytes(matrix))[0]
+        return _nearest_orientation(_display_matrix(frame))[0]
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) as displayed of a stored frame; also the other way round."""
@@ -58,9 +61,21 @@ class Orientation(NamedTuple):
         return np.ascontiguousarray(np.rot90(image, self.rotation // 90))
 
 
+def _display_matrix(frame: av.VideoFrame) -> bytes:
+    """The display matrix of a frame; empty without one."""
+    try:
+        return bytes(frame.side_data.get("DISPLAYMATRIX", b""))
+    except ValueError:  # PyAV reads no side data of a frame that also has some of a type it does not know, as EXIF
+        first = max(kind.value for kind in Type) + 1
+        unknown = [("sidedata", f"mode=delete:type={number}") for number in range(first, first + _NEWER_TYPES)]
+        return bytes(_filtered([frame], unknown).side_data.get("DISPLAYMATRIX", b""))
+
+
 @lru_cache(maxsize=256)
 def _nearest_orientation(matrix: bytes) -> tuple[Orientation, float]:
     """The orientation closest to a display matrix of 3 x 3 int32, and how far it is from it: 0 to 1."""
+    if not matrix:
+        return Orientation(), 0.0
     (a, b), (c, d) = np.frombuffer(matrix, dtype=np.int32).reshape(3, 3)[:2, :2].astype(float).tolist()
     # Columns x' = a x + c y and y' = b x + d y, each of length 1; FFmpeg ignores a matrix without an area.
     lengths = np.hypot([a, c], [b, d])
@@ -118,10 +133,7 @@ class FrameConverter:
         return orientation.apply(image)
 
     def _orientation(self, frame: av.VideoFrame) -> Orientation:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        if matrix is None:
-            return Orientation()
-        orientation, deviation = _nearest_orientation(bytes(matrix))
+        orientation, deviation = _nearest_orientation(_display_matrix(frame))
         if deviation > _ORIENTATION_TOLERANCE:
             mirrored = ", mirrored" if orientation.mirrored else ""
             _log(
@@ -171,17 +183,23 @@ def _deinterlaced(frame: av.VideoFrame) -> av.VideoFrame:
     those above and below, and are interpolated where the picture is combed. So the result does not depend on the
     frames around it, and progressive content that is flagged interlaced keeps its detail.
     """
+    still = [frame, frame]  # the one before, and this one
+    return _filtered(still, [("yadif", "mode=send_frame:parity=auto:deint=all")])
+
+
+def _filtered(frames: Sequence[av.VideoFrame], filters: Sequence[tuple[str, str]]) -> av.VideoFrame:
+    """The first frame that comes out of a chain of FFmpeg filters, each a name and its options."""
     graph = av.filter.Graph()
     graph.threads = 1
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base or Fraction(1, 25)
-    )
-    source.link_to(yadif := graph.add("yadif", "mode=send_frame:parity=auto:deint=all"))
-    yadif.link_to(sink := graph.add("buffersink"))
+    width, height, kind = frames[0].width, frames[0].height, frames[0].format.name
+    last = source = graph.add_buffer(width=width, height=height, format=kind, time_base=Fraction(1, 25))
+    for name, options in [*filters, ("buffersink", "")]:
+        last.link_to(following := graph.add(name, options))
+        last = following
     graph.configure()
-    source.push(frame)  # the frame before
-    source.push(frame)
-    return sink.pull()
+    for frame in frames:
+        source.push(frame)
+    return last.pull()
 
 
 @lru_cache(maxsize=1)

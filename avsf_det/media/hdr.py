@@ -14,7 +14,7 @@ red, green and blue by itself:
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def to_sdr(rgb: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     return mapped.reshape(rgb.shape)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _linear(transfer: int) -> np.ndarray:
     """(65536,) float32: linear light of each code value, tone-mapped; 65535 is white."""
     code = np.linspace(0, 1, 65536)
@@ -84,13 +84,13 @@ def _mobius(light: np.ndarray) -> np.ndarray:
     return np.where(light <= _KNEE, light, np.minimum(rolled, 1))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _encode() -> np.ndarray:
     """(65536,) uint8: the code value of each linear light."""
     return np.rint(255 * np.linspace(0, 1, 65536) ** (1 / _GAMMA)).astype(np.uint8)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _to_bt709(primaries: int) -> np.ndarray:
     """(3, 3) float32 that linear RGB rows are multiplied by."""
     primaries = {_DCI_P3: _DISPLAY_P3}.get(primaries, primaries)
