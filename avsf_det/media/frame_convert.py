@@ -120,7 +120,7 @@ class FrameConverter:
         orientation = self._orientation(frame)
         stored = orientation.size(height, width)
         try:
-            if frame.interlaced_frame and min(frame.width, frame.height) >= _SMALLEST_INTERLACED:
+            if frame.interlaced_frame:
                 _log(logging.INFO, f"{self._name}: interlaced video; frames are deinterlaced")
                 image = self._rgb(_deinterlaced(frame), frame, *stored)
             else:
@@ -166,7 +166,7 @@ class FrameConverter:
             if frame.color_trc in _HDR_NAMES:
                 return Colorspace.BT2020
             long, short = max(frame.width, frame.height), min(frame.width, frame.height)
-            return Colorspace.ITU709 if long >= _HD_LONG_SIDE or short > _SD_SHORT_SIDE else None
+            return Colorspace.ITU709 if long >= _HD_LONG_SIDE or short > _SD_SHORT_SIDE else Colorspace.ITU601
         nearest = _NEAREST_MATRIX.get(tag, Colorspace.ITU709)
         _log(
             logging.WARNING,
@@ -183,6 +183,8 @@ def _deinterlaced(frame: av.VideoFrame) -> av.VideoFrame:
     those above and below, and are interpolated where the picture is combed. So the result does not depend on the
     frames around it, and progressive content that is flagged interlaced keeps its detail.
     """
+    if min(frame.width, frame.height) < _SMALLEST_INTERLACED:
+        return _filtered([frame], [("setfield", "prog")])
     still = [frame, frame]  # the one before, and this one
     return _filtered(still, [("yadif", "mode=send_frame:parity=auto:deint=all")])
 

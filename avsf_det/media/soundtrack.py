@@ -110,7 +110,8 @@ def _log_layout(path: str, layout: str, channels: int) -> None:
         mixed = f"{channels} audio channels" if is_unknown(layout) else f"{channels} audio channels ({layout})"
         logger.info("%s: %s are mixed to %s in the annotated video", path, mixed, target)
     elif is_unknown(layout) and channels > 2:
-        logger.info("%s: unknown layout of %d audio channels; written as %s", path, channels, target)
+        lfe = "; of channel 4 (LFE) only low frequencies remain" if target.endswith(".1") else ""
+        logger.info("%s: the layout of %d audio channels is unknown; written as %s%s", path, channels, target, lfe)
 
 
 def _encoded(stream: av.AudioStream, pieces: Iterator[np.ndarray], rate: int) -> Iterator:

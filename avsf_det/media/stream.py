@@ -16,6 +16,7 @@ import numpy as np
 from avsf_det.errors import UserError
 from avsf_det.media.address import open_address, scheme_of, without_password
 from avsf_det.media.audio import FILTER_SIZE, GAP
+from avsf_det.media.channels import is_ambisonic, omnidirectional
 from avsf_det.media.frame_convert import FrameConverter, Orientation
 from avsf_det.media.track import playable
 from avsf_det.media.video import sample_aspect, scaled
@@ -198,13 +199,19 @@ class _Resampler:
 
     def __init__(self, track: av.AudioStream, rate: int) -> None:
         codec = track.codec_context
-        self._float = av.AudioResampler("flt", codec.layout, codec.sample_rate)
+        self._to = codec.layout.name, codec.sample_rate
+        self._form: tuple[str, str, int] | None = None  # of the frames that come, which may change
         self._rate = av.AudioResampler("flt", "mono", rate, options={"filter_size": FILTER_SIZE})
         self._end = -1.0  # of the last piece
 
     def __call__(self, frame: av.AudioFrame) -> Iterator[tuple[float, np.ndarray]]:
+        layout, rate = self._to
+        if self._form != (form := (frame.format.name, frame.layout.name, frame.sample_rate)):
+            self._form, self._float = form, av.AudioResampler("flt", layout, rate)
         for whole in self._float.resample(frame):
             channels = whole.to_ndarray().reshape(whole.samples, -1)
+            if is_ambisonic(layout):
+                channels = omnidirectional(channels, layout)
             mono = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(channels.mean(axis=1, dtype=np.float32)[None]), format="flt", layout="mono"
             )
