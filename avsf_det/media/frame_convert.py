@@ -120,6 +120,8 @@ class FrameConverter:
         orientation = self._orientation(frame)
         stored = orientation.size(height, width)
         try:
+            if frame.format.name.startswith("bayer") and frame.height < 2:
+                raise ValueError("less than one row of its color pattern")  # libswscale aborts the process
             if frame.interlaced_frame:
                 _log(logging.INFO, f"{self._name}: interlaced video; frames are deinterlaced")
                 image = self._rgb(_deinterlaced(frame), frame, *stored)

@@ -160,3 +160,13 @@ def test_stream_channels_are_averaged(tmp_path):
     with Stream(str(path), RATE, silence=0.2) as stream:
         mono = np.concatenate([piece.samples for piece in stream.pieces() if isinstance(piece, Sound)])
     assert loudness(mono, 8) == pytest.approx(np.full(8, 0.05), rel=0.05)
+
+
+def test_stream_layout_that_changes_goes_on(tmp_path):
+    parts = [
+        write_tones(tmp_path / f"{layout}.ts", layout, "aac", picture=True) for layout in ("mono", "5.1", "stereo")
+    ]
+    (tmp_path / "v.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with Stream(str(tmp_path / "v.ts"), RATE, silence=0.2) as stream:
+        pieces = [piece for piece in stream.pieces() if isinstance(piece, Sound)]
+    assert 5.5 < sum(len(piece.samples) for piece in pieces) / RATE < 6.5

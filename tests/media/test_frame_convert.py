@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from avsf_det.errors import UserError
 from avsf_det.media import VideoReader, VideoWriter, frame_convert, probe
 from avsf_det.media.frame_convert import FrameConverter, Orientation
+from avsf_det.media.stream import Picture, Stream
 
 COLORS = [(0, 0, 0), (255, 255, 255), (128, 128, 128), (200, 30, 30), (30, 200, 30), (30, 30, 200), (250, 130, 20)]
 # Weights of red and blue in luma by ITU-T H.273's number of the matrix.
@@ -150,10 +151,9 @@ def test_frame_palette_is_converted():
 
 
 def test_frame_pixel_format_without_conversion_is_an_error():
-    with pytest.raises(UserError, match=r"v\.mp4: a frame of 64x48 in pixel format bayer_bggr8.*re-encode"):
-        frame = av.VideoFrame(64, 48, "bayer_bggr8")
-        frame.colorspace = 2
-        FrameConverter("v.mp4")(frame, 48, 1 << 30)
+    frame = av.VideoFrame(64, 1, "bayer_bggr8")
+    with pytest.raises(UserError, match=r"v\.mp4: a frame of 64x1 in pixel format bayer_bggr8 cannot.*re-encode"):
+        FrameConverter("v.mp4")(frame, 1, 64)
 
 
 def quadrants(image):
@@ -217,6 +217,13 @@ def test_frame_mirrored_is_upright_in_a_written_video(tmp_path):
     with VideoReader(target) as reader:
         assert (reader.info.rotation, reader.info.mirrored) == (0, False)
         assert quadrants(reader.frames_at([0])[0]) == ORIENTATIONS[90, True, False]
+
+
+def test_stream_image_mirrored_is_upright(tmp_path):
+    path = write_quadrants(tmp_path / "v.mkv", orientation=(90, True, False))
+    with Stream(str(path), silence=0.2) as stream:
+        images = [stream.image(piece.frame) for piece in stream.pieces() if isinstance(piece, Picture)]
+    assert [(image.shape, quadrants(image)) for image in images] == [((64, 48, 3), "BG-R")] * 3
 
 
 @pytest.mark.parametrize(
