@@ -32,6 +32,8 @@ _SMALLEST_INTERLACED = 3
 _ORIENTATION_TOLERANCE = 1.5e-4
 # Types of side data that a newer FFmpeg may have than PyAV knows.
 _NEWER_TYPES = 16
+# Code values of full range for those of limited range, for gray: libswscale takes all gray for full range.
+_FULL_OF_LIMITED = np.rint((np.arange(256) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
 _HDR_NAMES = {hdr.PQ: "PQ", hdr.HLG: "HLG"}
 
 
@@ -77,7 +79,7 @@ def _nearest_orientation(matrix: bytes) -> tuple[Orientation, float]:
     if not matrix:
         return Orientation(), 0.0
     (a, b), (c, d) = np.frombuffer(matrix, dtype=np.int32).reshape(3, 3)[:2, :2].astype(float).tolist()
-    # Columns x' = a x + c y and y' = b x + d y, each of length 1; FFmpeg ignores a matrix without an area.
+    # x' = a x + c y and y' = b x + d y, each scaled to length 1; FFmpeg ignores a matrix where one of them has none.
     lengths = np.hypot([a, c], [b, d])
     if not lengths.all():
         return Orientation(), 0.0
@@ -85,10 +87,9 @@ def _nearest_orientation(matrix: bytes) -> tuple[Orientation, float]:
     fits = {}
     for mirrored in (False, True):
         for rotation in (0, 90, 180, 270):
-            turned = np.linalg.matrix_power(np.array([[0, 1], [-1, 0]]), rotation // 90) @ np.diag(
-                [1 - 2 * mirrored, 1]
-            )
-            fits[Orientation(rotation, mirrored)] = float((turned * displayed).sum() / 2)
+            turn = np.linalg.matrix_power(np.array([[0, 1], [-1, 0]]), rotation // 90)
+            flip = np.diag([-1 if mirrored else 1, 1])
+            fits[Orientation(rotation, mirrored)] = float((turn @ flip * displayed).sum() / 2)
     best = max(fits, key=fits.get)
     return best, 1 - fits[best]
 
@@ -151,9 +152,8 @@ class FrameConverter:
         reformat = self._reformatters[height, width].reformat
         if transfer not in _HDR_NAMES and primaries != hdr.BT2020:
             rgb = reformat(frame, width, height, "rgb24", src_colorspace=matrix, threads=1).to_ndarray()
-            return (
-                _full_range(rgb) if tags.format.name.startswith("gray") and tags.color_range == ColorRange.MPEG else rgb
-            )
+            limited = tags.format.name.startswith("gray") and tags.color_range == ColorRange.MPEG
+            return _FULL_OF_LIMITED[rgb] if limited else rgb
         what = f"HDR ({_HDR_NAMES[transfer]}) is tone-mapped" if transfer in _HDR_NAMES else "BT.2020 is converted"
         _log(logging.INFO, f"{self._name}: {what} to SDR BT.709")
         rgb = reformat(frame, width, height, "rgb48le", src_colorspace=matrix, threads=1).to_ndarray()
@@ -204,17 +204,6 @@ def _filtered(frames: Sequence[av.VideoFrame], filters: Sequence[tuple[str, str]
     for frame in frames:
         source.push(frame)
     return last.pull()
-
-
-@lru_cache(maxsize=1)
-def _limited_to_full() -> np.ndarray:
-    """(256,) uint8: code values of full range for those of limited range."""
-    return np.rint((np.arange(256) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
-
-
-def _full_range(rgb: np.ndarray) -> np.ndarray:
-    """Gray of limited range, which libswscale takes for full range, in full range."""
-    return _limited_to_full()[rgb]
 
 
 @lru_cache(maxsize=4096)
