@@ -12,7 +12,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from avsf_det.errors import UserError
 from avsf_det.media import hdr
@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 # are closest to.
 _MATRICES = {1, 4, 5, 6, 7, 9}
 _UNTAGGED = {0, 2, 3}
-_NEAREST_MATRIX = {10: Colorspace.BT2020, 13: Colorspace.BT2020, 14: Colorspace.BT2020, 15: Colorspace.BT2020}
+_BT709, _BT601, _BT2020 = 1, 6, 9
+_NEAREST_MATRIX = {10: _BT2020, 13: _BT2020, 14: _BT2020, 15: _BT2020}
 # Untagged video is BT.709 if its longer side has this many pixels or more, or its shorter side more than that.
 _HD_LONG_SIDE, _SD_SHORT_SIDE = 1280, 576
 # FFmpeg's filter needs this many columns and rows.
@@ -148,32 +149,36 @@ class FrameConverter:
 
     def _rgb(self, frame: av.VideoFrame, tags: av.VideoFrame, height: int, width: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB of a frame, by the color tags of another."""
-        transfer, primaries, matrix = tags.color_trc, tags.color_primaries, self._matrix(tags)
-        reformat = self._reformatters[height, width].reformat
-        if transfer not in _HDR_NAMES and primaries != hdr.BT2020:
-            rgb = reformat(frame, width, height, "rgb24", src_colorspace=matrix, threads=1).to_ndarray()
-            limited = tags.format.name.startswith("gray") and tags.color_range == ColorRange.MPEG
-            return _FULL_OF_LIMITED[rgb] if limited else rgb
-        what = f"HDR ({_HDR_NAMES[transfer]}) is tone-mapped" if transfer in _HDR_NAMES else "BT.2020 is converted"
-        _log(logging.INFO, f"{self._name}: {what} to SDR BT.709")
-        rgb = reformat(frame, width, height, "rgb48le", src_colorspace=matrix, threads=1).to_ndarray()
-        return hdr.to_sdr(rgb, transfer, primaries)
+        transfer, primaries = tags.color_trc, tags.color_primaries
+        wide = transfer in _HDR_NAMES or primaries == hdr.BT2020
+        tagged, frame.colorspace = frame.colorspace, self._matrix(tags)
+        try:
+            reformat = self._reformatters[height, width].reformat
+            rgb = reformat(frame, width, height, "rgb48le" if wide else "rgb24", threads=1).to_ndarray()
+        finally:
+            frame.colorspace = tagged
+        if wide:
+            what = f"HDR ({_HDR_NAMES[transfer]}) is tone-mapped" if transfer in _HDR_NAMES else "BT.2020 is converted"
+            _log(logging.INFO, f"{self._name}: {what} to SDR BT.709")
+            return hdr.to_sdr(rgb, transfer, primaries)
+        limited = tags.format.name.startswith("gray") and tags.color_range == ColorRange.MPEG
+        return _FULL_OF_LIMITED[rgb] if limited else rgb
 
-    def _matrix(self, frame: av.VideoFrame) -> Colorspace | None:
-        """The matrix of the frame's YUV where libswscale does not find the right one by itself."""
+    def _matrix(self, frame: av.VideoFrame) -> int:
+        """The matrix by which the frame's YUV becomes RGB, of those that libswscale has."""
         tag = frame.colorspace
         if tag in _MATRICES or frame.format.is_rgb:
-            return None
+            return tag
         if tag in _UNTAGGED:
             if frame.color_trc in _HDR_NAMES:
-                return Colorspace.BT2020
+                return _BT2020
             long, short = max(frame.width, frame.height), min(frame.width, frame.height)
-            return Colorspace.ITU709 if long >= _HD_LONG_SIDE or short > _SD_SHORT_SIDE else Colorspace.ITU601
-        nearest = _NEAREST_MATRIX.get(tag, Colorspace.ITU709)
+            return _BT709 if long >= _HD_LONG_SIDE or short > _SD_SHORT_SIDE else _BT601
+        nearest = _NEAREST_MATRIX.get(tag, _BT709)
         _log(
             logging.WARNING,
             f"{self._name}: color matrix {tag} (ITU-T H.273) is not supported; colors are approximate, as if it were "
-            f"{'BT.2020' if nearest == Colorspace.BT2020 else 'BT.709'}",
+            f"{'BT.2020' if nearest == _BT2020 else 'BT.709'}",
         )
         return nearest
 
