@@ -25,11 +25,51 @@ _MARGIN = 1
 # A step in the time stamps of more than this many seconds is a gap in the sound, not rounding.
 GAP = 0.005
 # Taps of libswresample's filter at the lower of the two rates: flat to within 1 % up to 7.3 of 8 kHz.
-FILTER_SIZE = 128
+_FILTER_SIZE = 128
 # Separate channels of a frame from which on PyAV reads past its end.
 _MANY_CHANNELS = 8
 # Blocks kept for the next reads, of all files together: half a megabyte each, at 16 kHz.
 _KEPT = 8
+
+
+class MonoResampler:
+    """Changes the sample rate of mono float audio, by a longer filter than FFmpeg's usual one.
+
+    PyAV's own resampler takes the length of its filter since version 18 only.
+    """
+
+    def __init__(self, new_rate: int) -> None:
+        """Prepare to give `new_rate` samples per second."""
+        self._new_rate = new_rate
+        self._source: av.filter.FilterContext | None = None
+
+    def resample(self, frame: av.AudioFrame | None) -> Iterator[av.AudioFrame]:
+        """Yield what is ready after one more frame; all of one rate. None is the end."""
+        if self._source is None:
+            if frame is None or frame.sample_rate == self._new_rate:
+                yield from () if frame is None else (frame,)
+                return
+            self._build(frame)
+        self._source.push(frame)
+        while True:
+            try:
+                yield self._sink.pull()
+            except (BlockingIOError, EOFError):  # it needs more, or has ended
+                return
+
+    def _build(self, frame: av.AudioFrame) -> None:
+        graph = av.filter.Graph()
+        base = {} if frame.time_base is None else {"time_base": str(frame.time_base)}
+        rate = str(frame.sample_rate)
+        self._source = graph.add("abuffer", sample_rate=rate, sample_fmt="flt", channel_layout="mono", **base)
+        resample = graph.add("aresample", filter_size=str(_FILTER_SIZE))
+        form = graph.add("aformat", sample_rates=str(self._new_rate), sample_fmts="flt", channel_layouts="mono")
+        self._sink = graph.add("abuffersink")
+        self._source.link_to(resample)
+        resample.link_to(form)
+        form.link_to(self._sink)
+        graph.configure()
+        self._graph = graph
 
 
 class AudioReader:
@@ -171,6 +211,6 @@ def _resample(mono: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
         return mono
     frame = av.AudioFrame.from_ndarray(mono[None], format="flt", layout="mono")
     frame.sample_rate = rate
-    resampler = av.AudioResampler("flt", "mono", new_rate, options={"filter_size": FILTER_SIZE})
+    resampler = MonoResampler(new_rate)
     pieces = [piece.to_ndarray()[0] for source in (frame, None) for piece in resampler.resample(source)]
     return np.concatenate(pieces)

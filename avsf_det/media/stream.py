@@ -15,7 +15,7 @@ import numpy as np
 
 from avsf_det.errors import UserError
 from avsf_det.media.address import open_address, scheme_of, without_password
-from avsf_det.media.audio import FILTER_SIZE, GAP
+from avsf_det.media.audio import GAP, MonoResampler
 from avsf_det.media.channels import is_ambisonic, omnidirectional
 from avsf_det.media.frame_convert import FrameConverter, Orientation
 from avsf_det.media.track import playable
@@ -201,7 +201,7 @@ class _Resampler:
         codec = track.codec_context
         self._to = codec.layout.name, codec.sample_rate
         self._form: tuple[str, str, int] | None = None  # of the frames that come, which may change
-        self._rate = av.AudioResampler("flt", "mono", rate, options={"filter_size": FILTER_SIZE})
+        self._rate = MonoResampler(rate)
         self._end = -1.0  # of the last piece
 
     def __call__(self, frame: av.AudioFrame) -> Iterator[tuple[float, np.ndarray]]:
