@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +12,10 @@ from math import ceil
 import av
 import numpy as np
 
+from avsf_det.media.channels import cancels, is_ambisonic, omnidirectional
 from avsf_det.media.track import Track
+
+logger = logging.getLogger(__name__)
 
 # Sound is decoded in blocks of this many whole seconds, counted from time 0, each from a fresh start of the decoder.
 _BLOCK = 8
@@ -21,11 +25,51 @@ _MARGIN = 1
 # A step in the time stamps of more than this many seconds is a gap in the sound, not rounding.
 GAP = 0.005
 # Taps of libswresample's filter at the lower of the two rates: flat to within 1 % up to 7.3 of 8 kHz.
-FILTER_SIZE = 128
+_FILTER_SIZE = 128
 # Separate channels of a frame from which on PyAV reads past its end.
 _MANY_CHANNELS = 8
 # Blocks kept for the next reads, of all files together: half a megabyte each, at 16 kHz.
 _KEPT = 8
+
+
+class MonoResampler:
+    """Changes the sample rate of mono float audio, by a longer filter than FFmpeg's usual one.
+
+    PyAV's own resampler takes the length of its filter since version 18 only.
+    """
+
+    def __init__(self, new_rate: int) -> None:
+        """Prepare to give `new_rate` samples per second."""
+        self._new_rate = new_rate
+        self._source: av.filter.FilterContext | None = None
+
+    def resample(self, frame: av.AudioFrame | None) -> Iterator[av.AudioFrame]:
+        """Yield what is ready after one more frame; all of one rate. None is the end."""
+        if self._source is None:
+            if frame is None or frame.sample_rate == self._new_rate:
+                yield from () if frame is None else (frame,)
+                return
+            self._build(frame)
+        self._source.push(frame)
+        while True:
+            try:
+                yield self._sink.pull()
+            except (BlockingIOError, EOFError):  # it needs more, or has ended
+                return
+
+    def _build(self, frame: av.AudioFrame) -> None:
+        graph = av.filter.Graph()
+        base = {} if frame.time_base is None else {"time_base": str(frame.time_base)}
+        rate = str(frame.sample_rate)
+        self._source = graph.add("abuffer", sample_rate=rate, sample_fmt="flt", channel_layout="mono", **base)
+        resample = graph.add("aresample", filter_size=str(_FILTER_SIZE))
+        form = graph.add("aformat", sample_rates=str(self._new_rate), sample_fmts="flt", channel_layouts="mono")
+        self._sink = graph.add("abuffersink")
+        self._source.link_to(resample)
+        resample.link_to(form)
+        form.link_to(self._sink)
+        graph.configure()
+        self._graph = graph
 
 
 class AudioReader:
@@ -78,8 +122,20 @@ def _block(path: str | os.PathLike[str], version: tuple[int, ...], index: int, s
     """One block of a file; `version` changes when the file does."""
     start = index * _BLOCK - _MARGIN
     span, rate = decode_span(path, start, start + _BLOCK + 2 * _MARGIN)
-    resampled = _resample(sum(span.T) / np.float32(span.shape[1]), rate, sample_rate)
+    mono = sum(span.T) / np.float32(span.shape[1])
+    if cancels(span, mono):
+        _warn_of_cancellation(os.fspath(path))
+    resampled = _resample(mono, rate, sample_rate)
     return resampled[_MARGIN * sample_rate :][: _BLOCK * sample_rate].copy()
+
+
+@lru_cache(maxsize=_KEPT)
+def _warn_of_cancellation(path: str) -> None:
+    logger.warning(
+        "%s: the two audio channels cancel each other (one is phase-inverted), so the mono mix is almost silent; "
+        "keep one of them, for example: ffmpeg -i IN -c:v copy -af pan=mono|c0=c0 OUT.mp4",
+        path,
+    )
 
 
 def decode_span(path: str | os.PathLike[str], start: int, end: int) -> tuple[np.ndarray, int]:
@@ -130,20 +186,23 @@ def _float_frames(sound: Track, start: float) -> Iterator[tuple[float, np.ndarra
     """Yield (time, (S, C) float32 in -1..1) of the frames from `start` on, whatever form each of them has.
 
     What is no float becomes one within FFmpeg, and what has many channels becomes interleaved there: PyAV reads past
-    the end of a frame of eight or more separate ones.
+    the end of a frame of eight or more separate ones. In ambisonic audio all channels become the mono mix.
     """
     codec = sound.stream.codec_context
     form = resampler = None
-    plain = "fltp", codec.layout.name, codec.sample_rate
+    layout = codec.layout.name
+    plain = "fltp", layout, codec.sample_rate
     for time, frame in sound.decode(start):
         if plain == (frame.format.name, frame.layout.name, frame.sample_rate) and codec.channels < _MANY_CHANNELS:
-            yield time, frame.to_ndarray().T
+            samples = frame.to_ndarray().T
+            yield time, omnidirectional(samples, layout) if is_ambisonic(layout) else samples
             continue
         if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change within a broadcast
             form = frame.format.name, frame.layout.name, frame.sample_rate
             resampler = av.AudioResampler("flt", codec.layout, codec.sample_rate)
         for piece in resampler.resample(frame):
-            yield time, piece.to_ndarray().reshape(piece.samples, -1)
+            samples = piece.to_ndarray().reshape(piece.samples, -1)
+            yield time, omnidirectional(samples, layout) if is_ambisonic(layout) else samples
 
 
 def _resample(mono: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
@@ -152,6 +211,6 @@ def _resample(mono: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
         return mono
     frame = av.AudioFrame.from_ndarray(mono[None], format="flt", layout="mono")
     frame.sample_rate = rate
-    resampler = av.AudioResampler("flt", "mono", new_rate, options={"filter_size": FILTER_SIZE})
+    resampler = MonoResampler(new_rate)
     pieces = [piece.to_ndarray()[0] for source in (frame, None) for piece in resampler.resample(source)]
     return np.concatenate(pieces)

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
 from avsf_det.media.address import open_address, scheme_of, without_password
-from avsf_det.media.audio import FILTER_SIZE, GAP
+from avsf_det.media.audio import GAP, MonoResampler
+from avsf_det.media.channels import is_ambisonic, omnidirectional
+from avsf_det.media.frame_convert import FrameConverter, Orientation
 from avsf_det.media.track import playable
-from avsf_det.media.video import sample_aspect, scaled, upright
+from avsf_det.media.video import sample_aspect, scaled
 from avsf_det.media.writer import X264
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Stream:
         self.has_audio = self._audio is not None
         self.fps = self._video.average_rate or self._video.guessed_rate or Fraction(25)
         self.can_wait = scheme_of(address) not in ("rtsp", "rtsps") and self._container.size > 0
-        self._reformatter = VideoReformatter()
+        self._converter = FrameConverter(self.name)
         self._origin: Fraction | None = None
         self._last: dict[int, Fraction] = {}
         self._shifts: dict[int, Fraction] = {}
@@ -106,11 +107,8 @@ class Stream:
 
     def image(self, frame: av.VideoFrame, short_side: int | None = None) -> np.ndarray:
         """(H, W, 3) uint8 RGB: a frame upright and with square pixels, at full size or scaled to a shorter side."""
-        rotation = round(frame.rotation / 90) % 4 * 90
-        width, height = round(frame.width * sample_aspect(self._video)), frame.height
-        if rotation in (90, 270):
-            width, height = height, width
-        return upright(self._reformatter, frame, *scaled(height, width, short_side), rotation)
+        height, width = Orientation.of(frame).size(frame.height, round(frame.width * sample_aspect(self._video)))
+        return self._converter(frame, *scaled(height, width, short_side))
 
     def pieces(self) -> Iterator[Picture | Sound]:
         """Pictures and sound in the order in which they come, until the stream ends; what is broken is left out."""
@@ -201,13 +199,19 @@ class _Resampler:
 
     def __init__(self, track: av.AudioStream, rate: int) -> None:
         codec = track.codec_context
-        self._float = av.AudioResampler("flt", codec.layout, codec.sample_rate)
-        self._rate = av.AudioResampler("flt", "mono", rate, options={"filter_size": FILTER_SIZE})
+        self._to = codec.layout.name, codec.sample_rate
+        self._form: tuple[str, str, int] | None = None  # of the frames that come, which may change
+        self._rate = MonoResampler(rate)
         self._end = -1.0  # of the last piece
 
     def __call__(self, frame: av.AudioFrame) -> Iterator[tuple[float, np.ndarray]]:
+        layout, rate = self._to
+        if self._form != (form := (frame.format.name, frame.layout.name, frame.sample_rate)):
+            self._form, self._float = form, av.AudioResampler("flt", layout, rate)
         for whole in self._float.resample(frame):
             channels = whole.to_ndarray().reshape(whole.samples, -1)
+            if is_ambisonic(layout):
+                channels = omnidirectional(channels, layout)
             mono = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(channels.mean(axis=1, dtype=np.float32)[None]), format="flt", layout="mono"
             )

@@ -13,6 +13,7 @@ import av
 from av.stream import Discard, Disposition
 
 from avsf_det.errors import UserError
+from avsf_det.media.channels import plain_layout
 
 # What FFmpeg opens although it is no video: text drawn as ANSI art, lists of other files, and pictures.
 _NO_VIDEO_FORMATS = ("tty", "concat", "hls", "image2", "ico")
@@ -257,8 +258,12 @@ class Track:
 
 def playable(container: av.container.InputContainer) -> list[av.VideoStream | av.AudioStream]:
     """The picture and sound tracks that FFmpeg can decode; cover pictures are not tracks."""
-    return [
+    tracks = [
         stream
         for stream in (*container.streams.video, *container.streams.audio)
         if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
     ]
+    for track in tracks:
+        if track.type == "audio":
+            plain_layout(track.codec_context)
+    return tracks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
@@ -14,10 +13,10 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
 from avsf_det.media import known
+from avsf_det.media.frame_convert import FrameConverter, Orientation
 from avsf_det.media.known import FileState
 from avsf_det.media.track import Track
 
@@ -44,12 +43,13 @@ class VideoInfo:
         fps: the average frame rate.
         width, height: the picture as a player shows it: turned upright, and with square pixels (a picture whose
             samples are wider or narrower than high is stretched in width).
-        rotation: degrees by which the stored picture was turned counterclockwise: 0, 90, 180 or 270.
+        rotation: degrees by which the stored frame is turned counterclockwise for display: 0, 90, 180 or 270.
         codec: FFmpeg's name of the picture's codec.
         has_audio: whether there is a sound track that can be decoded.
         audio_start, audio_end: when the sound starts and ends; 0 without sound.
         sample_rate, channels: of the sound as stored; 0 without sound.
         missing: seconds that the file's header promises and that are not there, as in a file cut off; else 0.
+        mirrored: whether the stored frame is flipped left to right for display, before it is turned.
     """
 
     path: str
@@ -66,6 +66,7 @@ class VideoInfo:
     sample_rate: int
     channels: int
     missing: float = 0.0
+    mirrored: bool = False
 
 
 class DecodedFrame(NamedTuple):
@@ -94,7 +95,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 class VideoReader:
-    """The frames of a video by time, upright, RGB and of one size. A context manager.
+    """The frames of a video by time, as a player displays them, RGB and of one size. A context manager.
 
     Attributes:
         info: what the file holds.
@@ -125,7 +126,7 @@ class VideoReader:
             raise
         self.height, self.width = size or scaled(self.info.height, self.info.width, short_side)
         self._cursor = _Cursor(self._picture, self.info)
-        self._reformatters: defaultdict[tuple[int, int], VideoReformatter] = defaultdict(VideoReformatter)
+        self._image = FrameConverter(self.info.path)
         self._passes_broken: set[int | None] = set()
 
     def __enter__(self) -> VideoReader:
@@ -192,9 +193,6 @@ class VideoReader:
                 shown, image = frame, self._image(frame, self.height, self.width)
             images[i] = image
         return images
-
-    def _image(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
-        return upright(self._reformatters[height, width], frame, height, width, self.info.rotation)
 
 
 class _Cursor:
@@ -267,7 +265,7 @@ def _known(path: str, state: FileState) -> VideoInfo | None:
     if state not in _INFOS:
         try:
             found = known.CACHE.get(state)
-            _INFOS[state] = VideoInfo(**found | {"fps": Fraction(found["fps"])})
+            _INFOS[state] = VideoInfo(**found | {"fps": Fraction(found["fps"]), "path": path})
         except (TypeError, ValueError, KeyError):  # nothing, or nothing that makes sense
             return None
     info = _INFOS[state]
@@ -284,10 +282,8 @@ def _probe(picture: Track) -> VideoInfo:
     start, frame = first
     fps = stream.average_rate or stream.guessed_rate or Fraction(25)
     counted = stream.frames  # by the header; `end` may open the file anew, and then this stream tells no more
-    rotation = round(frame.rotation / 90) % 4 * 90
-    width, height = round(frame.width * sample_aspect(stream)), frame.height
-    if rotation in (90, 270):
-        width, height = height, width
+    orientation = Orientation.of(frame)
+    height, width = orientation.size(frame.height, round(frame.width * sample_aspect(stream)))
     delay = start if picture.by_decoding_time else 0.0
     duration = max(start + float(1 / fps), picture.end() + delay)
     codec = stream.codec_context.name
@@ -306,7 +302,7 @@ def _probe(picture: Track) -> VideoInfo:
             fps=fps,
             width=width,
             height=height,
-            rotation=rotation,
+            rotation=orientation.rotation,
             codec=codec,
             has_audio=audio is not None,
             audio_start=sound.seconds(audio.start_time) if known else 0.0,
@@ -314,6 +310,7 @@ def _probe(picture: Track) -> VideoInfo:
             sample_rate=audio.codec_context.sample_rate if audio else 0,
             channels=audio.codec_context.channels if audio else 0,
             missing=missing if missing > _CUT_OFF else 0.0,
+            mirrored=orientation.mirrored,
         )
 
 
@@ -329,10 +326,3 @@ def scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
         return height, width
     scale = short_side / min(height, width)
     return max(round(height * scale), 1), max(round(width * scale), 1)
-
-
-def upright(reformatter: VideoReformatter, frame: av.VideoFrame, height: int, width: int, rotation: int) -> np.ndarray:
-    """(height, width, 3) uint8 RGB of a frame that was stored turned counterclockwise by `rotation` degrees."""
-    size = (height, width) if rotation in (90, 270) else (width, height)
-    rgb = reformatter.reformat(frame, *size, "rgb24", threads=1).to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgb, rotation // 90))

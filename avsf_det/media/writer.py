@@ -102,7 +102,8 @@ class VideoWriter:
         if duration is not None:
             samples = samples[: round(duration * rate)]
         seconds = (samples[start : start + rate] for start in range(0, len(samples), rate))
-        return encode_sound(self._file, seconds, rate, samples.shape[1])
+        channels = samples.shape[1]
+        return encode_sound(self._file, seconds, rate, f"{channels} channels", channels)
 
     def __enter__(self) -> VideoWriter:
         return self
