@@ -20,7 +20,7 @@ from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.classification.shares import share_of_each
 from avsf_det.engine.predictor import checkpoint_cfg
 from avsf_det.models.importers import is_ours
-from avsf_det.models.importers.files import read_file
+from avsf_det.weight_file import read_file
 
 logger = logging.getLogger(__name__)
 

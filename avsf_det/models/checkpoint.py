@@ -18,8 +18,8 @@ from torch import nn
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
 from avsf_det.models.importers import pyslowfast
-from avsf_det.models.importers.files import read_file
 from avsf_det.models.load_report import LoadReport, is_counter, likely_difference, part_of
+from avsf_det.weight_file import read_file
 
 MIN_MATCHED = 0.9  # share of the tensors, the model's and the weights', that fit if both are of one kind
 

@@ -15,7 +15,8 @@ import torch
 
 from avsf_det.errors import UserError
 from avsf_det.models.importers import caffe2, pyslowfast, pytorchvideo, resnet
-from avsf_det.models.importers.files import NEXT_STEP, read_file, tensors_of
+from avsf_det.models.importers.files import tensors_of
+from avsf_det.weight_file import NEXT_STEP, read_file
 
 OURS = "avsf-det"
 NORM_EPS = 1e-5  # that a batch norm adds to its variance
