@@ -19,10 +19,14 @@ from avsf_det.unpickle_builders import Allowance, Excessive, Refused, Storage
 NEXT_STEP = "expected a checkpoint of a format that `avsf-det convert --help` lists"
 
 
-def read_file(path: str | os.PathLike) -> Any:
+def read_file(path: str | os.PathLike, next_step: str = NEXT_STEP) -> Any:
     """What a torch file or a pickle holds: containers, numbers, texts, tensors on the CPU, and `unpickle.Array`s.
 
     Nothing in the file can run code, and memory is bounded by the file's size.
+
+    Args:
+        path: the file.
+        next_step: what errors say was expected.
 
     Raises:
         UserError: if the file cannot be read, is neither, is damaged, would run code, or claims more than it holds.
@@ -38,9 +42,9 @@ def read_file(path: str | os.PathLike) -> Any:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: the checkpoint cannot be read ({reason}); check the path") from error
     except MemoryError as error:
-        raise UserError(f"{path}: claims more than fits into memory; {NEXT_STEP}") from error
+        raise UserError(f"{path}: claims more than fits into memory; {next_step}") from error
     except Exception as error:  # there are many ways to fail on bytes that are something else
-        raise UserError(f"{path}: {_what_is_wrong(error)}; {NEXT_STEP}") from error
+        raise UserError(f"{path}: {_what_is_wrong(error)}; {next_step}") from error
 
 
 def _open(path: Path) -> Any:
