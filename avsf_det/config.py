@@ -259,6 +259,11 @@ def find_config(config: str | Path) -> Path:
     raise UserError(f"no config file {str(config)!r}; did you mean one of {', '.join(near)}?")
 
 
+def keys_of(cfg: CfgNode) -> list[str]:
+    """The names of all keys of a configuration, dots and all."""
+    return [key for key, _ in _flatten(cfg)]
+
+
 def _flatten(tree: dict) -> list[tuple[str, object]]:
     pairs = list(islice(_dotted(tree, ""), MAX_KEYS + 1))
     if len(pairs) > MAX_KEYS:  # yaml's aliases make many of few

@@ -100,6 +100,8 @@ BUILDERS = {
     ("collections", "Counter"): "_counter",
     ("numpy", "dtype"): "_dtype",
     ("_codecs", "encode"): "_encoded",
+    ("builtins", "set"): "_set",
+    ("__builtin__", "set"): "_set",
     ("builtins", "bytes"): "_no_bytes",
     ("__builtin__", "bytes"): "_no_bytes",
     ("torch", "Size"): "_size",
@@ -171,6 +173,10 @@ class Builders:
         counts = expect(counts or {}, dict)
         self._allowance.take(16 * len(counts))
         return Counter(counts)
+
+    def _set(self, items: object = ()) -> set:
+        self._allowance.take(16 * len(expect(items, list, tuple)))
+        return set(map(hashable, items))
 
     def _dtype(self, code: str, *_: object) -> DType:
         return DType(code)

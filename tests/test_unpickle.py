@@ -154,7 +154,7 @@ def test_a_zip_inside_a_pickle_is_refused():
 def test_a_tensor_that_reaches_beyond_its_storage_is_refused(size, stride, offset):
     storage = torch.zeros(4).storage()
     rebuild = torch._utils._rebuild_tensor_v2
-    with pytest.raises(ValueError, match="in a storage of 4|sizes that no array has"):
+    with pytest.raises(ValueError, match=r"in a storage of 4|sizes that no array has"):
         loads(pickle.dumps(Call(rebuild, storage, offset, size, stride, False, collections.OrderedDict())))
 
 
@@ -162,7 +162,7 @@ def test_an_array_of_more_numbers_than_bytes_is_refused():
     content = pickle.dumps(np.zeros(3, np.float32), protocol=2)
     huge = content.replace(b"K\x03\x85", b"\x8a\x06\x00\x00\x00\x00\x00\x01\x85", 1)
     assert huge != content
-    with pytest.raises(ValueError, match="in 12 bytes|sizes that no array has"):
+    with pytest.raises(ValueError, match=r"in 12 bytes|sizes that no array has"):
         loads(huge)
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ava_eval.label_map import LabelMap
 from avsf_det.config import load_cfg
+from avsf_det.engine.checkpoint_config import checkpoint_cfg
 from avsf_det.engine.evaluate import evaluate_weights
-from avsf_det.engine.predictor import checkpoint_cfg
 from avsf_det.engine.recipe import SIZED, size_recipe
 from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError

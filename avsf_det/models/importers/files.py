@@ -36,12 +36,12 @@ def tensors_of(content: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise ValueError(f"{name} claims {tensor.numel()} numbers, more than are stored")
     about = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, str | int | float)}
-    if _are_heads(content.get("heads")):
+    if are_heads(content.get("heads")):
         about["heads"] = content["heads"]
     return tensors, about
 
 
-def _are_heads(value: Any) -> bool:
+def are_heads(value: Any) -> bool:
     """Whether it is what a checkpoint of ours says of its classes of whole clips."""
     return isinstance(value, list) and all(
         isinstance(head, dict)
