@@ -52,9 +52,10 @@ def test_each_model_is_tested_on_the_list_of_its_own_division(folds, labelled):
     assert [path.split("/")[-3] for path in written["weights"]] == ["fold_1", "fold_2", "fold_3"]
 
 
-def test_the_folder_is_evaluated_like_a_checkpoint(folds, tmp_path, capsys):
+def test_the_folder_is_evaluated_like_a_checkpoint(folds, labelled, tmp_path, capsys):
     folder, found = folds
-    command = ["eval", "--weights", str(folder), "DATA.FOLD", "0", "OUTPUT_DIR", str(tmp_path / "out")]
+    command = ["eval", "--weights", str(folder), "DATA.ROOT", str(labelled("hmdb51")), "DATA.FOLD", "0"]
+    command += ["OUTPUT_DIR", str(tmp_path / "out")]
     assert avsf_det.cli.main(command) == 0
     assert capsys.readouterr().out == f"{found.table()}\n"
     assert (tmp_path / "out" / "folds.json").read_bytes() == (folder / "folds.json").read_bytes()

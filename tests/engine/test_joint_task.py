@@ -86,11 +86,13 @@ def test_two_processes_learn_both_with_weights_shared_out_or_not(tiny, sets, tmp
         torch.testing.assert_close(found[1][name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_verbs_and_nouns_are_learned_beside_boxes(make, tmp_path):
+def test_verbs_and_nouns_are_learned_beside_boxes(make, sets, tmp_path):
     weights = make("run", "epic_55", {"SOLVER.MAX_EPOCH": 1}).run()
     predictor = ClipPredictor.load(weights)
     assert [head.name for head in predictor.heads] == ["verb", "noun"]
-    assert main(["eval", "--clips", "--weights", str(weights), "DATA.EVAL_SPLIT", "train"]) == 0
+    command = ["eval", "--clips", "--weights", str(weights), "DATA.EVAL_SPLIT", "train"]
+    assert main(command) == 2
+    assert main([*command, "CLIPS.ROOT", str(sets / "epic_55")]) == 0
     assert "action_top1" in json.loads((tmp_path / "run" / "clips" / "evaluation_train.json").read_text())
 
 
