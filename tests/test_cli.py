@@ -214,10 +214,6 @@ def test_scores_are_averaged_over_views_where_asked_for(detect, video, tmp_path,
     assert [row.rpartition(",")[0] for row in one.split()] == [row.rpartition(",")[0] for row in more.split()]
 
 
-def test_no_clip_at_all_is_refused(fails, detect, video):
-    assert "TEST.NUM_ENSEMBLE_VIEWS: got 0, expected 1" in fails(*detect(video), "--clips", 0)
-
-
 # Boxes
 
 
