@@ -280,7 +280,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(task=task)
 
     command = add_command(commands, "eval", evaluate)
-    command.add_argument("--weights", required=True, help="checkpoint; brings config and classes")
+    command.add_argument("--weights", required=True, help="checkpoint; brings the model's config and its classes")
     command.add_argument("--clips", action="store_true", help="whole clips, of CLIPS.ROOT, by a model that does both")
     add_audio(command)
     add_overrides(command)

@@ -11,7 +11,6 @@ MAX_ITEMS = 10_000  # in a list
 MAX_NESTING = 3  # lists within lists
 LIMITS: dict[str, tuple[float, float]] = {  # of a number, or of each number in a list
     "LOG_PERIOD": (1, 10**9),
-    "DATA.TRAIN_SHARE": (0, 1),
     "DATA.CLIPS_PER_READ": (1, 1024),
     "DATA.NUM_FRAMES": (1, 1024),
     "DATA.SAMPLING_RATE": (1, 1000),
