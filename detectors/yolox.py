@@ -110,7 +110,7 @@ def _open_network(path: Path):  # noqa: ANN202 - onnxruntime is imported on use
         raise UserError(f"{path}: not a network that onnxruntime can run: {str(error).splitlines()[0]}") from None
     inputs, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape
     fixed = len(inputs) == 4 and all(isinstance(size, int) and 0 < size <= MAX_SIDE for size in inputs)
-    fixed = fixed and all(isinstance(size, int) for size in outputs)
+    fixed = fixed and all(isinstance(size, int) for size in outputs[1:])
     if not (fixed and len(outputs) == 3 and outputs[1] == len(_grid(*inputs[2:])[0]) and outputs[2] >= 6):
         raise UserError(
             f"{path}: not a YOLOX network: its input is {inputs} and its output {outputs}; "

@@ -79,7 +79,7 @@ def _configuration(
             f"{source}: a {FORMATS[weights.format].title}, which does not say what model it is for; name it by --config"
         )
     if "head.projection.bias" in weights.state:
-        cfg.MODEL.NUM_CLASSES = len(weights.state["head.projection.bias"])
+        cfg.MODEL.NUM_CLASSES = weights.state["head.projection.bias"].numel()
     return cfg
 
 

@@ -51,7 +51,8 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """
     checkpoint = read_file(path)
     state = checkpoint.get("model_state") if isinstance(checkpoint, dict) else None
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+    named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise UserError(
             f"{path}: has no model_state; expected a checkpoint written by `avsf-det train`, or by `avsf-det convert` "
             "from another format"

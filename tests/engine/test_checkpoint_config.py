@@ -191,3 +191,21 @@ def test_load_of_a_configuration_that_is_no_sound_yaml_is_one_error(crafted, tex
 def test_classify_with_heads_of_wrong_types_is_one_error(crafted, capsys, video, heads):
     assert main(["classify", str(video), "--weights", str(crafted({"DETECTION.ENABLE": False}, heads=heads))]) == 2
     assert "its heads are no names with classes" in capsys.readouterr().err
+
+
+STATES = {
+    "no names": {0: torch.zeros(3)},
+    "scalars": dict.fromkeys(("head.projection.weight", "head.projection.bias"), torch.tensor(1.0)),
+    "text": {"head.projection.bias": "zeros"},
+    "list": [torch.zeros(3)],
+}
+
+
+@pytest.mark.parametrize("entry", ["label_map", "cfg", *STATES])
+def test_load_of_a_checkpoint_with_an_entry_of_another_type_is_one_error(crafted, weights, entry):
+    state = STATES.get(entry)
+    state = load_checkpoint(weights)["model_state"] | state if isinstance(state, dict) else state
+    path = crafted(**({"model_state": state} if entry in STATES else {entry: torch.ones(2, 2)}))
+    with pytest.raises(UserError) as error:
+        Predictor.load(path)
+    assert "\n" not in str(error.value)

@@ -106,4 +106,7 @@ def _folded_statistics(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
 def swap_colours(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights of a model for BGR pictures as those of one for RGB, or the other way round."""
     stem = re.compile(r"s1\.pathway[01]_stem\.conv\.weight")
-    return {name: tensor.flip(1) if stem.fullmatch(name) else tensor for name, tensor in state.items()}
+    return {
+        name: tensor.float().flip(1) if stem.fullmatch(name) and tensor.dim() > 1 else tensor
+        for name, tensor in state.items()
+    }
