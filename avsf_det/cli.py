@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avsf_det import __version__
-from avsf_det.commands.arguments import OVERRIDES, add_audio, add_command, add_overrides, add_overwrite
+from avsf_det.commands.arguments import (
+    OVERRIDES,
+    add_audio,
+    add_command,
+    add_overrides,
+    add_overwrite,
+    pixels,
+    real,
+    score,
+    top_k,
+)
 from avsf_det.commands.classify import add_classify_command
 from avsf_det.commands.data import add_data_commands
 from avsf_det.commands.detect import add_detect_command
@@ -270,12 +280,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--video-id", metavar="ID", help="its name in the csv (default: the file's, without suffix)")
     command.add_argument(
         "--start",
-        type=float,
+        type=real(-10_000_000, 10_000_000),
         metavar="SECOND",
         help="where the file begins on the csv's clock (default: 900 if it is as long as AVA's cut, else 0)",
     )
-    command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
-    command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
+    command.add_argument("--threshold", type=score, default=0.3, help="show actions from this score on (default: 0.3)")
+    command.add_argument("--top-k", type=top_k, default=3, help="actions shown for a person at most (default: 3)")
 
     for name, run, task in (("train", train, []), ("pretrain", pretrain, ["TASK", "ssl"])):
         command = add_command(commands, name, run)
@@ -284,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(task=task)
 
     command = add_command(commands, "eval", evaluate)
-    command.add_argument("--weights", required=True, help="checkpoint; brings config and classes")
+    command.add_argument("--weights", required=True, help="checkpoint; brings the model's config and its classes")
     command.add_argument("--clips", action="store_true", help="whole clips, of CLIPS.ROOT, by a model that does both")
     add_audio(command)
     add_overrides(command)
@@ -307,7 +317,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add_command(commands, "model", model)
     command.add_argument("config", metavar="CONFIG", help="yaml file, or the name of one: kinetics/avslowfast_4x16_r50")
     command.add_argument(
-        "--size", type=int, default=0, help="pixels of the clip's sides (default: DATA.TRAIN_CROP_SIZE)"
+        "--size", type=pixels, default=0, help="pixels of the clip's sides (default: DATA.TRAIN_CROP_SIZE)"
     )
     add_overrides(command)
 

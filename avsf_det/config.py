@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import yaml
 from yacs.config import CfgNode
 
+from avsf_det.config_limits import check_value, shown
 from avsf_det.errors import UserError
 from avsf_det.models.defaults import add_model_defaults
 
@@ -19,6 +21,7 @@ CONFIG_FOLDER = next((f for f in (_PACKAGE / "configs", _PACKAGE.parent / "confi
 """The recipes: inside the package where it is installed, beside it in a checkout."""
 
 AUTO_KEYS = "TRAIN.AUTO_KEYS"
+MAX_KEYS, MAX_NESTING = 10_000, 5  # of a yaml file
 
 
 def get_cfg() -> CfgNode:
@@ -219,8 +222,8 @@ def merge_yaml(cfg: CfgNode, text: str, where: str) -> None:
 def _parse_yaml(text: str, where: str) -> dict:
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: not yaml: {' '.join(str(error).split())}") from None
+    except Exception as error:  # besides YAMLError, of many types for dates, numbers and depths that there are not
+        raise UserError(f"{where}: not yaml: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(tree, dict | None):
         raise UserError(f"{where}: expected KEY: value pairs, got {type(tree).__name__}")
     return tree or {}
@@ -256,12 +259,24 @@ def find_config(config: str | Path) -> Path:
     raise UserError(f"no config file {str(config)!r}; did you mean one of {', '.join(near)}?")
 
 
-def _flatten(tree: dict, prefix: str = "") -> list[tuple[str, object]]:
-    pairs = []
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        pairs += _flatten(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+def keys_of(cfg: CfgNode) -> list[str]:
+    """The names of all keys of a configuration, dots and all."""
+    return [key for key, _ in _flatten(cfg)]
+
+
+def _flatten(tree: dict) -> list[tuple[str, object]]:
+    pairs = list(islice(_dotted(tree, ""), MAX_KEYS + 1))
+    if len(pairs) > MAX_KEYS:  # yaml's aliases make many of few
+        raise UserError(f"a configuration of more than {MAX_KEYS} keys; `avsf-det config` lists all keys")
     return pairs
+
+
+def _dotted(tree: dict, prefix: str) -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and prefix.count(".") < MAX_NESTING:
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _parse(value: str) -> object:
@@ -283,6 +298,7 @@ def _set(cfg: CfgNode, key: str, value: object, where: str) -> None:
         hint = f"; did you mean {near[0]}?" if near else "; `avsf-det config` lists all keys"
         raise UserError(f"{where}: unknown config key {key}{hint}")
     value = _matched(key, value, known[key], where)
+    check_value(key, value, where)
     if key == AUTO_KEYS:
         value = _expanded(value, known, where)
     elif key in cfg.TRAIN.AUTO_KEYS:
@@ -313,7 +329,9 @@ def _matched(key: str, value: object, default: object, where: str) -> object:
         value = list(value)
     if type(value) is not type(default):
         expected = type(default).__name__
-        raise UserError(f"{where}: {key} expects {expected} like {default!r}, got {type(value).__name__} {value!r}")
+        raise UserError(
+            f"{where}: {key} expects {expected} like {default!r}, got {type(value).__name__} {shown(value)}"
+        )
     if isinstance(default, list) and default and value:
         return [_matched(f"{key}[{i}]", item, default[0], where) for i, item in enumerate(value)]
     return value

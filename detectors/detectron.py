@@ -59,7 +59,8 @@ class DetectronDetector:
         cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = cfg.MODEL.RETINANET.SCORE_THRESH_TEST = score_threshold
         boxes_only(cfg)
         cfg.MODEL.WEIGHTS = ""  # they are known by their content
-        self.identity = f"detectron2-{hashlib.sha256((cfg.dump() + file_sha256(path)).encode()).hexdigest()[:32]}"
+        settings = "".join(cfg[group].dump() for group in ("MODEL", "INPUT", "TEST", "DATASETS"))
+        self.identity = f"detectron2-{hashlib.sha256((settings + file_sha256(path)).encode()).hexdigest()[:32]}"
         self.identity += "" if tuple(classes) == ("person",) else f"-{'+'.join(classes)}"
         network = build_network(cfg, device).eval()
         load_weights(network, path)

@@ -6,15 +6,14 @@ It imports Detectron2: import it where it is needed, after `detectors.detectron.
 from __future__ import annotations
 
 import difflib
-import pickle
 import re
 import socket
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from detectron2 import model_zoo
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.checkpoint.c2_model_loading import convert_c2_detectron_names
@@ -24,19 +23,14 @@ from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
 
 from avsf_det.errors import UserError
+from avsf_det.unpickle_builders import Array
+from avsf_det.weight_file import read_file
 from detectors.classes import class_numbers
 
-PATIENCE = 30.0  # seconds that a server may be silent
-ARRAY_GLOBALS = {  # all that a pickle of arrays calls for
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-}
+EXPECTED = "expected weights for Detectron2 as .pth, or .pkl of its model zoo"
+PATIENCE = 30.0  # seconds without data from a server
+MAX_SIDE, MAX_COUNT, MAX_WIDTH = 4096, 10_000, 1_000_000  # of a checkpoint's configuration: image sides, NUM_*, others
+HEADROOM = 1.1  # parameters that a checkpoint's configuration may ask for, per number in the file
 
 
 def load_config(config: str | Path, overrides: Sequence[str] = ()) -> CfgNode:
@@ -53,8 +47,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> CfgNode:
     cfg = get_cfg()
     try:
         if path.suffix == ".pth":
-            cfg.merge_from_other_cfg(CfgNode.load_cfg(read_checkpoint(path)["config"]))
-            cfg.MODEL.WEIGHTS = str(path)
+            _merge_checkpoint(cfg, path)
         elif path.is_file():
             cfg.merge_from_file(str(path), allow_unsafe=False)
         else:
@@ -66,7 +59,9 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> CfgNode:
             f"{config}: neither a file nor a configuration of Detectron2's model zoo with weights; "
             "expected for example COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
         ) from None
-    except (KeyError, ValueError, AssertionError, AttributeError, OSError, yaml.YAMLError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # of many types: yacs's assertions, yaml's, and of a network that cannot be built
         raise UserError(f"{config}: not a Detectron2 configuration: {_reason(error, cfg)}") from None
     return cfg
 
@@ -123,6 +118,8 @@ def load_weights(network: torch.nn.Module, path: Path, whole: bool = True) -> li
     try:
         checkpointer = _Checkpointer(network)
         checkpointer.load(str(path))
+    except UserError:
+        raise
     except Exception as error:  # there is no end to what a damaged file may raise
         raise UserError(f"{path}: cannot be read as weights for Detectron2: {_reason(error)}") from None
     lacking = checkpointer.lacking
@@ -140,15 +137,48 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if the file is not one.
     """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except Exception as error:  # there is no end to what a damaged file may raise
-        raise UserError(f"{path}: not a checkpoint: {_reason(error)}") from None
-    if not isinstance(checkpoint, dict) or "config" not in checkpoint:
+    checkpoint = read_file(path, EXPECTED)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("config"), str):
         raise UserError(f"{path}: weights without a configuration; give the configuration too")
     return checkpoint
+
+
+def _tensors(weights: object) -> dict[str, torch.Tensor]:
+    """The tensors and arrays among a file's weights, by name."""
+    if not isinstance(weights, dict):
+        raise ValueError("it holds no weights by name")
+    tensors = {str(name): value.tensor if isinstance(value, Array) else value for name, value in weights.items()}
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+
+
+def _merge_checkpoint(cfg: CfgNode, path: Path) -> None:
+    """Change a configuration by a checkpoint's own, of what the network and its input are.
+
+    Raises:
+        UserError: if it asks for a network larger than the weights in the file, or for huge images.
+    """
+    checkpoint = read_checkpoint(path)
+    theirs = CfgNode.load_cfg(checkpoint["config"])
+    for group in [group for group in theirs if group not in ("MODEL", "INPUT", "TEST", "DATASETS", "VERSION")]:
+        del theirs[group]
+    cfg.merge_from_other_cfg(theirs)
+    cfg.MODEL.WEIGHTS = str(path)
+    for key in _keys(cfg):
+        value = reduce(getattr, key.split("."), cfg)
+        most = MAX_SIDE if "SIZE_TEST" in key else MAX_COUNT if ".NUM_" in key else MAX_WIDTH
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if key.startswith(("MODEL.", "INPUT.")) and isinstance(number, int) and number > most:
+                raise UserError(f"{path}: its configuration has {key} {number}; expected {most} at most")
+    trial = cfg.clone()
+    boxes_only(trial)
+    with torch.device("meta"):
+        asked = sum(tensor.numel() for tensor in build_network(trial, "meta").parameters())
+    stored = sum(tensor.numel() for tensor in _tensors(checkpoint.get("model")).values())
+    if asked > HEADROOM * stored:
+        raise UserError(
+            f"{path}: its configuration asks for a network of {asked} parameters, but the file holds {stored}; "
+            "expected a checkpoint written by `avsf-det detector train`"
+        )
 
 
 def boxes_only(cfg: CfgNode) -> None:
@@ -176,36 +206,25 @@ def find_classes(cfg: CfgNode, classes: Sequence[str]) -> list[int]:
     return class_numbers(classes, names, heads.NUM_CLASSES, whose)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Opens pickles of arrays and plain containers, and nothing that could call."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ARRAY_GLOBALS:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not an array")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
 class _Checkpointer(DetectionCheckpointer):
     """Detectron2's, but safe with files from elsewhere, and it remembers what a file lacks instead of logging it."""
 
     lacking: Sequence[str] = ()
 
     def _load_file(self, filename: str) -> dict[str, Any]:
+        content = read_file(filename, EXPECTED)
+        if not isinstance(content, dict):
+            raise ValueError("it holds no weights by name")
         if not filename.endswith(".pkl"):
-            return super()._load_file(filename)
-        with open(filename, "rb") as file:
-            weights = _ArrayUnpickler(file, encoding="latin1").load()
-        if "__author__" in weights:
-            return weights
-        weights = {name: array for name, array in weights.get("blobs", weights).items() if "_momentum" not in name}
-        return {"model": weights, "__author__": "Caffe2", "matching_heuristics": True}
-
-    def _torch_load(self, f: str) -> Any:
-        return torch.load(f, map_location="cpu", weights_only=True)
+            content = content if "model" in content else {"model": content}
+        elif "__author__" not in content:  # of Detectron's time
+            blobs = _tensors(content.get("blobs", content))
+            blobs = {name: tensor for name, tensor in blobs.items() if "_momentum" not in name}
+            return {"model": blobs, "__author__": "Caffe2", "matching_heuristics": True}
+        return {**content, "model": _tensors(content.get("model"))}
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:
         weights = checkpoint["model"]
-        self._convert_ndarray_to_tensor(weights)
         if checkpoint.get("__author__") == "Caffe2":
             weights, _ = convert_c2_detectron_names(weights)
         checkpoint = {**checkpoint, "model": _persons_of_coco(weights, self.model.state_dict()), "__author__": ""}

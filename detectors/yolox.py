@@ -12,6 +12,7 @@ from avsf_det.structures import Keyframe, Persons
 from detectors.classes import COCO, class_numbers
 from detectors.files import file_sha256
 
+MAX_SIDE = 4096  # of a network's input, in pixels
 STRIDES = (8, 16, 32)  # of the three feature maps (YOLOX, arXiv 2107.08430, section 2.1)
 PADDING = 114  # grey level beside the picture (Megvii-BaseDetection/YOLOX, yolox/data/data_augment.py, preproc)
 
@@ -108,7 +109,8 @@ def _open_network(path: Path):  # noqa: ANN202 - onnxruntime is imported on use
     except Exception as error:  # onnxruntime's own errors share no base class
         raise UserError(f"{path}: not a network that onnxruntime can run: {str(error).splitlines()[0]}") from None
     inputs, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape
-    fixed = len(inputs) == 4 and all(isinstance(size, int) for size in inputs)
+    fixed = len(inputs) == 4 and all(isinstance(size, int) and 0 < size <= MAX_SIDE for size in inputs)
+    fixed = fixed and all(isinstance(size, int) for size in outputs[1:])
     if not (fixed and len(outputs) == 3 and outputs[1] == len(_grid(*inputs[2:])[0]) and outputs[2] >= 6):
         raise UserError(
             f"{path}: not a YOLOX network: its input is {inputs} and its output {outputs}; "

@@ -63,7 +63,7 @@ def test_a_model_is_trained_evaluated_and_used(tiny, scenes, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", *tiny, "OUTPUT_DIR", str(run), "SOLVER.MAX_EPOCH", "1"]) == 0
     weights = capsys.readouterr().out.removeprefix("weights: ").strip()
-    assert main(["eval", "--weights", weights, "--no-audio"]) == 0
+    assert main(["eval", "--weights", weights, "--no-audio", "DATA.ROOT", str(scenes)]) == 0
     assert re.search(r"mAP@0.5IOU \d\.\d+", capsys.readouterr().out) and (run / "detections_val_silent.csv").is_file()
     detector = str(scenes / "annotations" / "val.csv")
     video = str(scenes / "videos" / "val_0000.mp4")
@@ -135,9 +135,11 @@ def test_a_wrong_configuration_is_named(fails, tiny, tmp_path, words, message):
     assert files(tmp_path) == []
 
 
-def test_a_wrong_override_of_a_checkpoint_is_named(fails, weights):
+def test_a_wrong_override_of_a_checkpoint_is_named(fails, weights, scenes):
     assert "did you mean DATA.EVAL_SPLIT?" in fails("eval", "--weights", weights, "DATA.EVAL_SPLITT", "test")
-    assert "nothing.csv: no such file" in fails("eval", "--weights", weights, "DATA.EVAL_SPLIT", "nothing")
+    assert "nothing.csv: no such file" in fails(
+        "eval", "--weights", weights, "DATA.ROOT", scenes, "DATA.EVAL_SPLIT", "nothing"
+    )
 
 
 # Weights
@@ -171,7 +173,9 @@ def test_a_pickle_that_would_run_code_does_not(fails, detect, video, tmp_path, s
     fails("eval", "--weights", tmp_path / "weights.pyth")
     shutil.copy(tmp_path / "weights.pyth", tmp_path / "detector.pth")
     pytest.importorskip("detectron2")
-    assert "detector.pth: not a checkpoint" in fails(*detect(video, detector=tmp_path / "detector.pth"))
+    assert "detector.pth: holds posix.system, and opening it could run code" in fails(
+        *detect(video, detector=tmp_path / "detector.pth")
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -208,10 +212,6 @@ def test_scores_are_averaged_over_views_where_asked_for(detect, video, tmp_path,
     one, same, more = ((tmp_path / name / "test_0000.csv").read_text() for name in ("one", "same", "many"))
     assert one == same != more and "8 views a keyframe: 2 scales x 2 flips x 2 clips" in caplog.text
     assert [row.rpartition(",")[0] for row in one.split()] == [row.rpartition(",")[0] for row in more.split()]
-
-
-def test_no_clip_at_all_is_refused(fails, detect, video):
-    assert "TEST.NUM_ENSEMBLE_VIEWS: got 0, expected 1" in fails(*detect(video), "--clips", 0)
 
 
 # Boxes
@@ -261,13 +261,13 @@ def test_a_bad_row_of_a_training_set_is_named_and_left_out(tiny, scenes, tmp_pat
 # Output
 
 
-def test_an_output_folder_that_cannot_be_written_is_named(fails, detect, video, tiny, weights, tmp_path):
+def test_an_output_folder_that_cannot_be_written_is_named(fails, detect, video, tiny, weights, scenes, tmp_path):
     (tmp_path / "file").touch()
     below = tmp_path / "file" / "out"
     for arguments in (
         detect(video, output=below),
         ["train", *tiny, "OUTPUT_DIR", below],
-        ["eval", "--weights", weights, "OUTPUT_DIR", below],
+        ["eval", "--weights", weights, "DATA.ROOT", scenes, "OUTPUT_DIR", below],
         ["data", "scenes", "--output", below],
         ["demo", "--output", below],
     ):
@@ -294,8 +294,9 @@ def test_a_full_disk_while_clips_are_cached_is_named(fails, tiny, tmp_path, full
     assert files(tmp_path) == []
 
 
-def test_a_full_disk_while_evaluating_is_named(fails, weights, tmp_path, full_disk):
-    line = fails("eval", "--weights", weights, "OUTPUT_DIR", tmp_path / "run", "DATA.EVAL_SPLIT", "train")
+def test_a_full_disk_while_evaluating_is_named(fails, weights, scenes, tmp_path, full_disk):
+    settings = ["DATA.ROOT", scenes, "OUTPUT_DIR", tmp_path / "run", "DATA.EVAL_SPLIT", "train"]
+    line = fails("eval", "--weights", weights, *settings)
     assert "detections_train.csv (File too large)" in line
     assert files(tmp_path) == []
 

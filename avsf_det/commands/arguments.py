@@ -1,8 +1,10 @@
-"""What several commands have in common: how they are added, options that they share, results told, numbers."""
+"""What commands share: how they are added, common options, printed results, and the ranges of numeric options."""
 
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -79,25 +81,37 @@ def one_line(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
 
 
-def positive(text: str) -> float:
-    """A number above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value
+def real(least: float, most: float) -> Callable[[str], float]:
+    """A type of options: numbers from `least` to `most`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"expected a number from {least:.10g} to {most:.10g}, got {text[:40]!r}")
+        return value
+
+    return parse
 
 
-def share(text: str) -> float:
-    """A number from 0 to below 1."""
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
-    return value
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A type of options: whole numbers from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,15}", text.strip()) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text[:40]!r}")
+        return int(text)
+
+    return parse
 
 
-def count(text: str) -> int:
-    """A whole number from 1 on."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return value
+rate = real(0.001, 1000)  # a second: keyframes or frames
+seconds = real(0.001, 10_000_000)
+score = real(0, 1)
+fraction = real(0, 0.999)
+top_k = whole(1, 1000)
+workers = whole(1, 1024)
+pixels = whole(16, 4096)
+clip_count = whole(1, 1000)

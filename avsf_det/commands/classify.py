@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avsf_det.commands.arguments import add_audio, add_command, add_device, add_overwrite, count, positive, tell_results
+from avsf_det.commands.arguments import (
+    add_audio,
+    add_command,
+    add_device,
+    add_overwrite,
+    score,
+    seconds,
+    tell_results,
+    top_k,
+)
 from avsf_det.errors import UserError
 
 
@@ -46,12 +55,12 @@ def add_classify_command(commands: argparse._SubParsersAction) -> None:
     add_overwrite(command)
     command.add_argument(
         "--stride",
-        type=positive,
+        type=seconds,
         metavar="SECONDS",
         help="from one window to the next (default: as long as the model's clip, and at most 1)",
     )
-    command.add_argument("--top-k", type=count, default=5, help="classes told of each window (default: 5)")
-    command.add_argument("--threshold", type=float, default=0.0, help="tell classes from this score on (default: 0)")
+    command.add_argument("--top-k", type=top_k, default=5, help="classes told of each window (default: 5)")
+    command.add_argument("--threshold", type=score, default=0.0, help="tell classes from this score on (default: 0)")
     add_audio(command)
     add_device(command)
     command.add_argument(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from avsf_det.commands.arguments import OVERRIDES, add_command, add_overrides, positive, share
+from avsf_det.commands.arguments import OVERRIDES, add_command, add_overrides, fraction, pixels, rate, whole
 from avsf_det.errors import UserError
 
 VIDEOS = {
@@ -142,7 +142,7 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
     command.add_argument("export", type=Path, metavar="EXPORT", help="what the tool exported: a file, zip or folder")
     command.add_argument("--videos", type=Path, required=True, metavar="DIR", help="the videos, at any depth in it")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DATASET", help="folder to make")
-    command.add_argument("--rate", type=positive, default=1.0, help="keyframes a second at most (default: 1)")
+    command.add_argument("--rate", type=rate, default=1.0, help="keyframes a second at most (default: 1)")
     command.add_argument(
         "--actions",
         default="",
@@ -156,13 +156,13 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
     which.add_argument("--split", default="", help="split of all videos (default: the export's)")
     which.add_argument(
         "--val-share",
-        type=share,
+        type=fraction,
         default=0.2,
         help="share of the videos for validation where the export has no splits; chosen by name (default: 0.2)",
     )
     command.add_argument(
         "--frame-rate",
-        type=positive,
+        type=rate,
         default=0.0,
         help="frames a second of frame numbers and of folders of frames (default: the file's own; 30 of folders)",
     )
@@ -183,9 +183,11 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
     )
     for split in VIDEOS["ava"]:
         usual = ", ".join(f"{counts[split]} of {layout}" for layout, counts in VIDEOS.items() if split in counts)
-        command.add_argument(f"--{split}", type=int, metavar="N", help=f"videos of this split (default: {usual})")
-    command.add_argument("--width", type=int, default=192)
-    command.add_argument("--height", type=int, default=144)
-    command.add_argument("--duration", type=int, default=5, help="seconds of each video (default: 5)")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=int, default=0, help="processes (default: one a processor)")
+        command.add_argument(
+            f"--{split}", type=whole(0, 1_000_000), metavar="N", help=f"videos of this split (default: {usual})"
+        )
+    command.add_argument("--width", type=pixels, default=192)
+    command.add_argument("--height", type=pixels, default=144)
+    command.add_argument("--duration", type=whole(1, 3600), default=5, help="seconds of each video (default: 5)")
+    command.add_argument("--seed", type=whole(0, 2**32 - 1), default=0)
+    command.add_argument("--workers", type=whole(0, 1024), default=0, help="processes (default: one a processor)")

@@ -15,9 +15,15 @@ from avsf_det.commands.arguments import (
     add_detector,
     add_device,
     add_overwrite,
-    count,
-    positive,
+    clip_count,
+    pixels,
+    rate,
+    real,
+    score,
+    seconds,
     tell_results,
+    top_k,
+    workers,
 )
 from avsf_det.errors import UserError
 
@@ -157,7 +163,7 @@ def add_detect_command(commands: argparse._SubParsersAction) -> None:
     many = command.add_argument_group("many videos")
     many.add_argument(
         "--workers",
-        type=count,
+        type=workers,
         metavar="N",
         help="processes that do a video each (default: 1, this one; with --engine ray one for each GPU or processor)",
     )
@@ -167,7 +173,7 @@ def add_detect_command(commands: argparse._SubParsersAction) -> None:
     many.add_argument("--address", metavar="ADDRESS", help="of the Ray cluster (default: Ray is started in place)")
     many.add_argument(
         "--time-limit",
-        type=positive,
+        type=seconds,
         metavar="SECONDS",
         help="for a video, after which it has failed (default: none)",
     )
@@ -175,14 +181,14 @@ def add_detect_command(commands: argparse._SubParsersAction) -> None:
     live.add_argument("--follow", action="store_true", help="read on as the file grows")
     live.add_argument(
         "--latency",
-        type=positive,
+        type=seconds,
         default=5.0,
         metavar="SECONDS",
         help="for which a clip may wait; older ones are left out, and counted (default: 5)",
     )
     live.add_argument(
         "--silence",
-        type=positive,
+        type=seconds,
         default=10.0,
         metavar="SECONDS",
         help="without anything new, after which the stream has ended (default: 10)",
@@ -194,9 +200,9 @@ def add_how(command: argparse.ArgumentParser) -> None:
     """Add the options that say with what, and how, is detected; `prepare` reads them."""
     command.add_argument("--weights", required=True, help="checkpoint of the action model; brings config and label map")
     add_detector(command)
-    command.add_argument("--score-threshold", type=float, help="leave out persons below this (default: the detector's)")
-    command.add_argument("--rate", type=positive, default=2.0, help="keyframes a second (default: 2)")
-    command.add_argument("--threshold", type=float, default=0.3, help="show actions from this score on (default: 0.3)")
+    command.add_argument("--score-threshold", type=score, help="leave out persons below this (default: the detector's)")
+    command.add_argument("--rate", type=rate, default=2.0, help="keyframes a second, 0.001 to 1000 (default: 2)")
+    command.add_argument("--threshold", type=score, default=0.3, help="show actions from this score on (default: 0.3)")
     command.add_argument(
         "--thresholds",
         type=Path,
@@ -206,20 +212,20 @@ def add_how(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--smooth",
-        type=positive,
+        type=real(0, 3600),
         default=0.0,
         metavar="SECONDS",
         help="average each person's scores over time, weighted by a Gaussian of this standard deviation",
     )
-    command.add_argument("--top-k", type=int, default=3, help="actions shown for a person at most (default: 3)")
+    command.add_argument("--top-k", type=top_k, default=3, help="actions shown for a person at most (default: 3)")
     add_audio(command)
     add_device(command)
     views = command.add_argument_group(
         "views", "Scores are the mean over all views; time grows with their number. Defaults are the checkpoint's."
     )
-    views.add_argument("--scales", nargs="+", type=int, metavar="PIXELS", help="short sides of the picture")
+    views.add_argument("--scales", nargs="+", type=pixels, metavar="PIXELS", help="short sides of the picture")
     views.add_argument("--flip", action=argparse.BooleanOptionalAction, help="the mirrored picture too")
-    views.add_argument("--clips", type=int, metavar="N", help="clips around each keyframe")
+    views.add_argument("--clips", type=clip_count, metavar="N", help="clips around each keyframe")
 
 
 def _outputs(text: str) -> tuple[str, ...]:

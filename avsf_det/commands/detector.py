@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsf_det.commands.arguments import add_command, add_detector, add_overrides
+from avsf_det.commands.arguments import add_command, add_detector, add_overrides, score
 from avsf_det.errors import UserError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def add_detector_commands(commands: argparse._SubParsersAction) -> None:
     _add_dataset(command, "train,val")
     add_detector(command)
     command.add_argument(
-        "--score-threshold", type=float, default=0.05, help="leave out persons below this (default: 0.05)"
+        "--score-threshold", type=score, default=0.05, help="leave out persons below this (default: 0.05)"
     )
     command.add_argument(
         "--labels", action="store_true", help="give boxes at IoU 0.9 with a labelled person its labels"

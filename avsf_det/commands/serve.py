@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avsf_det.commands.arguments import add_command
+from avsf_det.commands.arguments import add_command, whole
 from avsf_det.commands.detect import OUTPUTS, add_how, prepare
 from avsf_det.errors import UserError
 
@@ -34,7 +34,7 @@ def add_serve_command(commands: argparse._SubParsersAction) -> None:
     """Add `serve` to the commands of `avsf-det`."""
     command = add_command(commands, "serve", serve)
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine's own only)")
-    command.add_argument("--port", type=int, default=7860, help="0 is any free one (default: 7860)")
+    command.add_argument("--port", type=whole(0, 65_535), default=7860, help="0 is any free one (default: 7860)")
     command.add_argument("--output", type=Path, default=Path("served"), help="folder (default: served)")
     command.set_defaults(outputs=OUTPUTS, overwrite=False)
     add_how(command)

@@ -143,7 +143,7 @@ def transferable(weights: Weights) -> dict[str, torch.Tensor]:
 
 
 def _untaught(about: Mapping[str, Any]) -> bool:
-    return about.get("heads") == []
+    return isinstance(about.get("heads"), list) and not about["heads"]
 
 
 def _moment(path: Path) -> tuple[int, int]:

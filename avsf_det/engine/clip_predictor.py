@@ -13,18 +13,18 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
-from avsf_det.config import override
 from avsf_det.data.batch import Batch, Collate, Sample
 from avsf_det.data.classification.clips import Head
 from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.classification.views import crop_places, uniform_crop
 from avsf_det.data.clip import ClipSpec, read_clips
+from avsf_det.engine.checkpoint_config import load_model, model_cfg, predictor_cfg
 from avsf_det.engine.checkpoints import check_taught
 from avsf_det.engine.network import Network
-from avsf_det.engine.predictor import checkpoint_cfg, checkpoint_label_map, groups_of, load_all_weights, model_digest
+from avsf_det.engine.predictor import checkpoint_label_map, groups_of, model_digest
 from avsf_det.errors import UserError
-from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_checkpoint
+from avsf_det.models.importers.files import are_heads
 
 
 class ClipPredictor:
@@ -68,30 +68,31 @@ class ClipPredictor:
         overrides: Sequence[str] = (),
         use_audio: bool = True,
         explain_audio: bool = False,
+        dataset: bool = False,
     ) -> ClipPredictor:
-        """The predictor of a checkpoint, which brings its own configuration and classes.
+        """The predictor of a checkpoint, which brings its model's configuration (`model_cfg`) and classes.
 
         Args:
             weights: the checkpoint.
             overrides: KEY VALUE KEY VALUE ... that change its configuration.
             use_audio, explain_audio: as above.
+            dataset: as of `Predictor.load`.
 
         Raises:
             UserError: if the file is missing, is no checkpoint, or is not of a model of whole clips.
         """
         checkpoint = load_checkpoint(weights)
         heads = checkpoint_heads(checkpoint, weights)
-        cfg = checkpoint_cfg(checkpoint, weights)
-        override(cfg, overrides)
+        cfg = predictor_cfg(checkpoint, weights, overrides, dataset)
         classes = sum(len(head.classes) for head in heads)
         own = sum(cfg.MODEL.NUM_CLASSES_LIST) or cfg.MODEL.NUM_CLASSES
-        if classes != own:
+        spaces = dict(zip(cfg.MODEL.LABEL_SPACES, cfg.MODEL.NUM_CLASSES_LIST))
+        if classes != own or (spaces and spaces != {head.name: len(head.classes) for head in heads}):
             raise UserError(
                 f"{weights}: carries {classes} classes of whole clips and its model has {own}; expected a "
                 "checkpoint written by `avsf-det train`"
             )
-        model = build_model(cfg)
-        load_all_weights(model, checkpoint["model_state"], weights)
+        model = load_model(cfg, checkpoint["model_state"], weights)
         return cls(model, cfg, heads, use_audio, explain_audio)
 
     def __call__(self, batch: Batch) -> np.ndarray:
@@ -169,15 +170,11 @@ def checkpoint_heads(checkpoint: dict, path: str | Path) -> tuple[Head, ...]:
     """
     check_taught(checkpoint, path)
     if "heads" in checkpoint:
-        try:
-            found = (
-                (str(h["name"]), tuple(map(str, h["classes"])), bool(h["multi_label"])) for h in checkpoint["heads"]
-            )
-            return tuple(Head(*one) for one in found)
-        except (TypeError, KeyError):
+        if not are_heads(checkpoint["heads"]):
             wanted = "expected those that `avsf-det train` wrote"
-            raise UserError(f"{path}: its heads are no names with classes; {wanted}") from None
-    cfg = checkpoint_cfg(checkpoint, path)
+            raise UserError(f"{path}: its heads are no names with classes; {wanted}")
+        return tuple(Head(h["name"], tuple(h["classes"]), h["multi_label"]) for h in checkpoint["heads"])
+    cfg = model_cfg(checkpoint, path)
     if cfg.DETECTION.ENABLE:
         raise UserError(f"{path}: a model of boxes, which knows no classes of whole clips; `avsf-det detect` is for it")
     label_map = checkpoint_label_map(checkpoint, path)

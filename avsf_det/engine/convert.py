@@ -9,8 +9,8 @@ from yacs.config import CfgNode
 
 from ava_eval.label_map import LabelMap, parse_label_map, read_label_map
 from avsf_det.config import load_cfg, override
+from avsf_det.engine.checkpoint_config import model_cfg
 from avsf_det.engine.device import seed_everything
-from avsf_det.engine.predictor import checkpoint_cfg
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
 from avsf_det.models.checkpoint import load_weights, save_checkpoint
@@ -72,14 +72,14 @@ def _configuration(
     if config is not None:
         cfg = load_cfg(config, overrides)
     elif weights.format == OURS:
-        cfg = checkpoint_cfg(weights.about, source)
+        cfg = model_cfg(weights.about, source)
         override(cfg, overrides)
     else:
         raise UserError(
             f"{source}: a {FORMATS[weights.format].title}, which does not say what model it is for; name it by --config"
         )
     if "head.projection.bias" in weights.state:
-        cfg.MODEL.NUM_CLASSES = len(weights.state["head.projection.bias"])
+        cfg.MODEL.NUM_CLASSES = weights.state["head.projection.bias"].numel()
     return cfg
 
 

@@ -99,12 +99,17 @@ class Demo:
             keyframes = split_keyframes(AvaFolder(self.dataset), "train")
             train_detector(config, keyframes, self.detector.parent, self._detector_overrides, resume=True)
 
+    @property
+    def _evaluated(self) -> list:
+        """Keys that say on what models are evaluated."""
+        return ["DATA.EVAL_SPLIT", TEST_SPLIT, "DETECTOR.MODEL", self.detector]
+
     def _train_models(self) -> None:
         """The visual model first, then the audiovisual one, which starts from its weights."""
         for name, config in (("slowfast", VISUAL_CONFIG), ("avslowfast", AUDIOVISUAL_CONFIG)):
             output = self.output / name
             settings = ["DATA.ROOT", self.dataset, "OUTPUT_DIR", output, "DATA.CACHE_DIR", self.output / "clips"]
-            settings += ["DATA.EVAL_SPLIT", TEST_SPLIT, "DETECTOR.MODEL", self.detector]
+            settings += self._evaluated
             if name == "avslowfast":
                 settings += ["TRAIN.CHECKPOINT_FILE_PATH", self.weights["slowfast"]]
             cfg = load_cfg(config, [str(setting) for setting in settings] + self._overrides)
@@ -117,10 +122,11 @@ class Demo:
         keyframes = split_keyframes(AvaFolder(self.dataset), TEST_SPLIT)
         found = find_on_keyframes(open_detector(str(self.detector), score_threshold=0.05), keyframes)
         ap50 = measure_found(found, keyframes).metrics["AP50"]
+        settings = ["DATA.ROOT", str(self.dataset), *map(str, self._evaluated)]
         runs = {
-            COLUMNS[0]: evaluate_weights(self.weights["avslowfast"]),
-            COLUMNS[1]: evaluate_weights(self.weights["avslowfast"], use_audio=False),
-            COLUMNS[2]: evaluate_weights(self.weights["slowfast"]),
+            COLUMNS[0]: evaluate_weights(self.weights["avslowfast"], settings),
+            COLUMNS[1]: evaluate_weights(self.weights["avslowfast"], settings, use_audio=False),
+            COLUMNS[2]: evaluate_weights(self.weights["slowfast"], settings),
         }
         evaluations = {column: result.evaluation for column, result in runs.items()}
         results = {"person AP50": ap50}

@@ -20,6 +20,7 @@ from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.clip import within_video
 from avsf_det.engine.audio_effect import AudioEffect, audio_effects, effect_json
+from avsf_det.engine.checkpoint_config import require_dataset
 from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
@@ -157,7 +158,7 @@ def evaluate_weights(
     """Evaluate a checkpoint on DATA.EVAL_SPLIT of DATA.ROOT; the result is also written to OUTPUT_DIR.
 
     Args:
-        weights: the checkpoint, whose configuration is taken.
+        weights: the checkpoint, whose model's configuration is taken.
         overrides: KEY VALUE KEY VALUE ... that change it.
         use_audio: False evaluates as if nothing were to be heard.
         explain_audio: also evaluate the same boxes scored without sound, and compare.
@@ -168,8 +169,9 @@ def evaluate_weights(
     Raises:
         UserError: for anything wrong with the checkpoint, the overrides or the dataset.
     """
-    predictor = Predictor.load(weights, overrides=overrides, use_audio=use_audio, explain_audio=explain_audio)
+    predictor = Predictor.load(weights, overrides, use_audio, explain_audio, dataset=True)
     cfg = predictor.cfg
+    require_dataset(cfg, "DATA.ROOT", weights)
     split = cfg.DATA.EVAL_SPLIT
     name = split if use_audio else f"{split}_silent"
     output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR")

@@ -19,6 +19,7 @@ from avsf_det.data.classification.clips import Head, LabelledClips
 from avsf_det.data.classification.dataset import ClipViews
 from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.loader import ViewLoader
+from avsf_det.engine.checkpoint_config import require_dataset
 from avsf_det.engine.clip_metrics import ViewScores, measures
 from avsf_det.engine.clip_predictor import ClipPredictor, check_heads
 from avsf_det.engine.output import make_output
@@ -142,7 +143,7 @@ def evaluate_clip_weights(
     Of a model that scores boxes too it is CLIPS.ROOT, and the folder `clips` in OUTPUT_DIR, as while it trains.
 
     Args:
-        weights: the checkpoint, whose configuration is taken.
+        weights: the checkpoint, whose model's configuration is taken.
         overrides: KEY VALUE KEY VALUE ... that change it.
         use_audio: False evaluates as if nothing were to be heard.
 
@@ -152,8 +153,9 @@ def evaluate_clip_weights(
     Raises:
         UserError: for anything wrong with the checkpoint, the overrides or the dataset.
     """
-    predictor = ClipPredictor.load(weights, overrides, use_audio)
+    predictor = ClipPredictor.load(weights, overrides, use_audio, dataset=True)
     cfg = predictor.cfg
+    require_dataset(cfg, "CLIPS.ROOT" if cfg.DETECTION.ENABLE else "DATA.ROOT", weights)
     split = cfg.DATA.EVAL_SPLIT
     name = split if use_audio else f"{split}_silent"
     output = make_output(cfg.OUTPUT_DIR, "OUTPUT_DIR") / ("clips" if cfg.DETECTION.ENABLE else "")

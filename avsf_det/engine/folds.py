@@ -84,7 +84,9 @@ def train_folds(cfg: CfgNode) -> FoldsResult | None:
     for own in divisions:
         logger.info("fold %d of %d", own.DATA.FOLD, FOLDS)
         Trainer(own).run()
-    return evaluate_folds(run, ["DATA.ROOT", cfg.DATA.ROOT, "DEVICE", cfg.DEVICE])
+    overrides = ["DATA.ROOT", cfg.DATA.ROOT, "DATA.PATH_PREFIX", cfg.DATA.PATH_PREFIX, "DEVICE", cfg.DEVICE]
+    overrides += ["TEST.BATCH_SIZE", str(cfg.TEST.BATCH_SIZE), "TRAIN.NUM_WORKERS", str(cfg.TRAIN.NUM_WORKERS)]
+    return evaluate_folds(run, [*overrides, "TRAIN.MAX_FAILED_SHARE", str(cfg.TRAIN.MAX_FAILED_SHARE)])
 
 
 def has_folds(weights: str | Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,23 +16,19 @@ from torch import nn
 from yacs.config import CfgNode
 
 from ava_eval.label_map import LabelMap, parse_label_map
-from avsf_det.config import get_cfg, merge_yaml, override
 from avsf_det.data.batch import Collate, Sample
 from avsf_det.data.clip import Clip, ClipSpec, read_clips
 from avsf_det.data.mirror import mirrored_boxes, mirrored_classes
 from avsf_det.data.transforms import resize
+from avsf_det.engine.checkpoint_config import CONVERT, load_model, model_cfg, predictor_cfg
 from avsf_det.engine.checkpoints import check_taught
 from avsf_det.engine.network import Network
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
-from avsf_det.models.build import build_model
-from avsf_det.models.checkpoint import load_checkpoint, load_weights
-from avsf_det.models.importers import is_ours
+from avsf_det.models.checkpoint import load_checkpoint
 from avsf_det.structures import Persons
 
 logger = logging.getLogger(__name__)
-
-CONVERT = "expected a checkpoint written by `avsf-det train`, or by `avsf-det convert` with --config"
 
 
 class Predictor:
@@ -88,26 +84,26 @@ class Predictor:
         overrides: Sequence[str] = (),
         use_audio: bool = True,
         explain_audio: bool = False,
+        dataset: bool = False,
     ) -> Predictor:
-        """The predictor of a checkpoint, which brings its own configuration and label map.
+        """The predictor of a checkpoint, which brings its model's configuration (`model_cfg`) and label map.
 
         Args:
             weights: the checkpoint.
             overrides: KEY VALUE KEY VALUE ... that change its configuration.
             use_audio, explain_audio: as above.
+            dataset: whether a dataset is evaluated on; what of it the checkpoint names and is not taken is logged then.
 
         Raises:
             UserError: if the file is missing, is no checkpoint, lacks either, or is of a model of whole clips.
         """
         checkpoint = load_checkpoint(weights)
-        cfg = checkpoint_cfg(checkpoint, weights)
+        cfg = predictor_cfg(checkpoint, weights, overrides, dataset)
         check_taught(checkpoint, weights)
         if not cfg.DETECTION.ENABLE:
             raise UserError(f"{weights}: a model of whole clips, which knows no boxes; `avsf-det classify` is for it")
-        override(cfg, overrides)
-        model = build_model(cfg)
-        load_all_weights(model, checkpoint["model_state"], weights)
         label_map = checkpoint_label_map(checkpoint, weights)
+        model = load_model(cfg, checkpoint["model_state"], weights)
         if len(label_map) != cfg.MODEL.NUM_CLASSES:
             raise UserError(
                 f"{weights}: its label map has {len(label_map)} classes and its model {cfg.MODEL.NUM_CLASSES}; "
@@ -259,28 +255,13 @@ def _check_test_keys(test: CfgNode) -> None:
         raise UserError(f"TEST.NUM_ENSEMBLE_VIEWS: got {test.NUM_ENSEMBLE_VIEWS}, expected 1 clip a keyframe or more")
 
 
-def checkpoint_cfg(checkpoint: dict, path: str | Path) -> CfgNode:
-    """The configuration that a checkpoint carries.
-
-    Raises:
-        UserError: if there is none, or it is not one of this version's.
-    """
-    if not isinstance(checkpoint.get("cfg"), str):
-        raise UserError(f"{path}: carries no configuration; {CONVERT}")
-    if not is_ours(checkpoint):
-        raise UserError(f"{path}: carries another program's configuration; {CONVERT}")
-    cfg = get_cfg()
-    merge_yaml(cfg, checkpoint["cfg"], str(path))
-    return cfg
-
-
 def scores_boxes(weights: str | Path) -> bool:
     """Whether the model of a checkpoint scores the actions of boxes, rather than of whole clips.
 
     Raises:
         UserError: if the file is missing, is no checkpoint, or carries no configuration.
     """
-    return checkpoint_cfg(load_checkpoint(weights), weights).DETECTION.ENABLE
+    return model_cfg(load_checkpoint(weights), weights).DETECTION.ENABLE
 
 
 def checkpoint_label_map(checkpoint: dict, path: str | Path) -> LabelMap:
@@ -301,20 +282,6 @@ def model_digest(model: nn.Module, words: str) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def load_all_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: str | Path) -> None:
-    """Fill a model with the weights from `path`, each of them.
-
-    Raises:
-        UserError: if they are those of another model.
-    """
-    report = load_weights(model, state)
-    if report.differing:
-        raise UserError(
-            f"{path}: weights of another model than the configured one: {report}, such as {report.differing[0]}; "
-            "take the configuration they were trained with"
-        )
 
 
 def groups_of(items: Iterable, size: int) -> Iterable[list]:

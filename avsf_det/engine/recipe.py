@@ -18,9 +18,9 @@ from avsf_det.config import override
 from avsf_det.data.annotations import AvaFolder
 from avsf_det.data.classification.folder import ClipFolder
 from avsf_det.data.classification.shares import share_of_each
-from avsf_det.engine.predictor import checkpoint_cfg
+from avsf_det.engine.checkpoint_config import model_cfg
 from avsf_det.models.importers import is_ours
-from avsf_det.models.importers.files import read_file
+from avsf_det.weight_file import read_file
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _choose_network(cfg: CfgNode) -> None:
     content = read_file(path) if path else None
     if not (isinstance(content, dict) and isinstance(content.get("cfg"), str) and is_ours(content)):
         return
-    theirs = checkpoint_cfg(content, path)
+    theirs = model_cfg(content, path)
     keys = [key for key in cfg.TRAIN.AUTO_KEYS if key not in SIZED and key != "AVA.TEST_PREDICT_BOX_LISTS"]
     if theirs.DETECTION.ENABLE != cfg.DETECTION.ENABLE:
         keys = [key for key in keys if key not in OF_THE_HEAD]

@@ -20,13 +20,13 @@ from yacs.config import CfgNode
 
 from avsf_det import distributed
 from avsf_det.data.batch import Batch
+from avsf_det.engine.checkpoint_config import checkpoint_cfg, load_all_weights
 from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course, transferable
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import TrainingLog
 from avsf_det.engine.output import make_output, set_aside
 from avsf_det.engine.precise_bn import update_running_statistics
-from avsf_det.engine.predictor import checkpoint_cfg, load_all_weights
 from avsf_det.engine.schedule import describe_schedule, lr_at
 from avsf_det.engine.stop import Stopped, StopSignals
 from avsf_det.engine.task import open_task

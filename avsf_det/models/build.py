@@ -44,8 +44,9 @@ def build_model(cfg: CfgNode) -> nn.Module:
         raise UserError(f"MODEL.MODEL_NAME: got {name!r}, expected one of {', '.join(MODELS)}")
     try:
         return MODELS[name](cfg)
-    except ValueError as error:
-        raise UserError(f"the model cannot be built: {error}; mend the config") from error
+    except (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"the model cannot be built: {reason}; fix the config") from error
 
 
 def build_avslowfast(cfg: CfgNode) -> AVSlowFast:

@@ -18,8 +18,8 @@ from torch import nn
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
 from avsf_det.models.importers import pyslowfast
-from avsf_det.models.importers.files import read_file
 from avsf_det.models.load_report import LoadReport, is_counter, likely_difference, part_of
+from avsf_det.weight_file import read_file
 
 MIN_MATCHED = 0.9  # share of the tensors, the model's and the weights', that fit if both are of one kind
 
@@ -51,7 +51,8 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """
     checkpoint = read_file(path)
     state = checkpoint.get("model_state") if isinstance(checkpoint, dict) else None
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+    named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise UserError(
             f"{path}: has no model_state; expected a checkpoint written by `avsf-det train`, or by `avsf-det convert` "
             "from another format"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ class LoadReport:
     def _classes(self) -> Iterable[str]:
         for name in self.mismatched:
             if re.fullmatch(r"(clip_)?head\..*bias", name):
-                theirs, ours = self.their_shapes[name][0], self.own_shapes[name][0]
+                theirs, ours = (math.prod(shapes[name]) for shapes in (self.their_shapes, self.own_shapes))
                 layer = name.removesuffix(".bias")
                 yield f"{theirs} classes in the weights, {ours} in the model: {layer} starts as initialised"
         if not any(name.startswith(("head.", "clip_head.")) for name in self.their_shapes):

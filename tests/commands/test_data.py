@@ -42,7 +42,7 @@ def test_nothing_usable_is_2(tmp_path, capsys):
 def test_a_share_is_one(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, ROW, "--val-share", "20")
-    assert "expected a share from 0 to below 1" in capsys.readouterr().err
+    assert "expected a number from 0 to 0.999" in capsys.readouterr().err
 
 
 def test_the_format_as_the_page_shows_it_loads(tmp_path):

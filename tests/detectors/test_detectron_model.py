@@ -91,7 +91,7 @@ def test_weights_are_loaded_from_both_kinds_of_file(tmp_path, network, tiny_conf
 def test_files_that_would_run_code_or_are_damaged_are_refused(tmp_path, network, suffix, content):
     path = tmp_path / f"weights.{suffix}"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="cannot be read as weights") as error:
+    with pytest.raises(UserError, match="expected weights for Detectron2") as error:
         load_weights(network, path)
     assert "\n" not in str(error.value)
 
@@ -159,3 +159,62 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path, network):
 def test_our_configs_are_known_to_detectron2(config, pytestconfig):
     cfg = load_config(pytestconfig.rootpath / "configs" / "detectors" / f"{config}.yaml")
     assert find_classes(cfg, ["person"]) == [0] and cfg.MODEL.ROI_HEADS.NUM_CLASSES == 1
+
+
+def crafted_dtype():
+    """A pickle of an array whose dtype's state claims a subtype, which numpy would follow out of its memory."""
+    start = b"\x80\x02}U\x01acnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
+    dtype = b"cnumpy\ndtype\n(U\x02V8K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\x7fK\x01K\x00tb"
+    return start + b"(K\x01(K\x01K\x01t" + dtype + b"\x89U\x08" + b"A" * 8 + b"tbs."
+
+
+def test_weights_with_a_crafted_dtype_are_refused(tmp_path, network):
+    (tmp_path / "weights.pkl").write_bytes(crafted_dtype())
+    with pytest.raises(UserError, match="which are no numbers"):
+        load_weights(network, tmp_path / "weights.pkl")
+
+
+@pytest.fixture
+def checkpoint(tmp_path, network, tiny_config):
+    """Writes a checkpoint of `train_detector` whose configuration is changed by KEY VALUE pairs."""
+
+    def write(*overrides):
+        cfg = load_config(tiny_config)
+        cfg.merge_from_list(list(overrides))
+        torch.save({"model": network.state_dict(), "config": cfg.dump()}, tmp_path / "checkpoint.pth")
+        return tmp_path / "checkpoint.pth"
+
+    return write
+
+
+def test_load_config_of_a_checkpoint_takes_its_network_and_leaves_its_folders(checkpoint):
+    path = checkpoint("OUTPUT_DIR", "/elsewhere", "MODEL.WEIGHTS", "https://example.org/evil.pkl")
+    cfg = load_config(path)
+    assert cfg.MODEL.FPN.OUT_CHANNELS == 16 and cfg.INPUT.MIN_SIZE_TEST == 64
+    assert cfg.OUTPUT_DIR == "./output" and str(path) == cfg.MODEL.WEIGHTS
+    assert DetectronDetector(path).identity
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("MODEL.ROI_BOX_HEAD.FC_DIM", 100_000, "parameters, but the file holds"),
+        ("MODEL.ROI_BOX_HEAD.FC_DIM", 10**12, "FC_DIM 1000000000000"),
+        ("MODEL.ROI_BOX_HEAD.NUM_FC", 10**9, "NUM_FC 1000000000"),
+        ("MODEL.ROI_HEADS.NUM_CLASSES", 10**9, "NUM_CLASSES 1000000000"),
+        ("MODEL.RESNETS.DEPTH", 17, "cannot build this network"),
+        ("INPUT.MIN_SIZE_TEST", 10**6, "MIN_SIZE_TEST 1000000"),
+    ],
+)
+def test_load_config_of_a_checkpoint_that_asks_for_too_much_is_refused(checkpoint, key, value, message):
+    with pytest.raises(UserError, match=message) as error:
+        load_config(checkpoint(key, value))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("config", ["MODEL: [", "a: 2020-99-99", "[" * 5000, "MODEL: 3", "just words", 3, None, ["x"]])
+def test_load_config_of_a_checkpoint_with_a_damaged_configuration_is_refused(tmp_path, network, config):
+    torch.save({"model": network.state_dict(), "config": config}, tmp_path / "checkpoint.pth")
+    with pytest.raises(UserError, match="configuration") as error:
+        load_config(tmp_path / "checkpoint.pth")
+    assert "\n" not in str(error.value)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from avsf_det.config import load_cfg
+from avsf_det.engine.checkpoint_config import checkpoint_cfg
 from avsf_det.engine.classification_task import ClassificationTask
-from avsf_det.engine.predictor import checkpoint_cfg
 from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model

@@ -93,8 +93,8 @@ def test_a_run_of_one_process_that_was_killed_goes_on_to_the_same_weights(argume
     assert_same_training(CheckpointFolder(tmp_path / "run").newest(), whole)
 
 
-def test_two_processes_evaluate_to_the_bit_as_one(whole, tmp_path):
-    weights, split = CheckpointFolder(whole).newest(), ["DATA.EVAL_SPLIT", "train"]
+def test_two_processes_evaluate_to_the_bit_as_one(whole, scenes, tmp_path):
+    weights, split = CheckpointFolder(whole).newest(), ["DATA.ROOT", str(scenes), "DATA.EVAL_SPLIT", "train"]
     out = command_in_two("eval", "--weights", weights, "OUTPUT_DIR", tmp_path / "two", *split)
     assert out.count("detections: ") == 1
     evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path / "one"), *split])
@@ -102,8 +102,8 @@ def test_two_processes_evaluate_to_the_bit_as_one(whole, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_the_map_in_the_log_is_that_of_the_checkpoint(whole, tmp_path):
-    found = evaluate_weights(CheckpointFolder(whole).newest(), ["OUTPUT_DIR", str(tmp_path)])
+def test_the_map_in_the_log_is_that_of_the_checkpoint(whole, scenes, tmp_path):
+    found = evaluate_weights(CheckpointFolder(whole).newest(), ["DATA.ROOT", str(scenes), "OUTPUT_DIR", str(tmp_path)])
     assert found.evaluation.mAP == [record["mAP"] for record in log(whole) if record["kind"] == "eval"][-1]
 
 

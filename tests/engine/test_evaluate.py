@@ -71,15 +71,16 @@ def test_the_labels_themselves_score_1_with_known_boxes(weights, scenes, tmp_pat
     assert result.evaluation.mAP == 1.0 and result.failed == {}
 
 
-def test_weights_are_evaluated_on_the_dataset_they_were_trained_on(weights, tmp_path):
-    result = evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path)])
+def test_evaluate_weights_writes_the_same_results_again(weights, scenes, tmp_path):
+    settings = ["DATA.ROOT", str(scenes), "OUTPUT_DIR", str(tmp_path)]
+    result = evaluate_weights(weights, settings)
     written = json.loads((tmp_path / "evaluation_val.json").read_text())
     assert written["mAP"] == pytest.approx(result.evaluation.mAP) and 0 < written["mAP"] <= 1
     assert result.detections == tmp_path / "detections_val.csv" and result.detections.stat().st_size
     first = result.detections.read_bytes()
-    evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path)])
+    evaluate_weights(weights, settings)
     assert result.detections.read_bytes() == first
-    evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path), "DATA.EVAL_SPLIT", "test"], use_audio=False)
+    evaluate_weights(weights, [*settings, "DATA.EVAL_SPLIT", "test"], use_audio=False)
     assert {path.name for path in tmp_path.glob("*.csv")} == {"detections_val.csv", "detections_test_silent.csv"}
 
 
@@ -87,7 +88,7 @@ def test_boxes_of_a_csv_are_scored_above_the_threshold(weights, scenes, tmp_path
     rows = (scenes / "annotations" / "val_person_boxes.csv").read_text().splitlines()
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("".join(row.rpartition(",")[0] + (",0.9\n" if i else ",0.7\n") for i, row in enumerate(rows)))
-    settings = ["OUTPUT_DIR", str(tmp_path), "DETECTOR.MODEL", str(boxes)]
+    settings = ["DATA.ROOT", str(scenes), "OUTPUT_DIR", str(tmp_path), "DETECTOR.MODEL", str(boxes)]
     result = evaluate_weights(weights, settings)
     places = {line.rsplit(",", 2)[0] for line in result.detections.read_text().splitlines()}
     excluded = (scenes / "annotations" / "val_excluded_timestamps.csv").read_text().split()
@@ -170,8 +171,8 @@ def test_predicted_boxes_of_the_dataset_are_scored_and_fewer_classes_count(weigh
     assert list(result.evaluation.ap) == list(few.names)
 
 
-def test_what_sound_does_is_the_difference_to_an_evaluation_without_it(weights, tmp_path):
-    settings = ["OUTPUT_DIR", str(tmp_path)]
+def test_what_sound_does_is_the_difference_to_an_evaluation_without_it(weights, scenes, tmp_path):
+    settings = ["DATA.ROOT", str(scenes), "OUTPUT_DIR", str(tmp_path)]
     result = evaluate_weights(weights, settings, explain_audio=True)
     deaf = evaluate_weights(weights, settings, use_audio=False)
     assert {name: effect.ap for name, effect in result.effects.items()} == pytest.approx(

@@ -19,11 +19,11 @@ from tests.processes import command_in_two
 
 
 @pytest.fixture
-def evaluate(trained, tmp_path):
+def evaluate(trained, labelled, tmp_path):
     """A function that evaluates a layout's model; results go to a named folder."""
 
     def evaluate(layout, output, *overrides, **options):
-        words = ["OUTPUT_DIR", tmp_path / output, *overrides]
+        words = ["DATA.ROOT", labelled(layout), "OUTPUT_DIR", tmp_path / output, *overrides]
         return evaluate_clip_weights(trained(layout), list(map(str, words)), **options)
 
     return evaluate
@@ -89,8 +89,8 @@ def test_several_labels_of_a_clip_are_written_between_semicolons(evaluate):
     assert first["labels"] == "Doing 92;Doing 147" and first["start"] == "0" and first["end"] == ""
 
 
-def test_two_processes_evaluate_to_the_bit_as_one(trained, evaluate, tmp_path):
-    options = ["DATA.EVAL_SPLIT", "train", "TRAIN.NUM_WORKERS", "0"]
+def test_two_processes_evaluate_to_the_bit_as_one(trained, labelled, evaluate, tmp_path):
+    options = ["DATA.ROOT", labelled("kinetics"), "DATA.EVAL_SPLIT", "train", "TRAIN.NUM_WORKERS", "0"]
     command = ["eval", "--weights", trained("kinetics"), "OUTPUT_DIR", tmp_path / "two", *options]
     out = command_in_two(*command)
     assert out.count("predictions: ") == 1

@@ -52,9 +52,10 @@ def test_each_model_is_tested_on_the_list_of_its_own_division(folds, labelled):
     assert [path.split("/")[-3] for path in written["weights"]] == ["fold_1", "fold_2", "fold_3"]
 
 
-def test_the_folder_is_evaluated_like_a_checkpoint(folds, tmp_path, capsys):
+def test_the_folder_is_evaluated_like_a_checkpoint(folds, labelled, tmp_path, capsys):
     folder, found = folds
-    command = ["eval", "--weights", str(folder), "DATA.FOLD", "0", "OUTPUT_DIR", str(tmp_path / "out")]
+    command = ["eval", "--weights", str(folder), "DATA.ROOT", str(labelled("hmdb51")), "DATA.FOLD", "0"]
+    command += ["OUTPUT_DIR", str(tmp_path / "out")]
     assert avsf_det.cli.main(command) == 0
     assert capsys.readouterr().out == f"{found.table()}\n"
     assert (tmp_path / "out" / "folds.json").read_bytes() == (folder / "folds.json").read_bytes()
@@ -103,8 +104,9 @@ def test_a_folder_without_all_models_is_refused(folds, tmp_path):
         evaluate_folds(folds[0], ["DATA.FOLD", "2"])
 
 
-def test_two_processes_train_all_and_one_tells_the_mean(clip_cfg, tmp_path):
+def test_two_processes_train_all_and_one_tells_the_mean(clip_cfg, labelled, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(clip_cfg("hmdb51", "TEST.NUM_SPATIAL_CROPS", 1, "TRAIN.BATCH_SIZE", 2).dump())
     out = command_in_two("train", "--config", recipe, "DATA.FOLD", "0", "OUTPUT_DIR", tmp_path / "run")
-    assert out == f"{evaluate_folds(tmp_path / 'run').table()}\n"
+    found = evaluate_folds(tmp_path / "run", ["DATA.ROOT", str(labelled("hmdb51"))])
+    assert out == f"{found.table()}\n"

@@ -86,21 +86,26 @@ def test_two_processes_learn_both_with_weights_shared_out_or_not(tiny, sets, tmp
         torch.testing.assert_close(found[1][name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_verbs_and_nouns_are_learned_beside_boxes(make, tmp_path):
+def test_verbs_and_nouns_are_learned_beside_boxes(make, sets, tmp_path):
     weights = make("run", "epic_55", {"SOLVER.MAX_EPOCH": 1}).run()
     predictor = ClipPredictor.load(weights)
     assert [head.name for head in predictor.heads] == ["verb", "noun"]
-    assert main(["eval", "--clips", "--weights", str(weights), "DATA.EVAL_SPLIT", "train"]) == 0
+    command = ["eval", "--clips", "--weights", str(weights), "DATA.EVAL_SPLIT", "train"]
+    assert main(command) == 2
+    assert main([*command, "CLIPS.ROOT", str(sets / "epic_55")]) == 0
     assert "action_top1" in json.loads((tmp_path / "run" / "clips" / "evaluation_train.json").read_text())
 
 
-def test_one_checkpoint_detects_classifies_and_is_evaluated_at_both(joint, video, detect, tmp_path, capsys):
+def test_one_checkpoint_detects_classifies_and_is_evaluated_at_both(
+    joint, sets, scenes, video, detect, tmp_path, capsys
+):
     assert main(detect(video, weights=joint)) == 0
     assert (
         main(["classify", str(video), "--weights", str(joint), "-o", str(tmp_path / "clips"), "--device", "cpu"]) == 0
     )
     capsys.readouterr()
     place = ["--weights", str(joint), "OUTPUT_DIR", str(tmp_path / "eval")]
+    place += ["DATA.ROOT", str(scenes), "CLIPS.ROOT", str(sets / "kinetics")]
     assert main(["eval", *place]) == 0 and "mAP" in capsys.readouterr().out
     boxes = (tmp_path / "eval" / "evaluation_val.json").read_bytes()
     assert main(["eval", "--clips", *place]) == 0 and "top1" in capsys.readouterr().out

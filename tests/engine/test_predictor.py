@@ -197,10 +197,10 @@ def test_the_cost_of_several_views_is_told(weights, caplog):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"scales": "[224, 0]"}, r"TEST.SCALES: got \[224, 0\], expected a list of pixels like \[224, 256, 320\]"),
+        ({"scales": "[224, 0]"}, r"TEST.SCALES expects 1 to 4096, got \[224, 0\]"),
         ({"scales": "['big']"}, "TEST.SCALES: got"),
         ({"scales": "256"}, "TEST.SCALES expects list"),
-        ({"clips": "0"}, "TEST.NUM_ENSEMBLE_VIEWS: got 0, expected 1 clip a keyframe or more"),
+        ({"clips": "0"}, "TEST.NUM_ENSEMBLE_VIEWS expects 1 to 1000, got 0"),
     ],
 )
 def test_views_that_there_cannot_be_are_refused(weights, keys, message):

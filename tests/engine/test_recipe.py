@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ava_eval.label_map import LabelMap
 from avsf_det.config import load_cfg
+from avsf_det.engine.checkpoint_config import checkpoint_cfg
 from avsf_det.engine.evaluate import evaluate_weights
-from avsf_det.engine.predictor import checkpoint_cfg
 from avsf_det.engine.recipe import SIZED, size_recipe
 from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError
@@ -120,7 +120,7 @@ def test_classes_names_and_groups_come_from_the_label_map_alone(classes, custom,
     checkpoint = load_checkpoint(path)
     assert checkpoint["model_state"]["head.projection.weight"].shape[0] == classes
     assert all(torch.isfinite(tensor).all() for tensor in checkpoint["model_state"].values())
-    result = evaluate_weights(path)
+    result = evaluate_weights(path, ["DATA.ROOT", str(root)])
     assert list(result.evaluation.ap) == list(label_map.names)
 
 
@@ -132,4 +132,4 @@ def test_whose_boxes_were_evaluated_is_said(given, custom, scenes, tmp_path, cap
         (root / "annotations" / "val_person_boxes.csv").unlink()
     path = Trainer(custom("SOLVER.MAX_EPOCH", "1", root=root)).run()
     expected = "val_person_boxes.csv" if given else "boxes of the ground truth"
-    assert expected in evaluate_weights(path).persons and expected in caplog.text
+    assert expected in evaluate_weights(path, ["DATA.ROOT", str(root)]).persons and expected in caplog.text

@@ -24,8 +24,8 @@ def test_classes_without_a_score_have_the_default(read):
     assert read('{"best_F1": {"stand": {"F1": null, "score": null}, "clap": {"F1": 1, "score": 1}}}') == (0.3, 0.3, 1.0)
 
 
-def test_an_evaluation_gives_the_scores_of_best_f1(weights, tmp_path):
-    result = evaluate_weights(weights, ["OUTPUT_DIR", str(tmp_path)])
+def test_an_evaluation_gives_the_scores_of_best_f1(weights, scenes, tmp_path):
+    result = evaluate_weights(weights, ["DATA.ROOT", str(scenes), "OUTPUT_DIR", str(tmp_path)])
     names = Predictor.load(weights).label_map.names
     found = dict(zip(names, read_thresholds(tmp_path / "evaluation_val.json", names, 2.0)))
     best = {name: score for name, (f1, score) in result.evaluation.best_f1.items() if f1 == f1}

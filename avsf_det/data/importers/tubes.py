@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from avsf_det.data.importers.clock import FRAMES, Clock
@@ -29,27 +31,43 @@ def read(document: Document) -> Export:
     Raises:
         UserError: if it is not such a pickle.
     """
-    from avsf_det.unpickle import Refused, loads
+    from avsf_det.unpickle import loads
+    from avsf_det.unpickle_builders import Excessive, Refused
 
     try:
         data = loads(document.content)
+    except Excessive as error:
+        raise UserError(f"{document.name}: this pickle holds {error}; not opened") from None
     except Refused as error:
         raise UserError(f"{document.name}: this pickle asks for {error}, which could run code; not opened") from None
     except Exception as error:  # of many types, if it is damaged
         raise UserError(f"{document.name}: not a pickle of tubes ({type(error).__name__}: {error})") from None
     if isinstance(data, dict) and data and all(isinstance(v, dict) and "annotations" in v for v in data.values()):
-        return _read_annotations(data, document.name)
+        return _checked(_read_annotations, data, document.name)
     if not isinstance(data, dict) or not all(key in data for key in ("gttubes", "labels")):
         raise UserError(
             f"{document.name}: got a pickle of {type(data).__name__}, expected a dict with {_NEEDED}, or of "
             "videos with annotations"
         )
+    return _checked(_read_tubes, data, document.name)
+
+
+def _checked(read_data: Callable[[dict, str], Export], data: dict, name: str) -> Export:
+    """The tubes in a pickle's content, whose values may be of any type."""
+    try:
+        return read_data(data, name)
+    except (AttributeError, TypeError, ValueError, LookupError, OverflowError) as error:
+        raise UserError(f"{name}: not tubes as expected ({type(error).__name__}: {str(error)[:100]})") from None
+
+
+def _read_tubes(data: dict, file_name: str) -> Export:
+    """The tubes of `JHMDB-GT.pkl` and the like."""
     export = Export(NAME)
     labels, splits = [str(label) for label in data["labels"]], {}
     for key, split in (("train_videos", "train"), ("test_videos", "test")):
         splits |= {str(name): split for name in (data.get(key) or [[]])[0]}
     for name, by_label in data["gttubes"].items():
-        name, where = str(name), f"{document.name}: {name}"
+        name, where = str(name), f"{file_name}: {name}"
         height, width = (float(v) for v in (data.get("resolution") or {}).get(name, (0, 0)))
         names = (name, name.rpartition("/")[2])
         video = ExportedVideo(

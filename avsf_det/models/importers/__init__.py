@@ -15,7 +15,8 @@ import torch
 
 from avsf_det.errors import UserError
 from avsf_det.models.importers import caffe2, pyslowfast, pytorchvideo, resnet
-from avsf_det.models.importers.files import NEXT_STEP, read_file, tensors_of
+from avsf_det.models.importers.files import tensors_of
+from avsf_det.weight_file import NEXT_STEP, read_file
 
 OURS = "avsf-det"
 NORM_EPS = 1e-5  # that a batch norm adds to its variance
@@ -105,4 +106,7 @@ def _folded_statistics(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
 def swap_colours(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights of a model for BGR pictures as those of one for RGB, or the other way round."""
     stem = re.compile(r"s1\.pathway[01]_stem\.conv\.weight")
-    return {name: tensor.flip(1) if stem.fullmatch(name) else tensor for name, tensor in state.items()}
+    return {
+        name: tensor.float().flip(1) if stem.fullmatch(name) and tensor.dim() > 1 else tensor
+        for name, tensor in state.items()
+    }

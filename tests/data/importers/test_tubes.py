@@ -60,3 +60,29 @@ def test_other_pickles_are_refused_and_run_nothing(content, tmp_path, monkeypatc
     with pytest.raises(UserError, match=r"^x\.pkl: (this pickle asks for|not a pickle of tubes|got a pickle of)"):
         tubes.read(document(content, "x.pkl"))
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": 3},
+        {"gttubes": [1]},
+        {"gttubes": {"a": 1}},
+        {"gttubes": {"a": {"x": [1]}}},
+        {"gttubes": {"a": {0: [["x"] * 5]}}},
+        {"resolution": {"a": "big"}, "gttubes": {"a": {}}},
+        {"resolution": 3},
+        {"train_videos": 7},
+    ],
+)
+def test_read_of_tubes_of_wrong_types_is_one_error(changes):
+    with pytest.raises(UserError, match=r"JHMDB-GT\.pkl: not tubes as expected"):
+        tubes.read(pickled(**changes))
+
+
+def test_read_of_a_pickle_that_grows_is_refused():
+    nested = [1.0]
+    for _ in range(60):
+        nested = [nested, nested]
+    with pytest.raises(UserError, match=r"holds lists within lists that grow without bound; not opened"):
+        tubes.read(pickled(gttubes={"a": {0: [nested]}}))
