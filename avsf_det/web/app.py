@@ -10,11 +10,11 @@ import mimetypes
 import os
 import socket
 import sys
-import tempfile
 import threading
 import traceback
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote
@@ -74,7 +74,7 @@ class Page:
 
     def app(self) -> FastAPI:
         """The page as a web application."""
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=self._lifespan)
         app.add_middleware(Guard, access=self._access, is_upload=self._incoming.__contains__)
         app.add_route(f"{RESULTS}/{{url:path}}", self._result)
         app.add_route(UPLOAD, self._incoming.receive, methods=["POST"])
@@ -89,6 +89,11 @@ class Page:
         """End the running detection, which resumes when the video is uploaded again, and remove what is waiting."""
         self._closing.set()
         self._incoming.clear()
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        yield
+        self.close()
 
     def _result(self, request: Request) -> Response:
         """A result or an original. Only pages of ours are shown as pages, whatever a file is named."""
@@ -146,7 +151,7 @@ class Page:
                 preprocess=False,  # the value is a ticket of `incoming`: Gradio opens and copies nothing
             )
             stop.click(halt, queue=False)
-            earlier.input(self._again, earlier, [status, player], show_progress="hidden")
+            earlier.input(self._again, earlier, [status, player], show_progress="hidden", preprocess=False)
             blocks.load(lambda: gradio.Dropdown(self._choices(), value=None), None, earlier, show_progress="hidden")
             blocks.unload(halt)
         return blocks.queue(max_size=_MOST_QUEUED, api_open=False)
@@ -172,7 +177,7 @@ class Page:
     def _choices(self) -> list[tuple[str, str]]:
         return [(found.name, found.page) for found in self._uploads.earlier()]
 
-    def _again(self, page: str) -> tuple[str, str]:
+    def _again(self, page: object) -> tuple[str, str]:
         found = next((found for found in self._uploads.earlier() if found.page == page), None)
         return (_told(found.name), _player(found)) if found else (_told("It is no longer there"), _EMPTY)
 
@@ -214,12 +219,8 @@ def serve(uploads: Uploads, about: str, host: str, port: int, access: Access | N
         )
     os.umask(0o077)  # uploads and results are for this user alone
     name = f"[{host}]" if ":" in host else host
-    with tempfile.TemporaryDirectory(prefix="avsf-det-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        page = Page(uploads, about, access)
-        config = uvicorn.Config(page.app(), log_level="critical", timeout_graceful_shutdown=_PATIENCE)
-        print(f"http://{name}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
-        try:
-            uvicorn.Server(config).run(sockets=[listening])
-        finally:
-            page.close()
+    page = Page(uploads, about, access)
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder / _INCOMING)
+    config = uvicorn.Config(page.app(), log_level="critical", timeout_graceful_shutdown=_PATIENCE)
+    print(f"http://{name}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
+    uvicorn.Server(config).run(sockets=[listening])

@@ -140,6 +140,8 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope)
+        if scope["path"] in ("/", "/config", "/config/"):
+            scope["query_string"] = b""  # what the page takes from it, it reads by itself; Gradio would open files
         if refusal is None and scope["path"] in _JSON_POSTS and scope["method"] == "POST":
             refusal = await self._check_json(scope, body)
         if refusal is None:
@@ -185,11 +187,11 @@ class Guard:
                 break
         try:
             data = _without_foreign_files(json.loads(bytes(content)), self._is_upload)
+            checked = json.dumps(data, allow_nan=False).encode()
         except PermissionError:
             return PlainTextResponse("a file that was not uploaded here", 400)
         except (ValueError, RecursionError):
             return PlainTextResponse("expected JSON", 400)
-        checked = json.dumps(data).encode()
         body.replay = {"type": "http.request", "body": checked, "more_body": False}
         headers = MutableHeaders(scope=scope)
         headers["content-type"], headers["content-length"] = "application/json", str(len(checked))
