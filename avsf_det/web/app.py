@@ -129,7 +129,7 @@ class Page:
                 try:
                     shown = self._detect(Path(file["path"]).name if file else "", report)
                 except Stopped:
-                    shown = _told("Stopped", "upload the same file again, and it goes on"), _EMPTY
+                    shown = _told("Stopped", "upload the same file again to resume"), _EMPTY
                 finally:
                     self._stops.pop(request.session_hash, None)
                 return *shown, None, gradio.Dropdown(self._choices(), value=None), gradio.Button(interactive=False)
@@ -221,6 +221,6 @@ def serve(uploads: Uploads, about: str, host: str, port: int, access: Access | N
     name = f"[{host}]" if ":" in host else host
     page = Page(uploads, about, access)
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder / _INCOMING)
-    config = uvicorn.Config(page.app(), log_level="critical", timeout_graceful_shutdown=_PATIENCE)
+    config = uvicorn.Config(page.app(), log_level="critical", server_header=False, timeout_graceful_shutdown=_PATIENCE)
     print(f"http://{name}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
     uvicorn.Server(config).run(sockets=[listening])

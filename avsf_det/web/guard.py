@@ -22,7 +22,7 @@ MAX_SIZE = 2 << 30
 _FORM = 1 << 16  # bytes that the form around an uploaded file may take
 _MAX_JSON = 1 << 20  # bytes of any other request
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_WILDCARDS = frozenset({"0.0.0.0", "::"})
+_WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict"})
 _GETS = re.compile(
     r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json|((assets|static|svelte|results)/.+)?"
@@ -37,7 +37,6 @@ _HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; object-src 'none'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
 }
@@ -174,7 +173,7 @@ class Guard:
         if not (_GETS.fullmatch(path) if is_safe else method == "POST" and path in {UPLOAD, *_JSON_POSTS}):
             return PlainTextResponse("not found", 404)
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > self._limit(scope):
+        if not re.fullmatch(r"\d{1,15}", length, re.ASCII) or int(length) > self._limit(scope):
             return _too_large(self._limit(scope))
         return None
 
