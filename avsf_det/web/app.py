@@ -36,6 +36,7 @@ RESULTS = "/results"
 _INCOMING = ".incoming"  # in the folder of all uploads
 _TYPES = {".html": "text/html", ".csv": "text/csv", ".jsonl": "application/x-ndjson", ".png": "image/png"}
 _MOST_QUEUED = 100
+_MOST_SESSIONS = 10_000
 _PROGRESS = gradio.Progress()  # as a default it has Gradio hand over the progress of a request
 _PATIENCE = 2  # seconds that open connections have when the server ends
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
@@ -135,6 +136,8 @@ class Page:
                 return *shown, None, gradio.Dropdown(self._choices(), value=None), gradio.Button(interactive=False)
 
             def start(request: gradio.Request) -> tuple:
+                while len(self._stops) >= _MOST_SESSIONS:  # those that never sent their upload
+                    self._stops.pop(next(iter(self._stops)), None)
                 self._stops[request.session_hash].clear()
                 return "", _EMPTY, gradio.Button(interactive=True)
 

@@ -19,11 +19,12 @@ class Site(httpx.Client):
 
     Attributes:
         address: (host, port) of the server.
+        end: a function that ends the server.
     """
 
-    def __init__(self, address, **options):
-        super().__init__(base_url="http://{}:{}".format(*address), timeout=60, **options)
-        self.address = address
+    def __init__(self, address, end):
+        super().__init__(base_url="http://{}:{}".format(*address), timeout=60)
+        self.address, self.end = address, end
 
     def upload(self, name, content, **options):
         return self.post("/gradio_api/upload", files={"files": (name, content)}, **options)
@@ -86,15 +87,19 @@ def start(uploads):
         thread.start()
         while not server.started:
             time.sleep(0.02)
-        site = Site(listening.getsockname())
-        running.append((server, thread, site))
+
+        def end():
+            site.close()
+            server.should_exit = True
+            thread.join()
+
+        site = Site(listening.getsockname(), end)
+        running.append(site)
         return site
 
     yield serve
-    for server, thread, site in running:
-        site.close()
-        server.should_exit = True
-        thread.join()
+    for site in running:
+        site.end()
 
 
 @pytest.fixture

@@ -203,6 +203,20 @@ def test_same_file_by_two_people_at_once_both_see_it(site, video):
     assert len(set(shown)) == 1 and "<iframe" in shown[0][1]
 
 
+def test_page_when_the_server_ends_removes_waiting_uploads(site, uploads):
+    site.upload("a.mp4", b"x")
+    [path] = (uploads.folder / ".incoming").iterdir()
+    site.end()
+    assert not path.exists()
+
+
+def test_results_answer_head_and_ranges(site, uploads, video):
+    site.detect("a.mp4", video.read_bytes())
+    url = f"/results/{uploads.earlier()[0].page}"
+    assert site.head(url).headers["content-length"] == str(len(site.get(url).content))
+    assert site.get(url, headers={"Range": "bytes=0-3"}).status_code == 206
+
+
 def test_serve_beyond_this_machine_without_auth_warns(uploads, capsys, monkeypatch):
     from avsf_det.web.app import serve
 
