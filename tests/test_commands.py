@@ -15,7 +15,7 @@ import avsf_det.config
 from tests import stand_ins
 from tests.pages import PAGES, ROOT, blocks, commands
 
-SET_UP = (".", "pip")  # of the reader's own machine
+SET_UP = (".", "pip", "apt-get")  # of the reader's own machine
 NOT_RUN = {"serve": "goes on until Ctrl-C; tests/web/ and tests/browser/ try it"}
 ELSEWHERE = {"rtsp://camera.local/1": "there is no camera; the same film is served by http"}
 # bfloat16 would be slower here

@@ -55,11 +55,11 @@ def printable(text: str) -> str:
     return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, max_bytes: int = _LONGEST) -> str:
     """A name for the results of a video, made from the video's own: never hidden, never another folder's, not too long.
 
     Slashes, backslashes and control characters become `_`, bytes that are not UTF-8 their hexadecimal code; dots and
-    spaces around the name go; names above 200 bytes are cut and end in a hash of the whole.
+    spaces around the name go; names above `max_bytes` are cut and end in a hash of the whole.
 
     Example:
         >>> safe_name("my film"), safe_name(".."), safe_name("../etc/passwd")
@@ -69,9 +69,9 @@ def safe_name(name: str) -> str:
     text = re.sub(r"\\x([0-9a-f]{2})", r"_\1", text) if text != name else text
     kept = "".join("_" if c in _UNSAFE or unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
     kept = kept.strip(". ") or "video"
-    if len(kept.encode()) > _LONGEST:
+    if len(kept.encode()) > max_bytes:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        kept = kept.encode()[: _LONGEST - 17].decode("utf-8", "ignore").rstrip(". ") + f"-{digest}"
+        kept = kept.encode()[: max_bytes - 17].decode("utf-8", "ignore").rstrip(". ") + f"-{digest}"
     return kept
 
 

@@ -1,14 +1,20 @@
 """The page: a place to drop a video, its progress, its player, and everything to download.
 
-It is Gradio's, which queues uploads; results are served as the files that they are, by their own addresses. Nothing is
-asked of any other server.
+Gradio queues uploads and shows the page. What comes in and goes out is ours: `guard` checks every request, `incoming`
+receives files, and results are served from here. Nothing is requested from any other server.
 """
 
 from __future__ import annotations
 
+import mimetypes
+import os
 import socket
+import sys
 import threading
+import traceback
 from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,14 +22,22 @@ from urllib.parse import unquote
 import gradio
 import uvicorn
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from avsf_det.errors import UserError
 from avsf_det.structures import VIDEO_SUFFIXES
+from avsf_det.web.guard import UPLOAD, Access, Guard
+from avsf_det.web.incoming import IncomingFiles
 from avsf_det.web.uploads import Found, Uploads
 
 RESULTS = "/results"
-"""Where the folder of all uploads is served."""
+"""Where the results of all uploads are served."""
+_INCOMING = ".incoming"  # in the folder of all uploads
+_TYPES = {".html": "text/html", ".csv": "text/csv", ".jsonl": "application/x-ndjson", ".png": "image/png"}
+_MOST_QUEUED = 100
+_MOST_SESSIONS = 10_000
+_PROGRESS = gradio.Progress()  # as a default it has Gradio hand over the progress of a request
 _PATIENCE = 2  # seconds that open connections have when the server ends
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _STYLE = """
@@ -45,31 +59,58 @@ class Page:
     """What the page does.
 
     Args:
-        uploads: detects.
+        uploads: runs detection.
         about: a line about the model.
+        access: who may use the page.
+
+    Raises:
+        UserError: if no file can be received.
     """
 
-    def __init__(self, uploads: Uploads, about: str) -> None:
-        self._uploads, self._about = uploads, about
+    def __init__(self, uploads: Uploads, about: str, access: Access = Access()) -> None:  # noqa: B008
+        self._uploads, self._about, self._access = uploads, about, access
+        self._incoming = IncomingFiles(uploads.folder / _INCOMING, access.max_size)
         self._stops: dict[str, threading.Event] = defaultdict(threading.Event)  # of sessions that wait
         self._closing = threading.Event()
 
     def app(self) -> FastAPI:
         """The page as a web application."""
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        app.mount(RESULTS, StaticFiles(directory=self._uploads.folder))
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=self._lifespan)
+        app.add_middleware(Guard, access=self._access, is_upload=self._incoming.__contains__)
+        app.add_route(f"{RESULTS}/{{url:path}}", self._result)
+        app.add_route(UPLOAD, self._incoming.receive, methods=["POST"])
+        app.add_route(f"{UPLOAD}_progress", self._incoming.report)
         look = gradio.themes.Default(font=_FONT, font_mono=["ui-monospace", "monospace"])
+        limits = {"max_file_size": self._access.max_size, "show_error": False}
         return gradio.mount_gradio_app(
-            app, self._blocks(), "/", footer_links=[], theme=look, css=_STYLE, ssr_mode=False
+            app, self._blocks(), "/", footer_links=[], theme=look, css=_STYLE, ssr_mode=False, **limits
         )
 
     def close(self) -> None:
-        """End what is being detected; it goes on when it is uploaded again."""
+        """End the running detection, which resumes when the video is uploaded again, and remove what is waiting."""
         self._closing.set()
+        self._incoming.clear()
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        yield
+        self.close()
+
+    def _result(self, request: Request) -> Response:
+        """A result or an original. Only pages of ours are shown as pages, whatever a file is named."""
+        url = request.path_params["url"]
+        path = self._uploads.file(url)
+        if path is None:
+            return PlainTextResponse("not found", 404)
+        kind = _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0] or ""
+        if not kind.startswith(("video/", "audio/")) and kind not in _TYPES.values():
+            kind = "application/octet-stream"
+        shown = "inline" if path.parent.parent == self._uploads.folder else "attachment"
+        return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type=shown)
 
     def _blocks(self) -> gradio.Blocks:
-        with gradio.Blocks(analytics_enabled=False, title="avsf-det", delete_cache=(3600, 3600)) as blocks:
-            gradio.Markdown(f"# avsf-det\nWho does what, where and when, seen *and* heard. {self._about}")
+        with gradio.Blocks(analytics_enabled=False, title="avsf-det") as blocks:
+            gradio.Markdown(f"# avsf-det\nWho does what, where and when, seen *and* heard. {escape(self._about)}")
             with gradio.Row():
                 upload = gradio.File(label="Drop a video", file_types=list(VIDEO_SUFFIXES), height=150, scale=3)
                 with gradio.Column(scale=2):
@@ -78,7 +119,7 @@ class Page:
             status = gradio.HTML()
             player = gradio.HTML(_EMPTY, elem_id="player")
 
-            def detect(path: str, request: gradio.Request, progress: gradio.Progress = gradio.Progress()) -> tuple:  # noqa: B008
+            def detect(file: dict | None, request: gradio.Request, progress: gradio.Progress = _PROGRESS) -> tuple:
                 stopped = self._stops[request.session_hash]
 
                 def report(share: float, line: str) -> None:
@@ -87,17 +128,16 @@ class Page:
                     progress(share, desc=line)
 
                 try:
-                    words, found = self._uploads.detect(Path(path), report)
-                    shown = _told(found.name, words), _player(found)
-                except UserError as error:
-                    shown = _told("Not done", str(error)), _EMPTY
+                    shown = self._detect(Path(file["path"]).name if file else "", report)
                 except Stopped:
-                    shown = _told("Stopped", "upload the same file again, and it goes on"), _EMPTY
+                    shown = _told("Stopped", "upload the same file again to resume"), _EMPTY
                 finally:
                     self._stops.pop(request.session_hash, None)
                 return *shown, None, gradio.Dropdown(self._choices(), value=None), gradio.Button(interactive=False)
 
             def start(request: gradio.Request) -> tuple:
+                while len(self._stops) >= _MOST_SESSIONS:  # those that never sent their upload
+                    self._stops.pop(next(iter(self._stops)), None)
                 self._stops[request.session_hash].clear()
                 return "", _EMPTY, gradio.Button(interactive=True)
 
@@ -106,18 +146,41 @@ class Page:
                     stopped.set()
 
             upload.upload(start, None, [status, player, stop], queue=False, show_progress="hidden").then(
-                detect, upload, [status, player, upload, earlier, stop], show_progress_on=player, api_name="detect"
+                detect,
+                upload,
+                [status, player, upload, earlier, stop],
+                show_progress_on=player,
+                api_name="detect",
+                preprocess=False,  # the value is a ticket of `incoming`: Gradio opens and copies nothing
             )
             stop.click(halt, queue=False)
-            earlier.input(self._again, earlier, [status, player], show_progress="hidden")
+            earlier.input(self._again, earlier, [status, player], show_progress="hidden", preprocess=False)
             blocks.load(lambda: gradio.Dropdown(self._choices(), value=None), None, earlier, show_progress="hidden")
             blocks.unload(halt)
-        return blocks
+        return blocks.queue(max_size=_MOST_QUEUED, api_open=False)
+
+    def _detect(self, ticket: str, report: Callable[[float, str], None]) -> tuple[str, str]:
+        """What is shown of an uploaded video: a line, and the player. Details of what failed go to the log."""
+        try:
+            incoming = self._incoming.take(ticket)
+            try:
+                words, found = self._uploads.detect(incoming.path, report, incoming.name)
+            finally:
+                incoming.path.unlink(missing_ok=True)
+            return _told(found.name, words), _player(found)
+        except UserError as error:
+            print(f"avsf-det serve: {error.__cause__ or error}", file=sys.stderr, flush=True)
+            return _told("Not done", str(error)), _EMPTY
+        except Stopped:
+            raise
+        except Exception:
+            traceback.print_exc()
+            return _told("Not done", "the server failed on this video; its log says why"), _EMPTY
 
     def _choices(self) -> list[tuple[str, str]]:
         return [(found.name, found.page) for found in self._uploads.earlier()]
 
-    def _again(self, page: str) -> tuple[str, str]:
+    def _again(self, page: object) -> tuple[str, str]:
         found = next((found for found in self._uploads.earlier() if found.page == page), None)
         return (_told(found.name), _player(found)) if found else (_told("It is no longer there"), _EMPTY)
 
@@ -132,29 +195,35 @@ def _player(found: Found) -> str:
     return f'{downloads}<iframe src="{RESULTS}/{found.page}" title="player" allow="fullscreen" {_AS_TALL}></iframe>'
 
 
-def serve(uploads: Uploads, about: str, host: str, port: int) -> None:
+def serve(uploads: Uploads, about: str, host: str, port: int, access: Access | None = None) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        uploads: detects.
+        uploads: runs detection.
         about: a line about the model.
         host: address to listen on; 127.0.0.1 is for this machine only.
         port: 0 takes any that is free.
+        access: who may use the page; None is whoever reaches `host`.
 
     Raises:
-        UserError: if the address cannot be had.
+        UserError: if the address is not available.
     """
+    access = access or Access(host)
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
     except (OSError, OverflowError) as error:
         raise UserError(f"cannot listen on {host}:{port} ({error}); choose another with --host and --port") from None
-    page = Page(uploads, about)
-    config = uvicorn.Config(page.app(), log_level="critical", timeout_graceful_shutdown=_PATIENCE)
+    if not (access.is_local or access.auth):
+        print(
+            "warning: without --auth, whoever reaches this address can upload videos and see all results",
+            file=sys.stderr,
+        )
+    os.umask(0o077)  # uploads and results are for this user alone
     name = f"[{host}]" if ":" in host else host
+    page = Page(uploads, about, access)
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder / _INCOMING)
+    config = uvicorn.Config(page.app(), log_level="critical", server_header=False, timeout_graceful_shutdown=_PATIENCE)
     print(f"http://{name}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        page.close()
+    uvicorn.Server(config).run(sockets=[listening])

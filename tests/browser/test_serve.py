@@ -1,6 +1,7 @@
 """`avsf-det serve` as its user meets it: a real server, a real upload, a real player."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ def served(weights, scenes, tmp_path_factory):
         "output": folder,
         "port": 0,
         "device": "cpu",
+        "max-size": "60MB",
     }
     command = [
         sys.executable,
@@ -107,6 +109,27 @@ def test_what_is_no_video_is_said_and_the_next_one_is_done(opened, video, tmp_pa
     opened.get_by_text("Drop File Here").wait_for(timeout=WAIT)
     upload(opened, video)
     opened.locator("#player iframe").wait_for(timeout=WAIT)
+
+
+def test_upload_above_max_size_is_reported_and_the_next_one_is_done(opened, video, tmp_path):
+    large = tmp_path / "large.mp4"
+    with large.open("wb") as file:
+        file.truncate(61 << 20)
+    upload(opened, large)
+    opened.get_by_text("maximum").first.wait_for(timeout=WAIT)
+    upload(opened, video)
+    opened.locator("#player iframe").wait_for(timeout=WAIT)
+
+
+def test_upload_name_with_markup_runs_nothing(opened, video, tmp_path):
+    name = "<img src=x onerror=document.title='hacked'>.mp4"
+    upload(opened, shutil.copy(video, tmp_path / name))
+    opened.locator("#player iframe").wait_for(timeout=WAIT)
+    opened.get_by_label("Look again at").click(timeout=WAIT)
+    opened.get_by_role("option", name=name).first.click()
+    opened.frame_locator("#player iframe").locator("#timeline").wait_for(timeout=WAIT)
+    assert name in opened.locator("body").inner_text()
+    assert "hacked" not in opened.title() and not opened.locator("img[src=x]").count()
 
 
 def test_results_of_earlier_are_there_to_look_at_again(opened, served, video):
