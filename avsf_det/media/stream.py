@@ -17,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 from avsf_det.errors import UserError
 from avsf_det.media.address import open_address, scheme_of, without_password
 from avsf_det.media.audio import FILTER_SIZE, GAP
-from avsf_det.media.track import playable
+from avsf_det.media.selection import best_stream, frame_rate
 from avsf_det.media.video import sample_aspect, scaled, upright
 from avsf_det.media.writer import X264
 
