@@ -51,10 +51,11 @@ class ContinuousClock:
 
     Args:
         gap: seconds without a packet of any track after which the clock is taken to have jumped ahead.
+        back: seconds by which decoding time stamps go back at least where the clock restarts.
     """
 
-    def __init__(self, gap: float) -> None:
-        self._gap = gap
+    def __init__(self, gap: float, back: float = _BACK) -> None:
+        self._gap, self._back = gap, back
         self._shifts: dict[int, Fraction] = {}
         self._last: dict[int, float] = {}
         self._ends: dict[int, float] = {}
@@ -76,7 +77,7 @@ class ContinuousClock:
         shift = self._shifts.get(track, self._used[-1])
         last = self._last.get(track)
         if last is not None:
-            earliest = last - (_BACK_PRESENTED if packet.dts is None else _BACK)
+            earliest = last - (_BACK_PRESENTED if packet.dts is None else self._back)
             latest = self.ahead + self._gap
             candidates = (shift, *reversed(self._used[-_HISTORY:]))
             fitting = (s for s in candidates if earliest <= float(time + s) <= latest)
