@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain, pairwise
 from math import floor, inf
@@ -15,7 +16,8 @@ from av.stream import Discard
 
 from avsf_det.errors import UserError
 from avsf_det.media.selection import best_stream, check_sample_rate, frame_rate, playable, report_choice
-from avsf_det.media.timeline import PartReader, longest_gap, timeline_of
+from avsf_det.media.timeline import PartReader, longest_gap
+from avsf_det.media.timeline_scan import timeline_of
 
 # What FFmpeg opens although it is no video: text drawn as ANSI art, lists of other files, and pictures.
 _NO_VIDEO_FORMATS = ("tty", "concat", "hls", "image2", "ico")
@@ -121,19 +123,31 @@ class Track:
     def _open(self) -> None:
         self.container = open_container(self.path)
         self.stream = best_stream(self.container, self._kind)
-        if self.stream is not None and self._kind == "audio":
-            try:
-                check_sample_rate(self.path, self.stream.codec_context.sample_rate)
-            except UserError:
-                self.close()
-                raise
         for other in self.container.streams:
             if other is not self.stream:
                 other.discard = Discard.all
         if self.stream is not None:
             self.stream.thread_type, self.stream.thread_count = "AUTO", _threads
+        if self.stream is not None and self._kind == "audio":
+            self._check_audio()
         self.by_decoding_time = self.container.format.name == "avi"
         self._at_start = True
+
+    def _check_audio(self) -> None:
+        """Make sure of the sample rate, which audio that starts far into the file tells in its first frame only."""
+        codec = self.stream.codec_context
+        try:
+            if not codec.sample_rate:
+                found = (frame for packet in self.container.demux(self.stream) for frame in self._decode_packet(packet))
+                with suppress(av.error.FFmpegError):
+                    next(found, None)
+                with suppress(av.error.FFmpegError):
+                    self.container.seek(0, unsupported_byte_offset=True)
+                codec.flush_buffers()
+            check_sample_rate(self.path, codec.sample_rate)
+        except UserError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -147,7 +161,7 @@ class Track:
 
     def stamp(self, seconds: float) -> int:
         """The last time stamp of the track, as stored, at or before a time on the clock."""
-        if self._parts and not self._timeline.restarts:
+        if self._parts and not self._timeline.indexed:
             seconds = self._timeline.unshifted(self.stream.index, seconds + float(self.origin)) - float(self.origin)
         return floor((Fraction(seconds) + self.origin) / self.stream.time_base)
 
@@ -156,7 +170,7 @@ class Track:
         if self._untimed:
             rate = float(Fraction(self._timeline.rate))
             return self._idr(end)[0] > start * rate
-        if self._parts and self._timeline.restarts:
+        if self._parts and self._timeline.indexed:
             keys, origin = self._timeline.track(self.stream.index).keys, float(self.origin)
             return bisect_right(keys, start + origin) < bisect_right(keys, end + origin)
         index, stamp = self.stream.index_entries, self.stamp(end)
@@ -198,18 +212,27 @@ class Track:
         yield from self._packets()
 
     @property
+    def rate(self) -> Fraction:
+        """Frames per second of a video track: the average without the jumps of the clock."""
+        shifts = self._timeline.shifts if self._parts else ()
+        seconds = (self.container.duration or 0) / av.time_base + (shifts[-1] if shifts else 0)
+        if shifts and not self._timeline.indexed and self.stream.frames and seconds > 0:
+            return Fraction(self.stream.frames / seconds).limit_denominator(1001)
+        return frame_rate(self.stream)[0]
+
+    @property
     def promised(self) -> float:
         """Seconds that the file lasts by its header; 0 if that says nothing that can be relied on."""
-        if self._untimed or (self._parts and self._timeline.restarts):
+        if self._untimed or (self._parts and self._timeline.indexed):
             return 0.0
-        shifts = self._timeline.track(self.stream.index).shifts if self._parts else ()
-        return (self.container.duration or 0) / av.time_base + float(Fraction(shifts[-1]) if shifts else 0)
+        shifts = self._timeline.shifts if self._parts else ()
+        return (self.container.duration or 0) / av.time_base + (shifts[-1] if shifts else 0)
 
     def end(self) -> float:
         """When the last packet of the track ends, in seconds on the clock."""
         if self._untimed:
             return self._timeline.frames / float(Fraction(self._timeline.rate))
-        if self._parts and self._timeline.restarts:
+        if self._parts and self._timeline.indexed:
             return self._timeline.track(self.stream.index).end - float(self.origin)
         promised = self.promised
         for start in (max(promised - _TAIL, 0.0), 0.0):
@@ -251,7 +274,7 @@ class Track:
         if self._untimed:
             self._first, place = self._idr(seconds)
             place, byte = place or None, True
-        elif self._parts and self._timeline.restarts:
+        elif self._parts and self._timeline.indexed:
             keys, seconds = self._timeline.track(self.stream.index).keys, seconds + float(self.origin)
             number = bisect_right(keys, seconds) - 1
             if number >= 0:
@@ -372,4 +395,4 @@ class Track:
         seconds = float((piece.duration or 0) * self.stream.time_base)
         if self.stream.type == "audio" or 0 < seconds <= self._longest:
             return seconds if seconds <= self._longest else 0.0
-        return float(1 / frame_rate(self.stream)[0])
+        return float(1 / self.rate)

@@ -18,7 +18,6 @@ from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
 from avsf_det.media.known import FileState, KnownFiles
-from avsf_det.media.selection import frame_rate
 from avsf_det.media.track import Track
 
 # Within this many seconds, decoding on is taken to be cheaper than a seek, which empties the decoder's pipeline.
@@ -282,7 +281,7 @@ def _probe(picture: Track) -> VideoInfo:
     if first is None:
         raise UserError(f"{path}: the picture track has no frame that can be decoded; the file may be cut off")
     start, frame = first
-    fps, _ = frame_rate(stream)
+    fps = picture.rate
     counted = stream.frames  # by the header; `end` may open the file anew, and then this stream tells no more
     rotation = round(frame.rotation / 90) % 4 * 90
     width, height = round(frame.width * sample_aspect(stream)), frame.height
