@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from fractions import Fraction
+from itertools import islice
 
 import av
 from av.stream import Disposition
@@ -14,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 # Codecs of cover images, which some files store as a track like any other.
 _IMAGES = ("mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpegls", "jpeg2000")
+# Packets of a file among which a track of images that moves has more than one.
+_FIRST_PACKETS = 500
 # Audio that describes or comments on the video.
 _SECONDARY = Disposition.comment | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.dub
 # Frame rates beyond this are clock ticks that a header gives in place of a frame rate.
@@ -52,20 +56,27 @@ def _rank(stream: av.VideoStream | av.AudioStream) -> tuple[bool, bool, bool, in
 
 
 def _is_image(stream: av.VideoStream) -> bool:
-    """Whether a track is a single image, as far as its header tells."""
+    """Whether a track is a single image."""
     if stream.disposition & (Disposition.still_image | Disposition.timed_thumbnails):
         return True
     if stream.codec_context.name not in _IMAGES:
         return False
-    return stream.frames == 1 or (not stream.frames and not _moves(stream))
+    return stream.frames == 1 or (len(stream.container.streams.video) > 1 and not _moves(stream))
 
 
 def _moves(stream: av.VideoStream) -> bool:
-    """Whether a track whose header does not count its frames has more than one, by its index or duration."""
+    """Whether a track whose header does not count its frames has more than one among the first packets of the file."""
     if len(stream.index_entries) > 1:
         return True
-    rate = stream.average_rate
-    return len(stream.container.streams.video) == 1 or (rate is not None and 0 < rate <= _FASTEST_FRAMES)
+    path = stream.container.name.removeprefix("file:")
+    if not os.path.isfile(path):
+        return False
+    try:
+        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as file:
+            packets = islice(file.demux(), _FIRST_PACKETS)
+            return sum(packet.stream.index == stream.index and packet.size > 0 for packet in packets) > 1
+    except av.error.FFmpegError:
+        return False
 
 
 def report_choice(path: str, chosen: av.VideoStream | av.AudioStream) -> None:

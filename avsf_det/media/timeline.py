@@ -45,6 +45,7 @@ class ContinuousClock:
         self._last: dict[int, float] = {}
         self._ends: dict[int, float] = {}
         self._used = [Fraction(0)]
+        self._jump = 0.0
 
     @property
     def ahead(self) -> float:
@@ -71,11 +72,20 @@ class ContinuousClock:
                 behind = picture and self.ahead <= end + _OVERLAP
                 found = Fraction(end if behind else self.ahead) - shown
                 self._used.append(found)
+                self._jump = self.ahead
             shift = found
+            self._undo_jump(float(time + shift), shift)
         self._shifts[track] = shift
         self._last[track] = float(time + shift)
         self._ends[track] = max(self._ends.get(track, -inf), float(max(time, shown) + shift) + duration)
         return shift
+
+    def _undo_jump(self, reached: float, shift: Fraction) -> None:
+        """Take back a jump ahead of some tracks if another one goes on without it: they only paused."""
+        newest = self._used[-1]
+        if newest < shift and reached > self._jump + self._gap / 2:
+            self._used.pop()
+            self._shifts = {track: shift if used == newest else used for track, used in self._shifts.items()}
 
 
 @dataclass

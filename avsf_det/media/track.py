@@ -216,9 +216,11 @@ class Track:
         """Frames per second of a video track: the average without the jumps of the clock."""
         shifts = self._timeline.shifts if self._parts else ()
         seconds = (self.container.duration or 0) / av.time_base + (shifts[-1] if shifts else 0)
-        if shifts and not self._timeline.indexed and self.stream.frames and seconds > 0:
+        if not shifts or self._timeline.indexed:
+            return frame_rate(self.stream)[0]
+        if self.stream.frames and seconds > 0:
             return Fraction(self.stream.frames / seconds).limit_denominator(1001)
-        return frame_rate(self.stream)[0]
+        return self.stream.base_rate or frame_rate(self.stream)[0]
 
     @property
     def promised(self) -> float:

@@ -30,6 +30,8 @@ FROZEN = 2.0
 _CUT_OFF = 1.0
 # Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
 _WIDEST_SAMPLE = 4
+# No video lasts longer than this many seconds, a week: the time stamps are damaged.
+_LONGEST = 7 * 86400.0
 # What is known of files: in this process, and for good.
 _INFOS: dict[FileState, VideoInfo] = {}
 _KNOWN = KnownFiles()
@@ -296,6 +298,11 @@ def _probe(picture: Track) -> VideoInfo:
         audio_end = sound.end() if audio else 0.0
         if audio_end > duration + FROZEN:
             duration = audio_end
+        if duration > _LONGEST:
+            raise UserError(
+                f"{path}: its time stamps span {duration:.0f} s; expected at most {_LONGEST:.0f} s; they are damaged: "
+                "re-encode the file (ffmpeg -i FILE OUTPUT)"
+            )
         # AVI's header counts frames; FFmpeg guesses such a file's duration by its size
         in_avi = picture.container.format.name == "avi"
         promised = float(counted / fps) if in_avi else picture.promised
