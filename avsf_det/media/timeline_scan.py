@@ -33,6 +33,12 @@ _APPENDABLE = ("mpegts", "mpeg")
 _UNTOLD = ("mpeg",)
 # Bare streams of pictures, for whose packets FFmpeg makes up no time stamps.
 _UNTIMED = ("h264", "hevc", "vvc")
+# Formats in which reading ends where an appended file begins.
+_STOPPING = ("flv",)
+# Seconds before the promised end from which on the last packet is looked for.
+_TAIL = 5
+# What may follow the last packet, in bytes and as a fraction of the file: an index.
+_TRAILER, _TRAILER_FRACTION = 4096, 0.1
 # The bytes within which a packet is certain to lie before the position up to which the file has been read.
 _BEHIND = 4 << 20
 # Bytes between the positions from which reading can start in a file whose clock restarts.
@@ -72,6 +78,8 @@ def timeline_of(path: str, container: av.container.InputContainer) -> Timeline |
                 found = Timeline(**known | {"tracks": tracks})
         else:
             found = _gaps(path, container)
+        if container.format.name in _STOPPING or (joined and container.format.name not in _APPENDABLE):
+            _report_unread(path, container)
         _TIMELINES[state] = found
         if found is not None:
             _report(path, found)
@@ -91,6 +99,24 @@ def _report(path: str, timeline: Timeline) -> None:
         )
     elif timeline.assumed:
         logger.warning("%s: no time stamps and no frame rate; assumed %s fps", path, timeline.rate)
+
+
+def _report_unread(path: str, container: av.container.InputContainer) -> None:
+    """Log how much of a file is behind the last packet that can be read, as in one that another was appended to."""
+    end, size = 0, os.path.getsize(path)
+    with av.open(f"file:{path}", format=container.format.name.split(",")[0]) as file:
+        with suppress(av.error.FFmpegError, OverflowError):
+            file.seek(max((container.duration or 0) - _TAIL * av.time_base, 0))
+        for packet in _packets(file):
+            end = max(end, (packet.pos or 0) + packet.size)
+    if size - end > max(_TRAILER, size * _TRAILER_FRACTION):
+        logger.warning(
+            "%s: %d of its %d bytes are not read, for they come after the end of the recording; if other files were "
+            "appended to it, join them by remuxing (ffmpeg -f concat)",
+            path,
+            size - end,
+            size,
+        )
 
 
 def _is_appended(path: str, container: av.container.InputContainer) -> bool:
