@@ -66,18 +66,20 @@ def timeline_of(path: str, container: av.container.InputContainer) -> Timeline |
     if state not in _TIMELINES:
         untimed = container.format.name in _UNTIMED
         joined = container.format.name in _APPENDABLE or _is_appended(path, container)
+        stretches = [] if untimed or joined else _stretches(container)
         found = None
-        if untimed or joined:
+        if untimed or joined or stretches:
             kept = state._replace(path=f"{state.path}|timeline")
             known = _KNOWN.get(kept)
             if known is None:
-                found = _count(path, container) if untimed else _scan(path, container)
+                if stretches:
+                    found = _gaps(path, container, stretches)
+                else:
+                    found = _count(path, container) if untimed else _scan(path, container)
                 _KNOWN.tell(kept, {} if found is None else asdict(found))
             elif known:
                 tracks = {index: TrackParts(**parts) for index, parts in known["tracks"].items()}
                 found = Timeline(**known | {"tracks": tracks})
-        else:
-            found = _gaps(path, container)
         if container.format.name in _STOPPING or (joined and container.format.name not in _APPENDABLE):
             _report_unread(path, container)
         _TIMELINES[state] = found
@@ -320,15 +322,12 @@ _IDR: dict[str, Callable[[bytes], bool]] = {
 }
 
 
-def _gaps(path: str, container: av.container.InputContainer) -> Timeline | None:
-    """Jumps ahead of a file with an index: gaps between its video packets in which there is no audio either."""
-    video = best_stream(container, "video")
-    if video is None:
-        return None
-    gap = longest_gap(container)
+def _gaps(path: str, container: av.container.InputContainer, stretches: Iterable[tuple[int, float]]) -> Timeline | None:
+    """Jumps ahead within stretches of a file that has an index: there is no packet of audio either."""
+    video, gap = best_stream(container, "video"), longest_gap(container)
     gaps: set[tuple[float, float]] = set()
     with av.open(f"file:{path}", format=container.format.name.split(",")[0]) as file:
-        for before, after in _index_gaps(video, gap, container.duration or 0):
+        for before, after in stretches:
             with suppress(av.error.FFmpegError, OverflowError):
                 file.seek(before, stream=file.streams[video.index])
                 coverage = _Coverage(gap)
@@ -341,19 +340,21 @@ def _gaps(path: str, container: av.container.InputContainer) -> Timeline | None:
     return _closed(sorted(gaps), container, gap)
 
 
-def _index_gaps(video: av.VideoStream, gap: float, duration: int) -> Iterator[tuple[int, float]]:
-    """(time stamp before, time stamp after) of what lies apart in the index by more than a gap.
-
-    From the last entry to the end is such a stretch, too.
-    """
-    index, ticks, place = video.index_entries, round(Fraction(gap) / video.time_base), 0
+def _stretches(container: av.container.InputContainer) -> list[tuple[int, float]]:
+    """(time stamp before, time stamp after) of what is longer than a gap and has no video in the index."""
+    video = best_stream(container, "video")
+    if video is None:
+        return []
+    gap, index, found, place = longest_gap(container), video.index_entries, [], 0
+    if not len(index):
+        return [(0, inf)]
+    ticks = round(Fraction(gap) / video.time_base)
     while 0 <= place < len(index) - 1:
         following = index.search_timestamp(index[place].timestamp + ticks, any_frame=True)
         if following <= place:
-            yield index[place].timestamp, index[place + 1].timestamp
+            found.append((index[place].timestamp, index[place + 1].timestamp))
             following = place + 1
         place = following
-    if not len(index):
-        yield 0, inf
-    elif duration / av.time_base - (index[place].timestamp * video.time_base) > gap:
-        yield index[place].timestamp, inf
+    if (container.duration or 0) / av.time_base - index[place].timestamp * video.time_base > gap:
+        found.append((index[place].timestamp, inf))
+    return found
