@@ -134,6 +134,7 @@ def _float_frames(sound: Track, start: float) -> Iterator[tuple[float, np.ndarra
     """
     codec = sound.stream.codec_context
     form = resampler = None
+    to = codec.layout, codec.sample_rate  # before the first frame is decoded, which may change them
     plain = "fltp", codec.layout.name, codec.sample_rate
     for time, frame in sound.decode(start):
         if plain == (frame.format.name, frame.layout.name, frame.sample_rate) and codec.channels < _MANY_CHANNELS:
@@ -141,7 +142,7 @@ def _float_frames(sound: Track, start: float) -> Iterator[tuple[float, np.ndarra
             continue
         if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change within a broadcast
             form = frame.format.name, frame.layout.name, frame.sample_rate
-            resampler = av.AudioResampler("flt", codec.layout, codec.sample_rate)
+            resampler = av.AudioResampler("flt", *to)
         for piece in resampler.resample(frame):
             yield time, piece.to_ndarray().reshape(piece.samples, -1)
 

@@ -26,6 +26,9 @@ _ASSUMED = Fraction(25)
 # Sample rates of audio that exist, in Hz.
 SAMPLE_RATES = (1000, 768000)
 
+# Titles that are not UTF-8 are no reason to refuse a video; PyAV takes them as they are since 19, where this is gone.
+LENIENT = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+
 _reported: set[tuple[str, str]] = set()
 
 
@@ -72,7 +75,7 @@ def _moves(stream: av.VideoStream) -> bool:
     if not os.path.isfile(path):
         return False
     try:
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as file:
+        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **LENIENT) as file:
             packets = islice(file.demux(), _FIRST_PACKETS)
             return sum(packet.stream.index == stream.index and packet.size > 0 for packet in packets) > 1
     except av.error.FFmpegError:

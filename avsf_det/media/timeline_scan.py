@@ -10,11 +10,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from fractions import Fraction
 from math import inf
+from typing import BinaryIO
 
 import av
 
 from avsf_det.media.known import FileState, KnownFiles
-from avsf_det.media.selection import best_stream, frame_rate
+from avsf_det.media.selection import LENIENT, best_stream, frame_rate
 from avsf_det.media.timeline import (
     BACK,
     BACK_PRESENTED,
@@ -106,7 +107,7 @@ def _report(path: str, timeline: Timeline) -> None:
 def _report_unread(path: str, container: av.container.InputContainer) -> None:
     """Log how much of a file is behind the last packet that can be read, as in one that another was appended to."""
     end, size = 0, os.path.getsize(path)
-    with av.open(f"file:{path}", format=container.format.name.split(",")[0]) as file:
+    with _reopened(f"file:{path}", container) as file:
         with suppress(av.error.FFmpegError, OverflowError):
             file.seek(max((container.duration or 0) - _TAIL * av.time_base, 0))
         for packet in _packets(file):
@@ -275,7 +276,7 @@ def _scan(path: str, container: av.container.InputContainer) -> Timeline | None:
 def _read(path: str, container: av.container.InputContainer, gap: float, back: float) -> _Scan:
     """What all packets show; through Python's file, which tells how far it was read."""
     scan = _Scan(gap, back)
-    with open(path, "rb") as file, av.open(file, format=container.format.name.split(",")[0]) as packets:
+    with open(path, "rb") as file, _reopened(file, container) as packets:
         for packet in _packets(packets):
             scan.add(packet, file.tell())
     return scan
@@ -286,11 +287,16 @@ def _tracks(container: av.container.InputContainer) -> list[av.VideoStream | av.
     return [track for kind in ("video", "audio") if (track := best_stream(container, kind))]
 
 
+def _reopened(file: str | BinaryIO, container: av.container.InputContainer) -> av.container.InputContainer:
+    """The same file, opened once more."""
+    return av.open(file, format=container.format.name.split(",")[0], options={"protocol_whitelist": "file"}, **LENIENT)
+
+
 def _packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
     """The packets of the tracks that are read; a read error ends them."""
     try:
         yield from (packet for packet in container.demux(_tracks(container)) if packet.size)
-    except av.error.FFmpegError:
+    except (av.error.FFmpegError, IndexError):  # the latter for a packet of a track that has come up
         return
 
 
@@ -298,7 +304,7 @@ def _count(path: str, container: av.container.InputContainer) -> Timeline | None
     """Count the frames of a bare stream of pictures without time stamps."""
     frames, idr = 0, []
     stream = best_stream(container, "video")
-    with av.open(f"file:{path}", format=container.format.name) as packets:
+    with _reopened(f"file:{path}", container) as packets:
         for packet in _packets(packets):
             if packet.pts is not None or packet.dts is not None:
                 return None
@@ -326,7 +332,7 @@ def _gaps(path: str, container: av.container.InputContainer, stretches: Iterable
     """Jumps ahead within stretches of a file that has an index: there is no packet of audio either."""
     video, gap = best_stream(container, "video"), longest_gap(container)
     gaps: set[tuple[float, float]] = set()
-    with av.open(f"file:{path}", format=container.format.name.split(",")[0]) as file:
+    with _reopened(f"file:{path}", container) as file:
         for before, after in stretches:
             with suppress(av.error.FFmpegError, OverflowError):
                 file.seek(before, stream=file.streams[video.index])

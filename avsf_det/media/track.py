@@ -15,7 +15,7 @@ import av
 from av.stream import Discard
 
 from avsf_det.errors import UserError
-from avsf_det.media.selection import best_stream, check_sample_rate, frame_rate, playable, report_choice
+from avsf_det.media.selection import LENIENT, best_stream, check_sample_rate, frame_rate, playable, report_choice
 from avsf_det.media.timeline import PartReader, longest_gap
 from avsf_det.media.timeline_scan import timeline_of
 
@@ -33,8 +33,6 @@ _SKIPPABLE = ("h264", "hevc")
 _REORDERED = 64
 # Two times this many seconds apart are the same packet's: whole ticks were rounded.
 _SAME = 1e-4
-# Titles that are not UTF-8 are no reason to refuse a video; PyAV takes them as they are since 19, where this is gone.
-_LENIENT = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 
 _threads = 0
 
@@ -63,7 +61,7 @@ def open_container(path: str | os.PathLike[str]) -> av.container.InputContainer:
     if empty:
         raise UserError(f"{path}: the file is empty (0 bytes); expected a video; copy or download it again")
     try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **_LENIENT)
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **LENIENT)
     except av.error.FFmpegError as error:
         raise UserError(
             f"{path}: not a video, or cut off so early that nothing can be read; check that it plays in a video player"
@@ -310,7 +308,7 @@ class Track:
                         continue
                     skipping = False
                 yield packet
-        except av.error.FFmpegError:  # the file is cut off or unreadable from here on: its end
+        except (av.error.FFmpegError, IndexError):  # cut off, unreadable, or of a track that has come up: its end
             return
 
     def _untimed_frames(self) -> Iterator[tuple[float, av.VideoFrame]]:

@@ -298,10 +298,10 @@ def _probe(picture: Track) -> VideoInfo:
         audio_end = sound.end() if audio else 0.0
         if audio_end > duration + FROZEN:
             duration = audio_end
-        if duration > _LONGEST:
+        if not 0 < duration <= _LONGEST:
             raise UserError(
-                f"{path}: its time stamps span {duration:.0f} s; expected at most {_LONGEST:.0f} s; they are damaged: "
-                "re-encode the file (ffmpeg -i FILE OUTPUT)"
+                f"{path}: its time stamps span {duration:.0f} s; expected at most {_LONGEST:.0f} s, and more than 0; "
+                "they are damaged: re-encode the file (ffmpeg -i FILE OUTPUT)"
             )
         # AVI's header counts frames; FFmpeg guesses such a file's duration by its size
         in_avi = picture.container.format.name == "avi"
