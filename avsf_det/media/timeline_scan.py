@@ -34,8 +34,8 @@ _APPENDABLE = ("mpegts", "mpeg")
 _UNTOLD = ("mpeg",)
 # Bare streams of pictures, for whose packets FFmpeg makes up no time stamps.
 _UNTIMED = ("h264", "hevc", "vvc")
-# Formats in which reading ends where an appended file begins.
-_STOPPING = ("flv",)
+# Formats in which reading ends where an appended file begins: always, or if it has other tracks.
+_STOPPING = ("flv", "mpegts")
 # Seconds before the promised end from which on the last packet is looked for.
 _TAIL = 5
 # What may follow the last packet, in bytes and as a fraction of the file: an index.

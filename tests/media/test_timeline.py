@@ -89,6 +89,22 @@ def test_appended_file_that_is_not_read_is_reported(tmp_path, flashing, caplog, 
     assert message.startswith(f"{path}: ") and f"of its {path.stat().st_size} bytes" in message
 
 
+def test_appended_file_with_other_tracks_is_reported(tmp_path, flashing, caplog):
+    part = flashing(tmp_path / "a.ts")
+    with (
+        av.open(str(part)) as source,
+        av.open(str(tmp_path / "b.ts"), "w", options={"mpegts_start_pid": "512"}) as file,
+    ):
+        tracks = {track.index: file.add_stream_from_template(track) for track in source.streams}
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = tracks[packet.stream.index]
+                file.mux(packet)
+    with caplog.at_level(logging.WARNING):
+        probe(joined(tmp_path / "joined.ts", part, tmp_path / "b.ts"))
+    assert sum("are not read" in message for message in caplog.messages) == 1
+
+
 @pytest.mark.parametrize("offsets", [(0, HOURS), (HOURS, 0), (0, HOURS, 0), (0, 68), (0, 25), (2_386_060, 0)])
 def test_timeline_of_parts_with_any_clocks_keeps_all_in_sync(tmp_path, flashing, offsets):
     parts = [
