@@ -177,3 +177,48 @@ def detect(weights, scenes, tmp_path):
 def video(scenes):
     """A video of the tiny scenes."""
     return scenes / "videos" / "test_0000.mp4"
+
+
+@pytest.fixture(scope="session")
+def flashing():
+    """A function that writes a clip of 25 fps whose frames turn white, with a click, at the same times.
+
+    Frames are shown and audio sounds at the given times only, so that both may pause.
+    """
+    from fractions import Fraction
+
+    import av
+    import numpy as np
+
+    def write(path, frames=range(75), flashes=(0.4, 1.4), audio=((0.0, 3.0),), codec="libx264", sound="aac", **options):
+        with av.open(str(path), "w") as file:
+            video = file.add_stream(codec, rate=25, options={"g": "12", **options})
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            packets = []
+            for number in frames:
+                white = any(abs(number - flash * 25) < 0.5 for flash in flashes)
+                image = np.full((48, 64, 3), 255 * white, np.uint8)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                packets += video.encode(frame)
+            packets += video.encode(None)
+            if audio:
+                track = file.add_stream(sound, rate=48000, layout="mono")
+                for begin, end in audio:
+                    place = np.arange(round(begin * 48000), round(end * 48000))
+                    samples = np.zeros(len(place), np.float32)
+                    for flash in flashes:
+                        after = place / 48000 - flash
+                        click = (after >= 0) & (after < 0.03)
+                        samples[click] = 0.8 * np.sin(2 * np.pi * 1000 * after[click])
+                    for start in range(0, len(samples), 4800):
+                        piece = samples[None, start : start + 4800]
+                        frame = av.AudioFrame.from_ndarray(piece, format="flt", layout="mono")
+                        frame.sample_rate, frame.time_base, frame.pts = 48000, Fraction(1, 48000), int(place[start])
+                        packets += track.encode(frame)
+                packets += track.encode(None)
+            for packet in sorted(packets, key=lambda packet: float(packet.dts * packet.time_base)):
+                file.mux(packet)
+        return path
+
+    return write

@@ -13,9 +13,12 @@ import numpy as np
 
 from avsf_det.data.clip import Clip, ClipSpec, log_mel_of
 from avsf_det.media.stream import Picture, Stream
-from avsf_det.media.video import ROUNDING
+from avsf_det.media.video import FROZEN, ROUNDING
 
 LATE_SOUND = 1.0  # seconds for which a clip whose frames are there waits for its sound
+# Audio that runs this many seconds ahead of the last frame means that it stays on display; or so many frames, for
+# decoders hold some back.
+LATE_FRAMES = 10.0, 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class LiveClips:
     """The clips of a stream at a number of keyframes a second, in the order of their times; read them once.
 
     They are what `avsf_det.data.clip.read_clips` reads at the same times from the stream's recording, but for sound
-    that comes later than `LATE_SOUND`, which is silence. Memory holds a clip's span.
+    that comes later than `LATE_SOUND`, which is silence. Memory holds a clip's span. While no frame comes and audio
+    goes on, the last frame stays on display, and there are keyframes `LATE_FRAMES` behind the audio.
 
     Args:
         stream: just opened.
@@ -54,18 +58,23 @@ class LiveClips:
         self._times: list[float] = []
         self._frames: list[np.ndarray] = []
         self._last: av.VideoFrame | None = None
+        self._image: np.ndarray | None = None  # of the last frame, if a keyframe shows it
+        seconds, frames = LATE_FRAMES
+        self._late = max(seconds, frames / float(stream.fps))
         self._sound = _Window(spec.sample_rate)
 
     def __iter__(self) -> Iterator[LiveClip]:
         for piece in self._stream.pieces():
             if not isinstance(piece, Picture):
                 self._sound.add(piece.time, piece.samples)
+                self._see_keyframes(self._sound.end - self._late)
             elif not self._times or piece.time > self._times[-1]:
                 self._add(piece)
             while self._pending and self._complete(self._pending[0][0]):
                 yield self._next()
         if self._times:
-            self._see_keyframes(self._times[-1])
+            frozen = self._sound.end > self._times[-1] + FROZEN
+            self._see_keyframes(self._sound.end if frozen else self._times[-1])
         while self._pending:
             yield self._next()
 
@@ -73,16 +82,18 @@ class LiveClips:
         self._see_keyframes(picture.time - 2 * ROUNDING)
         self._times.append(picture.time)
         self._frames.append(self._stream.image(picture.frame, self._spec.short_side))
-        self._last = picture.frame
+        self._last, self._image = picture.frame, None
 
     def _see_keyframes(self, until: float) -> None:
         """Take the last frame's picture for the keyframes at which it is on display, up to a time."""
         while self._last is not None and (center := self._keyframes / self._rate) <= until + ROUNDING:
-            self._pending.append((center, self._stream.image(self._last)))
+            if self._image is None:
+                self._image = self._stream.image(self._last)
+            self._pending.append((center, self._image))
             self._keyframes += 1
 
     def _complete(self, center: float) -> bool:
-        newest, heard = self._times[-1], self._spec.sound_span(center)[1]
+        newest, heard = max(self._times[-1], self._sound.end - self._late), self._spec.sound_span(center)[1]
         if newest <= self._spec.frame_times(center)[-1] + ROUNDING:
             return False
         return not self._stream.has_audio or self._sound.end >= heard or newest > heard + LATE_SOUND

@@ -191,6 +191,7 @@ def _float_frames(sound: Track, start: float) -> Iterator[tuple[float, np.ndarra
     codec = sound.stream.codec_context
     form = resampler = None
     layout = codec.layout.name
+    to = codec.layout, codec.sample_rate  # before the first frame is decoded, which may change them
     plain = "fltp", layout, codec.sample_rate
     for time, frame in sound.decode(start):
         if plain == (frame.format.name, frame.layout.name, frame.sample_rate) and codec.channels < _MANY_CHANNELS:
@@ -199,7 +200,7 @@ def _float_frames(sound: Track, start: float) -> Iterator[tuple[float, np.ndarra
             continue
         if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change within a broadcast
             form = frame.format.name, frame.layout.name, frame.sample_rate
-            resampler = av.AudioResampler("flt", codec.layout, codec.sample_rate)
+            resampler = av.AudioResampler("flt", *to)
         for piece in resampler.resample(frame):
             samples = piece.to_ndarray().reshape(piece.samples, -1)
             yield time, omnidirectional(samples, layout) if is_ambisonic(layout) else samples

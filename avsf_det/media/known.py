@@ -95,18 +95,17 @@ class KnownFiles:
             self._contents[state] = content
         return self._contents[state]
 
-    def get(self, state: FileState) -> dict | None:
-        """What was found out about a file's content, in JSON's types; None if nothing was."""
-        found = self._query(
-            "SELECT found FROM probes WHERE content = ? AND found_by = ?", (self.content(state), _FOUND_BY)
-        )
+    def get(self, state: FileState, kind: str = "probe") -> dict | None:
+        """What was found out about a file's content, in JSON's types; None if nothing of the kind was."""
+        values = (self.content(state), f"{kind} {_FOUND_BY}")
+        found = self._query("SELECT found FROM probes WHERE content = ? AND found_by = ?", values)
         with suppress(ValueError):
             return json.loads(found[0][0]) if found else None
         return None
 
-    def tell(self, state: FileState, found: dict) -> None:
-        """Keep what was found out about a file's content."""
-        values = (self.content(state), _FOUND_BY, json.dumps(found))
+    def tell(self, state: FileState, found: dict, kind: str = "probe") -> None:
+        """Keep what was found out about a file's content; one entry of each kind."""
+        values = (self.content(state), f"{kind} {_FOUND_BY}", json.dumps(found))
         self._query("INSERT OR REPLACE INTO probes VALUES (?, ?, ?)", values)
 
     def _query(self, statement: str, values: tuple) -> list[tuple]:

@@ -18,7 +18,8 @@ from avsf_det.media.address import open_address, scheme_of, without_password
 from avsf_det.media.audio import GAP, MonoResampler
 from avsf_det.media.channels import is_ambisonic, omnidirectional
 from avsf_det.media.frame_convert import FrameConverter, Orientation
-from avsf_det.media.track import playable
+from avsf_det.media.selection import best_stream, check_sample_rate, frame_rate, report_choice
+from avsf_det.media.timeline import ContinuousClock, longest_gap
 from avsf_det.media.video import sample_aspect, scaled
 from avsf_det.media.writer import X264
 
@@ -26,8 +27,10 @@ logger = logging.getLogger(__name__)
 
 SILENCE = 10.0
 """Seconds without anything new after which a stream is taken to have ended."""
-# Time stamps that go back by this many seconds or more start anew, as where a camera restarts; time goes on.
+# Time stamps that go back by more than this many seconds restart the clock, as where a camera restarts.
 _RESTART = 1.0
+# Shifts of the clock that are remembered, so that each is reported once.
+_PARTS = 8
 # A first picture without a time stamp waits for this many to know its own: the one shown next may come that late.
 _PICTURES = 8
 
@@ -47,7 +50,10 @@ class Sound(NamedTuple):
 
 
 class Stream:
-    """The pictures and sound of a stream, on a clock that reads 0 at the first picture. A context manager.
+    """The frames and audio of a stream, on a clock that reads 0 at the first frame. A context manager.
+
+    Where the clock of the stream restarts, or jumps ahead in all tracks, time goes on without a gap, and audio and
+    video stay in sync.
 
     Attributes:
         name: the address as messages show it.
@@ -74,22 +80,25 @@ class Stream:
         self.name, self.sample_rate, self._silence = without_password(address), sample_rate, silence
         self.ended = ""
         self._container = open_address(address, silence)
-        tracks = playable(self._container)
-        self._video = next((track for track in tracks if track.type == "video"), None)
-        self._audio = next((track for track in tracks if track.type == "audio"), None)
+        self._video, self._audio = (best_stream(self._container, kind) for kind in ("video", "audio"))
         if self._video is None:
             self._container.close()
             raise UserError(f"{self.name}: no picture that can be decoded; expected a stream of video")
         self._video.thread_type = "AUTO"
         self.has_audio = self._audio is not None
-        self.fps = self._video.average_rate or self._video.guessed_rate or Fraction(25)
+        self.fps = frame_rate(self._video)[0]
         self.can_wait = scheme_of(address) not in ("rtsp", "rtsps") and self._container.size > 0
         self._converter = FrameConverter(self.name)
         self._origin: Fraction | None = None
-        self._last: dict[int, Fraction] = {}
-        self._shifts: dict[int, Fraction] = {}
+        self._clock = ContinuousClock(longest_gap(self._container), _RESTART)
+        self._shift = Fraction(0)
+        self._parts = [self._shift]
         try:
             tracks = [track for track in (self._video, self._audio) if track]
+            for track in tracks:
+                report_choice(self.name, track)
+            if self._audio:
+                check_sample_rate(self.name, self._audio.codec_context.sample_rate)
             self._recorder = None if recording is None else _Recorder(recording, tracks, self.fps)
         except UserError:
             self._container.close()
@@ -179,16 +188,26 @@ class Stream:
             if packet.stream is not self._video or not packet.is_keyframe:
                 return False
             self._origin = (packet.pts if packet.pts is not None else stamp) * packet.time_base
-        index, time = packet.stream.index, stamp * packet.time_base
-        last = self._last.get(index)
-        if last is not None and time + self._shifts.get(index, 0) < last - Fraction(_RESTART):
-            self._shifts[index] = last + (packet.duration or 1) * packet.time_base - time
-        shift = self._shifts.get(index, Fraction(0))
-        self._last[index] = time + shift
+        shift = self._clock.shift(packet)
+        if shift != self._shift:
+            self._report(shift)
         ticks = round((shift - self._origin) / packet.time_base)
         packet.dts = None if packet.dts is None else packet.dts + ticks
         packet.pts = packet.dts if packet.pts is None else packet.pts + ticks
         return packet.pts >= 0
+
+    def _report(self, shift: Fraction) -> None:
+        """Log a part of the stream whose clock starts elsewhere, when the first packet of it has come."""
+        if shift not in self._parts:
+            logger.warning(
+                "%s: the clock %s after %.1f s; what follows is put behind what came before",
+                self.name,
+                "restarts" if shift > self._shift else "jumps ahead",
+                self._clock.ahead - float(self._origin),
+            )
+            self._parts.append(shift)
+            del self._parts[:-_PARTS]
+        self._shift = shift
 
 
 class _Resampler:

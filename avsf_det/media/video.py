@@ -24,10 +24,14 @@ from avsf_det.media.track import Track
 _NEAR = 1.0
 # A frame counts as due this many seconds before its time: Matroska rounds times to milliseconds.
 ROUNDING = 0.0006
+FROZEN = 2.0
+"""Seconds of audio after the last frame from which on that frame is on display until the audio ends."""
 # A header that promises this many seconds more than there are belongs to a file cut off.
 _CUT_OFF = 1.0
 # Sample aspect ratios beyond this, or below its inverse, are taken for an error in the file and ignored.
 _WIDEST_SAMPLE = 4
+# No video lasts longer than this many seconds, a week: the time stamps are damaged.
+_LONGEST = 7 * 86400.0
 # What probing found out in this process; `known` has it for all.
 _INFOS: dict[FileState, VideoInfo] = {}
 
@@ -38,7 +42,8 @@ class VideoInfo:
 
     Attributes:
         path: the file.
-        duration: when the last frame of the picture ends.
+        duration: until when the last frame is on display: its end, or that of audio that goes on for more than
+            `FROZEN` seconds after it.
         picture_start: when the first frame is shown.
         fps: the average frame rate.
         width, height: the picture as a player shows it: turned upright, and with square pixels (a picture whose
@@ -242,12 +247,8 @@ class _Cursor:
         here = self._current[0]
         if time - here <= _NEAR:
             return False
-        index = self._picture.stream.index_entries
-        stamp = self._picture.stamp(time)
-        if len(index) and index[len(index) - 1].timestamp >= stamp:
-            keyframe = index.search_timestamp(stamp)
-            return keyframe >= 0 and index[keyframe].timestamp > self._picture.stamp(here + _NEAR)
-        return time - here > self._patience
+        indexed = self._picture.keyframe_between(here + _NEAR, time)
+        return time - here > self._patience if indexed is None else indexed
 
 
 def _info(picture: Track) -> VideoInfo:
@@ -280,7 +281,7 @@ def _probe(picture: Track) -> VideoInfo:
     if first is None:
         raise UserError(f"{path}: the picture track has no frame that can be decoded; the file may be cut off")
     start, frame = first
-    fps = stream.average_rate or stream.guessed_rate or Fraction(25)
+    fps = picture.rate
     counted = stream.frames  # by the header; `end` may open the file anew, and then this stream tells no more
     orientation = Orientation.of(frame)
     height, width = orientation.size(frame.height, round(frame.width * sample_aspect(stream)))
@@ -291,9 +292,16 @@ def _probe(picture: Track) -> VideoInfo:
         audio = sound.stream
         known = audio is not None and audio.start_time is not None
         audio_end = sound.end() if audio else 0.0
+        if audio_end > duration + FROZEN:
+            duration = audio_end
+        if not 0 < duration <= _LONGEST:
+            raise UserError(
+                f"{path}: its time stamps span {duration:.0f} s; expected at most {_LONGEST:.0f} s, and more than 0; "
+                "they are damaged: re-encode the file (ffmpeg -i FILE OUTPUT)"
+            )
         # AVI's header counts frames; FFmpeg guesses such a file's duration by its size
         in_avi = picture.container.format.name == "avi"
-        promised = float(counted / fps) if in_avi else (picture.container.duration or 0) / av.time_base
+        promised = float(counted / fps) if in_avi else picture.promised
         missing = promised - max(duration, audio_end)
         return VideoInfo(
             path=path,

@@ -53,3 +53,42 @@ def test_sound_that_stays_away_is_not_waited_for(live_file):
         stream.pieces = lambda: (come.append(piece) or piece for piece in pieces)
         first = next(iter(LiveClips(stream, SPEC, rate=1.0)))
     assert first.time == 0.0 and come[-1].time < 2.5 and first.clip.log_mel.std() < 1e-5
+
+
+def live(path, rate=2.0):
+    """The times of keyframes of a stream, and the most frames and seconds of audio that were in memory."""
+    times, frames, seconds = [], 0, 0.0
+    with Stream(str(path), silence=0.3) as stream:
+        clips = LiveClips(stream, SPEC, rate)
+        for clip in clips:
+            times.append(clip.time)
+            frames = max(frames, len(clips._frames) + len({id(image) for _, image in clips._pending}))
+            seconds = max(seconds, sum(len(samples) for _, samples in clips._sound._pieces) / SPEC.sample_rate)
+    return times, frames, seconds
+
+
+@pytest.mark.parametrize("audio", [(), ((0, 3), (7200, 7203))])
+def test_live_clock_that_jumps_ahead_goes_on_without_a_gap(tmp_path, flashing, audio):
+    path = flashing(tmp_path / "v.ts", [*range(75), *range(180_000, 180_075)], (0.4, 7200.4), audio)
+    times, frames, _ = live(path)
+    assert times == [n / 2 for n in range(12)] and frames < 80
+
+
+def test_live_clock_that_restarts_goes_on(tmp_path, flashing):
+    part = flashing(tmp_path / "a.ts").read_bytes()
+    (tmp_path / "joined.ts").write_bytes(part * 3)
+    times, frames, _ = live(tmp_path / "joined.ts")
+    assert times == [n / 2 for n in range(18)] and frames < 80
+
+
+@pytest.mark.parametrize("later", [(), range(1500, 1575)])
+def test_live_frozen_picture_has_keyframes_as_long_as_audio_comes(tmp_path, flashing, later):
+    path = flashing(tmp_path / "v.ts", [*range(75), *later], (0.4,), ((0, 63),), bf="0")
+    times, frames, seconds = live(path)
+    assert times == [n / 2 for n in range(len(times))] and times[-1] == pytest.approx(62.5, abs=0.5)
+    assert frames < 80 and seconds < 20
+
+
+def test_live_audio_that_stops_holds_nothing_up(tmp_path, flashing):
+    times, frames, _ = live(flashing(tmp_path / "v.ts", range(750), (), ((0, 3),)))
+    assert times == [n / 2 for n in range(60)] and frames < 100

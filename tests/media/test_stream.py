@@ -172,3 +172,32 @@ def test_a_first_picture_without_a_time_stamp_is_there_and_its_recording_plays(t
     with VideoReader(tmp_path / "copy.mkv", short_side=24) as reader:
         copied = [(time, image.mean()) for time, image in reader.frames()]
     np.testing.assert_allclose(copied, list(zip(times, means)), atol=2e-3)
+
+
+@pytest.mark.parametrize("offsets", [(0, 0, 0), (0, 180_000, 0), (180_000, 0)])
+def test_audio_and_video_stay_in_sync_where_the_clock_of_a_stream_restarts_or_jumps(tmp_path, flashing, offsets):
+    path = tmp_path / "joined.ts"
+    for offset in offsets:
+        start = offset / 25
+        part = flashing(
+            tmp_path / "part.ts", range(offset, offset + 75), (start + 0.4, start + 1.4), ((start, start + 3),)
+        )
+        path.write_bytes((path.read_bytes() if path.exists() else b"") + part.read_bytes())
+    with Stream(str(path), silence=0.3) as stream:
+        times, means, sounds = read(stream)
+    white = np.array(means) > 150
+    seen = np.array(times)[white & ~np.roll(white, 1)]
+    heard = np.zeros(16000 * 12)
+    for sound in sounds:
+        first = max(round(sound.time * 16000), 0)
+        heard[first : first + len(sound.samples)] = sound.samples
+    loud = np.flatnonzero(np.abs(heard) > 0.2)
+    assert len(seen) == 2 * len(offsets)
+    np.testing.assert_allclose(loud[np.diff(loud, prepend=-16000) > 3200] / 16000, seen, atol=0.005)
+
+
+def test_a_track_that_only_pauses_keeps_its_time(tmp_path, flashing):
+    path = flashing(tmp_path / "v.mkv", [*range(75), *range(1500, 1575)], (61.4,), ((0, 63),), sound="pcm_s16le")
+    with Stream(str(path), silence=0.3) as stream:
+        times, means, _ = read(stream)
+    assert times[int(np.argmax(np.array(means) > 150))] == pytest.approx(61.4, abs=0.05)
