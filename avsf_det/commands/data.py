@@ -32,7 +32,15 @@ def data_import(options: argparse.Namespace) -> int:
     from avsf_det.data.importers.output import LEFT_OUT, write_dataset
 
     how = ImportOptions(
-        options.rate, options.actions, options.label_map, options.split, options.val_share, options.frame_rate
+        options.rate,
+        options.actions,
+        options.label_map,
+        options.split,
+        options.val_share,
+        options.frame_rate,
+        options.columns,
+        options.box_units,
+        options.label_separator,
     )
     imported = import_export(
         options.export,
@@ -133,6 +141,14 @@ def data_scenes(options: argparse.Namespace) -> int:
     return 0
 
 
+def _columns(text: str) -> dict[str, str]:
+    """Title -> name, of `TITLE=NAME,...`."""
+    pairs = [part.rpartition("=") for part in text.split(",") if part.strip()]
+    if not pairs or not all(title.strip() and name.strip() for title, _, name in pairs):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected TITLE=NAME,...")
+    return {title.strip(): name.strip() for title, _, name in pairs}
+
+
 def add_data_commands(commands: argparse._SubParsersAction) -> None:
     """Add `data` and what it does to the commands of `avsf-det`."""
     help_text = "import, check or make datasets"
@@ -165,6 +181,23 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         type=positive,
         default=0.0,
         help="frames a second of frame numbers and of folders of frames (default: the file's own; 30 of folders)",
+    )
+    command.add_argument(
+        "--columns",
+        type=_columns,
+        default={},
+        metavar="TITLE=NAME,...",
+        help="what columns of a table are: video, time, frame, start, end, duration, x1, y1, x2, y2, w, h, cx, cy, "
+        "xyxy, xywh, action, person, score, split, or ignore; without a header, 1=video and so on",
+    )
+    command.add_argument(
+        "--box-units", choices=("pixels", "percent", "fraction"), default="", help="unit of a table's boxes"
+    )
+    command.add_argument(
+        "--label-separator",
+        default="",
+        metavar="SEP",
+        help="what separates several labels in a cell of a table; none if nothing does (default: found out)",
     )
     command.add_argument("--copy", action="store_true", help="copy the videos instead of linking to them")
 
