@@ -73,7 +73,7 @@ def data_check(options: argparse.Namespace) -> int:
     from ava_eval.errors import InputError
     from avsf_det.config import load_cfg
     from avsf_det.data.check import check_dataset, summary
-    from avsf_det.data.classification.check import ClipSurvey, check_clips
+    from avsf_det.data.classification.check import ClipSurvey, check_clips, check_clips_beside
     from avsf_det.data.classification.folder import ClipFolder
     from avsf_det.data.finding import ERROR, Finding
     from avsf_det.data.survey import Survey
@@ -89,14 +89,15 @@ def data_check(options: argparse.Namespace) -> int:
 
     survey = None
     try:
-        clips = ClipFolder.found(cfg)
+        says_boxes = cfg.DETECTION.ENABLE and bool(options.config or "DETECTION.ENABLE" in overrides)
+        clips = ClipFolder.found(cfg, says_boxes)
         if clips and options.html:
             raise UserError(f"--html: pages are of datasets with boxes, and {cfg.DATA.ROOT} has labelled clips")
         if clips:
             findings = check_clips(ClipSurvey(clips, (cfg.DATA.TRAIN_SPLIT, cfg.DATA.EVAL_SPLIT), progress))
         else:
             survey = Survey.from_config(cfg, progress)
-            findings = check_dataset(survey)
+            findings = check_dataset(survey) + check_clips_beside(cfg, progress)
     except (UserError, InputError) as error:
         survey, findings = None, [Finding(ERROR, str(error))]
     for finding in findings:

@@ -68,7 +68,8 @@ def read(document: Document, options: TableOptions = FIND_OUT) -> Export:
         raise UserError(f"{document.name}: not a table; expected {EXPECTED}")
     export, content = Export(NAME), list(table.rows())
     table = table_columns.with_classes(table, content)
-    table_columns.check_columns(table, content)
+    ignored = {title.casefold() for title, name in options.columns.items() if name == "ignore"}
+    table_columns.check_columns(table, content, ignored)
     at = table.columns.places.get("action")
     labels = [own[at] for _, own in content if at is not None and at < len(own)]
     splitter = cells.LabelSplitter(labels, options.label_separator)
@@ -102,6 +103,10 @@ def read(document: Document, options: TableOptions = FIND_OUT) -> Export:
     rows, unit = table_rows.settle_boxes(rows, table, options, export, document.name)
     table_rows.settle_persons(rows, table, export, document.name)
     _fill(export, rows, document, unit, table.columns.titles.get("video", "").lower().startswith(("youtube", "yt")))
+    titles = {title.casefold() for title in table.header}
+    for title in options.columns:
+        if table.header and title.casefold() not in titles:
+            export.notes.append(f"{document.name}: no column {title!r}, which --columns names")
     _add_notes(export, table, rows, splitter, document.name, (len(content), empty, without))
     return export
 

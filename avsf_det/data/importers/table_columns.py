@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from avsf_det.data.importers import cells
@@ -37,8 +37,14 @@ def negative_column(table: Table, content: Sequence[tuple[int, list[str]]]) -> i
     return None
 
 
-def check_columns(table: Table, content: Sequence[tuple[int, list[str]]]) -> None:
-    """Raises UserError if the columns do not make boxes, spans or labels of whole videos, or may be something else."""
+def check_columns(table: Table, content: Sequence[tuple[int, list[str]]], ignored: Collection[str]) -> None:
+    """Raises UserError if the columns do not make boxes, spans or labels of whole videos, or may be something else.
+
+    Args:
+        table: the table.
+        content: its rows.
+        ignored: titles of columns that are neither, as the user says.
+    """
     columns, titles = table.columns, ",".join(table.header)
     if columns.fault:
         raise UserError(f"{table.name}: {columns.fault}; {RENAME}")
@@ -55,7 +61,12 @@ def check_columns(table: Table, content: Sequence[tuple[int, list[str]]]) -> Non
     for column in range(width):
         title = table.header[column] if column < len(table.header) else ""
         own = [row[column] for _, row in content if column < len(row) and row[column].lower() not in cells.EMPTY]
-        if column in known or not own or (is_metadata(title) and (title or _counts(own))):
+        if (
+            column in known
+            or not own
+            or title.casefold() in ignored
+            or (is_metadata(title) and (title or _counts(own)))
+        ):
             continue
         if 2 * sum(map(cells.holds_numbers, own)) >= len(own):
             numeric.append(title or f"number {column + 1}")
