@@ -33,7 +33,7 @@ def recognises(document: Document, options: TableOptions = FIND_OUT) -> bool:
         table, good = _table(document, options)
     except UserError:
         return document.suffix != ".txt"
-    if good or not table:
+    if good or not table or document.suffix == ".txt":  # which may be prose
         return good > 0
     columns = table.columns
     return bool(columns.titles) and (columns.has_box or columns.has_span or "time" in columns.places)
@@ -174,7 +174,7 @@ def _add_notes(
 ) -> None:
     """What was taken for what, and what became of the rows."""
     columns, boxes = table.columns, sum(row.box is not None for row in rows)
-    known = columns.text()
+    known = columns.text() or f"without titles, taken for {', '.join(sorted(columns.places, key=columns.places.get))}"
     unit = {SHARES: "fractions of the frame", PERCENT: "percent", PIXELS: "pixels"}
     of_boxes = [video.picture for video in export.videos if video.tracks]
     if known:

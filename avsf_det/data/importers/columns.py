@@ -21,6 +21,7 @@ from avsf_det.data.importers.titles import (
     time_unit,
 )
 
+LISTS = ("xyxy", "xywh", "cxcywh", "box")  # columns whose cells hold all four numbers
 ORDER = ("video", "time", "x1", "y1", "x2", "y2", "action", "person")
 
 
@@ -48,7 +49,7 @@ class Columns:
     @property
     def has_box(self) -> bool:
         """Whether some column is a part of a box; rows are spans where none is."""
-        return bool({"x1", "y1", "cx", "cy", "x2", "y2", "box", "xyxy", "xywh", "cxcywh"} & set(self.places))
+        return bool({"x1", "y1", "cx", "cy", "x2", "y2", *LISTS} & set(self.places))
 
     @property
     def has_span(self) -> bool:
@@ -65,7 +66,7 @@ class Columns:
                 "the video": {"video", "picture"},
                 "the time or the frame": {"time", "frame", "start", "range", "picture", "video"},
             }
-            if not there & {"box", "xyxy", "xywh", "cxcywh"}:
+            if not there & set(LISTS):
                 needs |= {
                     "the left side of the box": {"x1", "cx"},
                     "the right side of the box": {"x2", "w"},
@@ -121,10 +122,10 @@ def by_header(cells: Sequence[str], given: Mapping[str, str] | None = None) -> C
             places[meaning] = best[2]
             if sum(item[:2] == best[:2] for item in known) > 1:
                 fault = fault or f"two columns are called {cells[best[2]]!r}"
-    if set(places) & {"xyxy", "xywh", "cxcywh"}:
+    if set(places) & set(LISTS[:3]):
         places.pop("box", None)
     sides, units["box"], side_fault = _sides(titles, plain, named)
-    if not set(places) & {"box", "xyxy", "xywh", "cxcywh"} or {"x1", "y1", "x2", "y2"} <= set(sides):
+    if not set(places) & set(LISTS) or {"x1", "y1", "x2", "y2"} <= set(sides):
         for meaning in ("box", "xyxy", "xywh", "cxcywh") if sides else ():
             places.pop(meaning, None)
         places |= sides
@@ -132,16 +133,29 @@ def by_header(cells: Sequence[str], given: Mapping[str, str] | None = None) -> C
     times, time_units, time_fault = _times(titles, plain, named, places)
     places |= {meaning: column for meaning, column in times.items() if column not in places.values()}
     units |= {meaning: unit for meaning, unit in time_units.items() if unit and meaning in places}
-    has_box = bool({"x1", "cx", "box", "xyxy", "xywh", "cxcywh"} & set(places))
+    has_box = bool({"x1", "cx", *LISTS} & set(places))
     spans = {"start", "end", "range"} & set(places)
     known = {"video", "picture"} & set(places) or has_box or (spans and "action" in places)
     is_certain = "video" in places and is_video_title(titles[places["video"]])
     enough = 1 if is_certain else 3 - bool(spans)
     if not known or len(places) < min(enough, len(cells)) or sum(map(is_number, cells)) > 1:
         return None
+    places = _used(places)
     used = set(places.values())
     unused = {i: cell for i, cell in enumerate(cells) if i not in used and cell}
-    return Columns(places, {m: cells[i] for m, i in places.items()}, units, unused, fault=fault or time_fault)
+    titles = {m: cells[i] for m, i in sorted(places.items(), key=lambda item: item[1])}
+    return Columns(places, titles, units, unused, fault=fault or time_fault)
+
+
+def _used(places: dict[str, int]) -> dict[str, int]:
+    """Without columns that rows of this kind, boxes, spans or labels of videos, have no use for."""
+    has_box = bool({"x1", "y1", "cx", "cy", "x2", "y2", *LISTS} & set(places))
+    useless: set[str] = {"tier"}
+    if has_box and {"time", "frame"} & set(places):
+        useless = {"tier", "start", "end", "duration", "range", "status"}
+    elif not has_box and "status" not in places and {"start", "end", "range"} & set(places):
+        useless = {"tier", "time", "frame", "person", "w", "h", "picture_width", "picture_height"}
+    return {meaning: column for meaning, column in places.items() if meaning not in useless}
 
 
 def _sides(titles: Sequence[str], plain: Sequence[str], named: Sequence[str]) -> tuple[dict[str, int], str, str]:

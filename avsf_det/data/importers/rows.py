@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from avsf_det.data.importers import cells
 from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS
+from avsf_det.data.importers.columns import LISTS
 from avsf_det.data.importers.export import picture_place
 from avsf_det.data.importers.tables import Table, TableOptions
 
 EXPECTED = "video,timestamp,x1,y1,x2,y2,action[,person]"
-LISTS = ("xyxy", "xywh", "cxcywh", "box")
 _FACTORS = {"ms": 0.001, "min": 60.0}
 
 
@@ -77,7 +77,9 @@ class RowParser:
         while len(own) > limit and not own[-1]:
             own = own[:-1]
         given = {meaning: own[i] for meaning, i in columns.places.items() if i < len(own)}
-        given = {meaning: "" if cell.lower() in cells.EMPTY else cell for meaning, cell in given.items()}
+        for meaning, cell in given.items():
+            if meaning not in ("video", "picture") and cell.lower() in cells.EMPTY:
+                given[meaning] = ""
         video = given.get("video") or given.get("picture") or ("" if "video" in columns.places else self._video)
         if columns.has_box and len(own) == 2 and video and cells.number(own[1]) is not None:
             return None

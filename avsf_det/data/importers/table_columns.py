@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from avsf_det.data.importers import cells
-from avsf_det.data.importers.rows import EXPECTED, LISTS
+from avsf_det.data.importers.columns import LISTS
+from avsf_det.data.importers.rows import EXPECTED
 from avsf_det.data.importers.tables import Table
 from avsf_det.data.importers.titles import is_flag_title, is_metadata
 from avsf_det.errors import UserError

@@ -84,12 +84,12 @@ def candidates(document: Document, options: TableOptions) -> Iterator[Table]:
     Raises:
         UserError: if a quote is never closed, or there are more columns than any annotation has.
     """
-    text, faults = document.text.replace("\0", ""), []
+    text, faults, width = document.text.replace("\0", ""), [], 0
     for delimiter in DELIMITERS:
         try:
             rows = list(islice(split_rows(document.name, text, delimiter), SAMPLE + _PREAMBLE))
         except UserError as error:
-            faults.append(error)
+            faults.append((text.partition("\n")[0].count(delimiter) + 1, error))
             continue
         widest = max((len(cells) for _, cells in rows), default=0)
         if widest > MAX_COLUMNS:
@@ -98,6 +98,7 @@ def candidates(document: Document, options: TableOptions) -> Iterator[Table]:
             )
         if widest < 2:
             continue
+        width = max(width, len(rows[0][1]))
         named = _numbered(widest, options) if options.columns else None
         at, columns = next(
             (
@@ -118,8 +119,9 @@ def candidates(document: Document, options: TableOptions) -> Iterator[Table]:
             header, first = ((), 0) if columns or not titled else (tuple(rows[0][1]), rows[0][0])
             columns = columns or (Columns({}, {}) if header else in_order(first=int(_is_counted(rows))))
         yield Table(document.name, delimiter, columns, header, first, comma, text)
-    if len(faults) == len(DELIMITERS) - 1:  # white space has no quotes
-        raise faults[0]
+    for columns, error in faults:
+        if columns > width:  # it is this delimiter that the table has
+            raise error
 
 
 def _numbered(width: int, options: TableOptions) -> Columns | None:

@@ -140,6 +140,8 @@ def box_unit(title: str, suffix: str) -> str:
 
 def time_unit(title: str, words: str, meaning: str) -> str:
     """What a column counts, "s", "ms", "min" or "frames", by its title and the words of it for a unit; else ""."""
+    if re.search(r"s[.,]ms", title.lower()):  # as ELAN has it: ss.msec, hh:mm:ss.ms
+        return "s"
     last = re.split(r"[^a-z0-9]+", re.sub(r"[(\[].*", "", title.lower()).strip())[-1]
     if last in _UNITS and last != title.lower():
         return _UNITS[last]
