@@ -292,8 +292,32 @@ def test_scores_and_shared_numbers_are_no_person_ids(text):
 
 
 TITLES = st.sampled_from(
-    ["video", "time", "start", "end", "frame", "duration", "x1", "y1", "x2", "y2", "w", "h", "bbox", "label", "person"]
-    + ["score", "split", "foo", "id", "segment", "status", "", "fps", "youtube_id"]
+    [
+        "video",
+        "time",
+        "start",
+        "end",
+        "frame",
+        "duration",
+        "x1",
+        "y1",
+        "x2",
+        "y2",
+        "w",
+        "h",
+        "bbox",
+        "label",
+        "person",
+        "score",
+        "split",
+        "foo",
+        "id",
+        "segment",
+        "status",
+        "",
+        "fps",
+        "youtube_id",
+    ]
 )
 CELLS = st.sampled_from(
     [
@@ -312,8 +336,18 @@ CELLS = st.sampled_from(
         "run|sit",
         "run, sit",
         "0:01",
+        "[1, 2, 30, 40]",
+        "1-4",
+        "START",
+        "STOP",
+        "train",
+        "val",
+        "",
+        "\x00",
+        '"',
+        "00:01:02:15",
+        "PT1S",
     ]
-    + ["[1, 2, 30, 40]", "1-4", "START", "STOP", "train", "val", "", "\x00", '"', "00:01:02:15", "PT1S"]
 )
 
 
