@@ -40,16 +40,24 @@ def recognises(document: Document, options: TableOptions = FIND_OUT) -> bool:
 
 
 def describe(document: Document) -> str:
-    """The columns of a table that is none of labels, for a message; "" if it has no header."""
+    """What a table that is not understood has, for a message; "" if it may be none."""
     try:
-        table = next((table for table in candidates(document, FIND_OUT) if table.header), None)
+        tables = list(candidates(document, FIND_OUT))
     except UserError as error:
         return str(error)
-    if table is None:
+    titled = next((table for table in tables if table.header), None)
+    if titled and document.suffix != ".txt":
+        return (
+            f"{document.name}: has columns {','.join(titled.header)}, of which too few are known for a video and its "
+            f"labels; {table_columns.RENAME}"
+        )
+    widths = [{len(cells) for _, cells in table.rows()} for table in tables]
+    width = max((own.pop() for own in widths if len(own) == 1), default=0)
+    if width < 3:  # prose, for all that is known
         return ""
     return (
-        f"{document.name}: has columns {','.join(table.header)}, of which too few are known for a video and its "
-        f"labels; {table_columns.RENAME}"
+        f"{document.name}: has {width} columns and no header; add one, such as video,start,end,action, or say "
+        "--columns 1=video,2=start,..."
     )
 
 

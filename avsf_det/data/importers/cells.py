@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 EMPTY = ("", "nan", "n/a", "na", "null", "none", "<na>", "-", "undefined")
 """What tables write for nothing, in lower case."""
 TRUE, FALSE = ("1", "1.0", "true", "yes", "x", "y", "t"), ("0", "0.0", "false", "no", "n", "f")
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
+_DOTTED_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+", re.ASCII)
+_AMONG_TEXT = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:s|ms|px|%)?(?!\w)", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", re.ASCII)
 _FRAME_CLOCK = re.compile(r"(\d+):(\d{1,2}):(\d{1,2})([:;])(\d{1,3})", re.ASCII)
@@ -37,12 +39,19 @@ def uses_decimal_comma(cells: Sequence[str]) -> bool:
 
 
 def number(cell: str, decimal_comma: bool = False) -> float | None:
-    """A finite number; None for anything else, such as `1,500` where commas are no decimal marks."""
+    """A finite number; None for anything else, such as `1,500` where commas are no decimal marks, or else `1.500`."""
+    if decimal_comma and _DOTTED_THOUSANDS.fullmatch(cell):
+        return None
     text = cell.replace(",", ".") if decimal_comma and "." not in cell and cell.count(",") == 1 else cell
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
     return value if math.isfinite(value) else None
+
+
+def has_dotted_thousands(cell: str) -> bool:
+    """Whether a number has a point before each three digits: `1.500`, which may be 1500."""
+    return bool(_DOTTED_THOUSANDS.fullmatch(cell))
 
 
 def time(cell: str, decimal_comma: bool = False, frame_rate: float = 0.0) -> tuple[float, bool] | None:
@@ -104,7 +113,9 @@ def coordinates(cell: str) -> list[float] | None:
 
 
 def holds_numbers(cell: str) -> bool:
-    """Whether a cell holds a number, a time, or several of them, and nothing else."""
+    """Whether a cell holds a number or a time and nothing else, or several numbers among other text."""
+    if len(_AMONG_TEXT.findall(cell)) > 1:
+        return True
     if any(character.isdigit() for character in cell) and not any(character.isalpha() for character in cell):
         return True
     try:
@@ -121,8 +132,8 @@ def is_flag(cell: str) -> bool:
 class LabelSplitter:
     """Splits cells that hold several labels: `run|sit`, `run;sit`, `["run", "sit"]`, and `run, sit` if that is clear.
 
-    A comma separates labels only where each of them is also the whole of some cell, or all are numbers: `talk, loudly`
-    may be one class.
+    A comma, slash, plus or ampersand separates labels only where each of them is also the whole of some cell, or all
+    are numbers: `talk, loudly` and `carry/hold` may be one class.
 
     Args:
         cells: all cells of the column.
@@ -141,14 +152,19 @@ class LabelSplitter:
         self.separator = next((mark for mark in "|;" if any(mark in cell for cell in distinct)), "")
         if self.separator:
             return
-        joined = sorted(cell for cell in distinct if re.search(rf",{_OUTSIDE_BRACKETS}", cell))
-        alone = distinct - set(joined)
-        for cell in joined:
-            parts = self._parts(cell, ",")
-            if not all(part in alone or is_number(part) for part in parts):
-                self.unclear = cell
+        for mark in ",/+&":
+            joined = sorted(cell for cell in distinct if re.search(re.escape(mark) + _OUTSIDE_BRACKETS, cell))
+            alone = distinct - set(joined)
+            unclear = next((cell for cell in joined if not self._all_known(self._parts(cell, mark), alone)), "")
+            if joined and not unclear:
+                self.separator = mark
                 return
-        self.separator = "," if joined else ""
+            if mark == ",":  # few names have one
+                self.unclear = self.unclear or unclear
+
+    @staticmethod
+    def _all_known(parts: Sequence[str], alone: Collection[str]) -> bool:
+        return all(part in alone or is_number(part) for part in parts)
 
     def split(self, cell: str) -> tuple[str, ...]:
         """The labels in a cell, each once."""

@@ -22,6 +22,8 @@ from avsf_det.data.importers.titles import (
 )
 
 LISTS = ("xyxy", "xywh", "cxcywh", "box")  # columns whose cells hold all four numbers
+_PAIRS = {"t1": "t2", "sf": "ef"}  # a start and an end, where both are there
+_PAIRS_MEAN = {"t1": "start", "t2": "end", "sf": "startframe", "ef": "endframe"}
 ORDER = ("video", "time", "x1", "y1", "x2", "y2", "action", "person")
 
 
@@ -110,10 +112,9 @@ def by_header(cells: Sequence[str], given: Mapping[str, str] | None = None) -> C
     named = [given.get(cell.casefold().strip(), "") for cell in cells]
     titles = [own if own and own != "ignore" else cell for own, cell in zip(named, cells)]
     plain = ["" if own == "ignore" else list_order(title) or plain_title(title) for own, title in zip(named, titles)]
-    if {"t1", "t2"} <= set(plain) and "t0" not in plain:
-        plain = [{"t1": "start", "t2": "end"}.get(cell, cell) for cell in plain]
-    if {"x0", "x1"} <= set(plain):  # corners 0 and 1
-        plain = [{"x0": "x1", "y0": "y1", "x1": "x2", "y1": "y2"}.get(cell, cell) for cell in plain]
+    for start, end in _PAIRS.items():
+        if {start, end} <= set(plain):
+            plain = [_PAIRS_MEAN.get(cell, cell) if cell in (start, end) else cell for cell in plain]
     places, units, fault = {}, {}, ""
     for meaning, ranks in RANKS.items():
         known = [(not named[i], ranks[cell], i) for i, cell in enumerate(plain) if cell in ranks]
@@ -167,7 +168,7 @@ def _sides(titles: Sequence[str], plain: Sequence[str], named: Sequence[str]) ->
             if len(cell) <= MAX_TITLE and (found := pattern.fullmatch(cell)):
                 owner = re.sub(r"(?:bounding|bnd|bbox|bb|box|b)+$", "", found["owner"])
                 owners.setdefault("" if named[column] else owner, {}).setdefault(meaning, []).append(column)
-                units[column] = box_unit(titles[column], found["unit"])
+                units[column] = box_unit(titles[column], found["unit"] or found["before"])
                 break
     groups = {owner: _one_box(own) for owner, own in owners.items()}
     whole = {owner: own for owner, own in groups.items() if _is_whole(own)}
@@ -202,6 +203,10 @@ def _sides(titles: Sequence[str], plain: Sequence[str], named: Sequence[str]) ->
 def _one_box(columns: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """The first column of each side; plain x and y are a corner where no other is named."""
     found = {meaning: own[0] for meaning, own in columns.items()}
+    for axis in "xy":  # corners 0 and 1
+        first = found.pop(f"{axis}0", None)
+        if first is not None and f"{axis}1" in found and f"{axis}2" not in found:
+            found[f"{axis}2"], found[f"{axis}1"] = found[f"{axis}1"], first
     for plain, corner, centre in (("x", "x1", "cx"), ("y", "y1", "cy")):
         column = found.pop(plain, None)
         if column is not None and corner not in found and centre not in found:
@@ -236,6 +241,8 @@ def _times(
         if offsets:
             found["start"], found["end"] = offsets, [item for item in found["end"] if item not in offsets]
             found = {meaning: items for meaning, items in found.items() if items}
+    if "duration" in found and "time" in found and not {"start", "end"} & set(found):
+        found["start"] = found.pop("time")
     fault = ""
     for items in found.values():
         cells = [plain[item[2]] for item in items if item[:2] == min(items)[:2]]

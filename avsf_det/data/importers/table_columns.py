@@ -54,6 +54,14 @@ def check_columns(table: Table, content: Sequence[tuple[int, list[str]]], ignore
             f"{table.name}: no column of {titles} is known for {columns.lacking}; name them as in {EXPECTED} or "
             "video,start,end,action, or say --columns TITLE=NAME,..."
         )
+    for meaning in [meaning for meaning, unit in columns.units.items() if unit in ("ms", "frames")]:
+        at = columns.places.get(meaning)
+        own = [row[at] for _, row in content if at is not None and at < len(row) and row[at]]
+        if own and all(map(cells.has_dotted_thousands, own)):
+            raise UserError(
+                f"{table.name}: {own[0]!r} and all others in {table.title(meaning)} may have a point for thousands or "
+                "for decimals; write them without it"
+            )
     if columns.has_box or columns.has_span or "status" in columns.places:
         return
     numeric = [columns.titles.get(m, m) for m in ("time", "frame", "w", "h", "duration") if m in columns.places]
@@ -62,14 +70,11 @@ def check_columns(table: Table, content: Sequence[tuple[int, list[str]]], ignore
     for column in range(width):
         title = table.header[column] if column < len(table.header) else ""
         own = [row[column] for _, row in content if column < len(row) and row[column].lower() not in cells.EMPTY]
-        if (
-            column in known
-            or not own
-            or title.casefold() in ignored
-            or (is_metadata(title) and (title or _counts(own)))
-        ):
+        if column == columns.places.get("action"):  # times may be among the labels
+            own = [cell for cell in own if any(map(str.isalpha, cell))]
+        elif column in known or title.casefold() in ignored or (is_metadata(title) and (title or _counts(own))):
             continue
-        if 2 * sum(map(cells.holds_numbers, own)) >= len(own):
+        if own and 2 * sum(map(cells.holds_numbers, own)) >= len(own):
             numeric.append(title or f"number {column + 1}")
     if numeric:
         raise UserError(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
-from avsf_det.data.importers.cells import holds_numbers, is_number, uses_decimal_comma
+from avsf_det.data.importers.cells import holds_numbers, is_number, number, uses_decimal_comma
 from avsf_det.data.importers.columns import Columns, by_header, in_order
 from avsf_det.data.importers.documents import Document
 from avsf_det.errors import UserError
@@ -102,20 +102,20 @@ def candidates(document: Document, options: TableOptions) -> Iterator[Table]:
         named = _numbered(widest, options) if options.columns else None
         at, columns = next(
             (
-                (number, found)
-                for number, (_, cells) in enumerate(rows[:_PREAMBLE])
-                if (found := by_header(cells, options.columns)) and (number == 0 or "action" in found.places)
+                (row, found)
+                for row, (_, cells) in enumerate(rows[:_PREAMBLE])
+                if (found := by_header(cells, options.columns)) and (row == 0 or "action" in found.places)
             ),
             (-1, None),
         )
-        comma = delimiter == ";" or uses_decimal_comma([cell for _, cells in rows for cell in cells])
+        comma = uses_decimal_comma([cell for _, cells in rows for cell in cells])
         if columns:
             header, first = tuple(rows[at][1]), rows[at][0]
         elif named:
             columns, header, first = named, (), 0
         else:
             titled = rows and not any(map(is_number, rows[0][1])) and len(rows) > 1
-            columns = _without_titles([cells for _, cells in rows])
+            columns = _without_titles([cells for _, cells in rows], delimiter)
             header, first = ((), 0) if columns or not titled else (tuple(rows[0][1]), rows[0][0])
             columns = columns or (Columns({}, {}) if header else in_order(first=int(_is_counted(rows))))
         yield Table(document.name, delimiter, columns, header, first, comma, text)
@@ -128,7 +128,7 @@ def _numbered(width: int, options: TableOptions) -> Columns | None:
     """The columns of a table without a header that are given by their numbers."""
     if not all(key.isdecimal() for key in options.columns):
         return None
-    return by_header([options.columns.get(str(number + 1), "") for number in range(width)])
+    return by_header([options.columns.get(str(column + 1), "") for column in range(width)])
 
 
 def split_rows(name: str, text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
@@ -162,8 +162,8 @@ def split_rows(name: str, text: str, delimiter: str | None) -> Iterator[tuple[in
             yield begins, cells
 
 
-def _without_titles(rows: list[list[str]]) -> Columns | None:
-    """The columns of a table without a header that show by their cells: lists of files, and ELAN's text export."""
+def _without_titles(rows: list[list[str]], delimiter: str | None) -> Columns | None:
+    """The columns of a table without a header that show by their cells: of lists of files, ELAN and Audacity."""
     if all(len(row) == 2 for row in rows):
         files = [row[0].lower().endswith(VIDEO_SUFFIXES) for row in rows]
         labels = [row[1] for row in rows]
@@ -172,6 +172,10 @@ def _without_titles(rows: list[list[str]]) -> Columns | None:
             return Columns({"video": 0, "action": 1}, {})
         return None
     width = min(map(len, rows), default=0)
+    if delimiter == "\t" and {len(row) for row in rows} == {3}:  # Audacity's labels
+        ends = [(number(row[0]), number(row[1])) for row in rows]
+        if all(None not in pair and pair[0] <= pair[1] for pair in ends) and not any(is_number(row[2]) for row in rows):
+            return Columns({"start": 0, "end": 1, "action": 2}, {})
     clocks = [i for i in range(width) if all(_CLOCK.fullmatch(row[i]) for row in rows)]
     if len(clocks) < 2 or not all(row[clocks[0]] <= row[clocks[1]] for row in rows):
         return None

@@ -15,9 +15,9 @@ _NAMES = {
     "action": "action_name label_name class_name activity_name action_label class_label action_class action actions "
     "label labels class classes cls activity behavior behaviour verb event gesture category category_name tag tags "
     "behavior_name behaviour_name behavior_label behaviour_label event_name event_label event_type activity_label "
-    "activity_class action_type gesture_name gloss emotion verhalten handlung aktion klasse accion clase azione "
-    "etiqueta comportement annotation_value annotation value action_id label_id class_id activity_id category_id "
-    "action_label_id verb_class",
+    "activity_class action_type gesture_name gloss emotion code classe verhalten handlung aktion klasse accion "
+    "clase azione etiqueta comportement annotation_value annotation value action_id label_id class_id activity_id "
+    "category_id action_label_id verb_class",
     "person": "person person_id pid track track_id tid tracklet tracklet_id entity entity_id actor actor_id object "
     "object_id obj obj_id instance instance_id subject subject_id player player_id identity id",
     "score": "score confidence conf prob probability detection_score det_score pred_score",
@@ -38,11 +38,17 @@ _NAMES = {
 RANKS = {meaning: {name.replace("_", ""): i for i, name in enumerate(_NAMES[meaning].split())} for meaning in _NAMES}
 
 _SIDES = {
-    "x1": "x1|xmin|minx|left|xleft|leftx|xtl|tlx|xul|ulx|(?:top|upper)leftx|x(?:top|upper)left|left(?:top|upper)x",
-    "y1": "y1|ymin|miny|top|ytop|topy|ytl|tly|yul|uly|(?:top|upper)lefty|y(?:top|upper)left|left(?:top|upper)y",
-    "x2": "x2|xmax|maxx|right|xright|rightx|xbr|brx|xlr|lrx|(?:bottom|lower)rightx|x(?:bottom|lower)right|"
+    "x0": "x0",
+    "y0": "y0",
+    "x1": "x1|xa|xstart|startx|xmin|minx|left|xleft|leftx|xtl|tlx|xul|ulx|(?:top|upper)leftx|"
+    "x(?:top|upper)left|left(?:top|upper)x",
+    "y1": "y1|ya|ystart|starty|uppery|yupper|ymin|miny|top|ytop|topy|ytl|tly|yul|uly|(?:top|upper)lefty|"
+    "y(?:top|upper)left|left(?:top|upper)y",
+    "x2": "x2|xb|xend|endx|xmax|maxx|right|xright|rightx|xbr|brx|xlr|lrx|(?:bottom|lower)rightx|"
+    "x(?:bottom|lower)right|"
     "right(?:bottom|lower)x",
-    "y2": "y2|ymax|maxy|bottom|ybottom|bottomy|ybr|bry|ylr|lry|(?:bottom|lower)righty|y(?:bottom|lower)right|"
+    "y2": "y2|yb|yend|endy|lowery|ylower|ymax|maxy|bottom|ybottom|bottomy|ybr|bry|ylr|lry|"
+    "(?:bottom|lower)righty|y(?:bottom|lower)right|"
     "right(?:bottom|lower)y",
     "cx": "cx|xc|xcent(?:er|re)|cent(?:er|re)x|xctr|ctrx|xmid|midx|centroidx|xcentroid",
     "cy": "cy|yc|ycent(?:er|re)|cent(?:er|re)y|yctr|ctry|ymid|midy|centroidy|ycentroid",
@@ -64,20 +70,22 @@ _BOX_UNITS = {
 }
 SIDE = {
     meaning: re.compile(
-        rf"(?P<owner>{_OWNER}*)(?:{core})(?P<unit>(?:{'|'.join(_BOX_UNITS.values())})*)",
+        rf"(?P<before>(?:norm(?:ali[sz]ed)?|rel(?:ative)?|abs(?:olute)?)?)(?P<owner>{_OWNER}*)(?:{core})(?P<unit>(?:{'|'.join(_BOX_UNITS.values())})*)",
     )
     for meaning, core in _SIDES.items()
 }
 _CLOCK_WORD = (
     r"(?:hhmmssms|hhmmss|ssmsec|ssms|timecode|time(?:stamp)?s?|zeit|milli(?:second)?s?|msecs?|ms|seconds?|secs?|s|"
-    r"minutes?|mins?|(?:frame|frm|image|img)(?:s|no|nr|num|number|id|idx|index)?|fr|t|idx|index|pos(?:ition)?)"
+    r"minutes?|mins?|(?:frame|frm|image|img)(?:s|no|nr|num|number|id|idx|index)?|fr|t|idx|index|point|pos(?:ition)?)"
 )
 _PART = (
     "(?:clip|segment|seg|event|action|activity|label|annotation|ann|behaviou?r|temporal|moment|interval|bout|gesture|"
     "sign)"
 )
-_START = "(?:starts?|starting|begin(?:ning|s)?|onset|from|in|t0|beginn|anfang|von|debut|inicio|inizio|desde)"
-_END = "(?:ends?|ending|stops?|finish|offset|to|until|till|out|t1|ende|bis|fin|fine|hasta)"
+_START = (
+    "(?:starts?|starting|begin(?:ning|s)?|beg|onset|from|in|first|t0|tmin|beginn|anfang|von|debut|inicio|inizio|desde)"
+)
+_END = "(?:ends?|ending|stops?|finish|offset|to|until|till|out|last|t1|tmax|ende|bis|fin|fine|hasta)"
 _DURATION = "(?:duration|dur|length|len|dauer)"
 TIMES = {
     meaning: re.compile(rf"(?:{_PART}|media|video)*(?P<before>{_CLOCK_WORD}*){core}(?P<after>{_CLOCK_WORD}*)")
@@ -106,7 +114,7 @@ _METADATA = re.compile(
 )
 """Numbers in columns of such names say nothing about when or where."""
 _FLAGS = re.compile(
-    r"(?:is|has)[a-z]+|occluded|occlusion|outside|keyframe|truncated|truncation|difficult|crowd|generated|lost|visible|"
+    r"(?:is|has)[a-z]+|[a-z]+(?:id|idx|index|count|number|num)|occluded|occlusion|outside|keyframe|truncated|truncation|difficult|crowd|generated|lost|visible|"
     r"valid|ignore|iscc"
 )
 

@@ -184,6 +184,9 @@ def spans(export):
         ("video,time,x,y,label\na,1,5,5,run\n", "right side of the box"),
         ("video,run,sit\na,0.9,0.1\n", ""),
         ("youtube_id,time_start,time_end\na,1,4\n", "known for the action"),
+        ('video,shape,label\na,"{""x"":64,""y"":72,""width"":256,""height"":144}",run\n', "shape may be"),
+        ("video,scene,actions\na,kitchen,c001 1.0 4.0;c002 5.0 9.0\n", ""),
+        ("video,start_ms,end_ms,label\na,1.000,4.000,run\n", "point for thousands or for decimals"),
     ],
 )
 def test_a_table_that_may_have_times_or_boxes_never_labels_whole_videos(text, named):
@@ -221,6 +224,8 @@ def test_labels_of_whole_videos_are_read_where_nothing_else_is_there(text):
         "tier\t\t00:00:01.000\t00:00:04.000\t00:00:03.000\trun\ntier\t\t00:00:05.000\t00:00:09.000\t00:00:04.000\tsit\n",
         "Observation\tone\n\nTime\tMedia file path\tFPS\tSubject\tBehavior\tStatus\n1\ta.mp4\t25\tx\trun\tSTART\n"
         "4\ta.mp4\t25\tx\trun\tSTOP\n5\ta.mp4\t25\tx\tsit\tSTART\n9\ta.mp4\t25\tx\tsit\tSTOP\n",
+        "1.0\t4.0\trun\n5.0\t9.0\tsit\n",
+        "video,time,duration,label\na,1,3,run\na,5,4,sit\n",
         "classname,youtube_id,start,end,label\nrun,a,1,4,1\nsit,a,5,9,1\nsit,a,2,3,-1\n",
     ],
 )
