@@ -20,11 +20,14 @@ def with_classes(table: Table, content: Sequence[tuple[int, list[str]]]) -> Tabl
     columns = table.columns
     if "action" in columns.places or not columns.titles:
         return table
-    classes = {}
+    classes, vary = {}, False
     for column, title in columns.unused.items():
         own = [row[column] for _, row in content if column < len(row) and row[column].lower() not in cells.EMPTY]
         if own and all(map(cells.is_flag, own)) and not is_flag_title(title) and not is_metadata(title):
             classes[column] = title
+            vary |= len(own) < len(content) or len({cell.lower() in cells.TRUE for cell in own}) > 1
+    if len(classes) < 2 or not vary:  # numbers that happen to be 0 or 1
+        return table
     unused = {column: title for column, title in columns.unused.items() if column not in classes}
     return replace(table, columns=replace(columns, classes=classes, unused=unused))
 

@@ -183,6 +183,7 @@ def spans(export):
         ("video,x1,y1,x2,y2,label\nclip,0.1,0.1,0.3,0.9,run\n", ""),
         ("video,time,x,y,label\na,1,5,5,run\n", "right side of the box"),
         ("video,run,sit\na,0.9,0.1\n", ""),
+        ("video,lo,hi\na,0,1\nb,0,1\n", ""),
         ("youtube_id,time_start,time_end\na,1,4\n", "known for the action"),
         ('video,shape,label\na,"{""x"":64,""y"":72,""width"":256,""height"":144}",run\n', "shape may be"),
         ("video,scene,actions\na,kitchen,c001 1.0 4.0;c002 5.0 9.0\n", ""),
