@@ -23,10 +23,11 @@ def data_import(options: argparse.Namespace) -> int:
     """Make a dataset of what an annotation tool exported and of its videos. Exit status 1 if something was left out.
 
     Known are CVAT's XML (for video and for images), Label Studio's JSON, VIA 3's projects, COCO's JSON (CocoVID's and
-    YouTube-VIS's too), tables of boxes, spans or labels (AVA's csv and its dialects, Kinetics', EPIC-Kitchens',
-    BORIS's, ELAN's), ELAN's eaf, ActivityNet's JSON, MOTChallenge's gt.txt, UCF101-24's finalAnnots.mat and tubes such
-    as JHMDB-GT.pkl, in a file, a zip or a folder, and folders of videos for each class. Which one it is shows by itself.
-    Videos may be files or folders of frames. What a table's columns mean is printed; what cannot be known is asked for.
+    YouTube-VIS's too), tables of boxes, spans or labels (AVA's csv and its dialects, Kinetics', EPIC-Kitchens', those
+    of BORIS and ELAN), ELAN's eaf, ActivityNet's JSON, MOTChallenge's gt.txt, UCF101-24's finalAnnots.mat and tubes
+    such as JHMDB-GT.pkl, in a file, a zip or a folder, and folders of videos for each class. Which one it is shows by
+    itself. Videos may be files or folders of frames. What a table's columns mean is printed; what cannot be known is
+    asked for.
     """
     from tqdm import tqdm
 

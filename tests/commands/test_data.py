@@ -42,7 +42,7 @@ def test_nothing_usable_is_2(tmp_path, capsys):
 def test_columns_and_units_of_a_table_are_what_options_say(tmp_path, capsys):
     table = "video,when,a,b,c,d,what\nclip,1,10,10,50,90,walk\n"
     assert run(tmp_path, table) == 2
-    assert "when, a, b, c, d may be such" in capsys.readouterr().err
+    assert "has columns video,when,a,b,c,d,what, of which too few are known" in capsys.readouterr().err
     columns = "when=time,a=x1,b=y1,c=x2,d=y2,what=action"
     assert run(tmp_path, table, "--columns", columns, "--box-units", "percent") == 0
     assert "time <- when, x1 <- a, y1 <- b, x2 <- c, y2 <- d, action <- what" in capsys.readouterr().out
