@@ -27,6 +27,7 @@ from avsf_det.data.importers.excluded import ExcludedTime, is_excluded_name, is_
 from avsf_det.data.importers.export import LABEL, Export
 from avsf_det.data.importers.tables import FIND_OUT, TableOptions
 from avsf_det.data.importers.tables import SUFFIXES as TABLES
+from avsf_det.data.importers.videos import without_suffix
 from avsf_det.errors import UserError
 
 
@@ -118,9 +119,13 @@ def read_export(path: Path, classes: str | None = None, options: TableOptions = 
 
 def _leave_out_predictions(reading: Reading) -> None:
     """Leave out boxes with scores, which a model predicted, of videos that other files have labels of."""
-    videos = {video.names[0] for export in reading.exports if not export.has_scores for video in export.videos}
+
+    def names_of(export: Export) -> set[str]:
+        return {_last(without_suffix(video.names[0])).casefold() for video in export.videos}
+
+    labelled = set().union(*(names_of(export) for export in reading.exports if not export.has_scores))
     for export in [export for export in reading.exports if export.has_scores]:
-        if not videos & {video.names[0] for video in export.videos}:
+        if not labelled & names_of(export):
             continue
         reading.exports.remove(export)
         file = export.videos[0].where.rpartition(":")[0]

@@ -228,7 +228,7 @@ def _times(
     """The columns of times, what each counts where that is said, and what is wrong."""
     found: dict[str, list[tuple[bool, int, int, str]]] = {}
     for column, cell in enumerate(plain):
-        if not cell or len(cell) > MAX_TITLE or column in taken.values():
+        if not cell or len(cell) > MAX_TITLE or column in taken.values() or cell.startswith("timeoffset"):
             continue
         for meaning, pattern in TIMES.items():
             if match := pattern.fullmatch(cell):

@@ -12,11 +12,11 @@ import numpy as np
 from ava_eval.label_map import LabelMap
 from avsf_det.data.importers import ava, read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
+from avsf_det.data.importers.boxes import LabelRow, PersonIds, add_boxes
 from avsf_det.data.importers.clock import VideoClock
 from avsf_det.data.importers.excluded import ExcludedTime
-from avsf_det.data.importers.export import Export, ExportedVideo, Span, Values
+from avsf_det.data.importers.export import Export, Span, Values
 from avsf_det.data.importers.found import FRAME_RATE, Found, find_videos, span_places
-from avsf_det.data.importers.moments import Sighting, sightings
 from avsf_det.data.importers.splits import assign_splits
 from avsf_det.data.importers.table_rows import PERCENT_REACH
 from avsf_det.data.importers.tables import TableOptions
@@ -25,9 +25,7 @@ from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.media.video import VideoInfo
 
-BEYOND = 1.05  # boxes that reach beyond the picture by more than a twentieth are hardly drawn on it
 CUT = 0.5  # seconds by which the ends of spans are beyond the last frame of many videos
-BEYOND_SHARE = 0.25  # ... and where so many of a video do, they are of a picture of another size
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class ImportedVideo:
     source: VideoSource
     info: VideoInfo
     split: str = ""
-    rows: list[tuple[float, tuple[float, float, float, float], int, int]] = field(default_factory=list)
+    rows: list[LabelRow] = field(default_factory=list)
     spans: list[tuple[float, float, int]] = field(default_factory=list)
     excluded: list[float] = field(default_factory=list)
 
@@ -119,7 +117,7 @@ class Imported:
             more += f", {excluded} excluded timestamps" if excluded else ""
             lines.append(
                 f"{split}: {len(own)} videos, {keyframes} keyframes, {boxes} boxes, {labels} labels of "
-                f"{len({row[2] for video in own for row in video.rows})} classes{more}"
+                f"{len({row[2] for video in own for row in (*video.rows, *video.spans)})} classes{more}"
             )
         return "\n".join([*lines, *self.notes])
 
@@ -164,16 +162,17 @@ def import_export(
     classes = Classes(texts, label_map)
     imported: dict[tuple[Path, str], ImportedVideo] = {}
     persons: dict[tuple[Path, str], PersonIds] = defaultdict(PersonIds)
-    unlabelled = between = cut = 0
+    unlabelled = between = repeated = cut = 0
     given = _given_splits(found, options.split)
     for one in progress(found, len(found)):
         where, split = one.source.path, options.split or one.exported.split
         if not split and len(given[where]) == 1:
             split = next(iter(given[where]))
         video = imported.setdefault((where, split), ImportedVideo(folder.video_id(where), one.source, one.info, split))
-        counts = _add_boxes(one, video, classes, attributes, options.rate, persons[where, split], bad)
-        unlabelled, between = unlabelled + counts[0], between + counts[1]
-        cut += _add_spans(one, video, classes, span_attributes, bad)
+        counts = add_boxes(one, video.rows, classes, attributes, options.rate, persons[where, split], bad)
+        unlabelled, between, repeated = (a + b for a, b in zip((unlabelled, between, repeated), counts))
+        counts = _add_spans(one, video, classes, span_attributes, bad)
+        cut, repeated = cut + counts[0], repeated + counts[1]
     _add_excluded(reading.excluded, found, imported, folder, notes)
     usable = sorted((v for v in imported.values() if v.rows or v.spans), key=lambda video: (video.id, video.split))
     if not usable:
@@ -184,6 +183,8 @@ def import_export(
         notes.append(f"{unlabelled} boxes have no action and are left out")
     if between:
         notes.append(f"{between} boxes are between the keyframes, {options.rate:g} a second, and are not used (--rate)")
+    if repeated:
+        notes.append(f"{repeated} labels are repeated and count once")
     if cut:
         notes.append(f"{cut} spans reach beyond their video and are cut to it")
     assign_splits(usable, options.split, options.val_share, notes)
@@ -231,92 +232,16 @@ def _check_units(export: Export, found: Sequence[Found]) -> None:
         )
 
 
-class PersonIds:
-    """The ids of a video's people; those of several files are kept apart, unless a box is the same."""
-
-    def __init__(self) -> None:
-        self._used: set[int] = set()
-        self._boxes: dict[tuple, int] = {}
-
-    def assign(self, video: ExportedVideo, found: Sequence[Sighting]) -> list[int]:
-        """A number for each track of a file: its own if all are whole numbers, else by their order; -1 for none."""
-        names = list(dict.fromkeys(track.person for track in video.tracks if track.person))
-        whole = all(name.isdecimal() and len(name) < 10 for name in names)
-        numbers = {name: int(name) if whole else number for number, name in enumerate(names)}
-        same = {video.tracks[one.track].person: self._boxes.get((one.time, one.box)) for one in found}
-        free = max(self._used | set(numbers.values()), default=-1) + 1
-        for name, number in numbers.items():
-            if same.get(name) is not None:
-                numbers[name] = same[name]
-            elif number in self._used:
-                numbers[name], free = free, free + 1
-        self._used |= set(numbers.values())
-        for one in found:
-            if person := video.tracks[one.track].person:
-                self._boxes[one.time, one.box] = numbers[person]
-        return [numbers.get(track.person, -1) for track in video.tracks]
-
-
-def _add_boxes(
-    one: Found,
-    video: ImportedVideo,
-    classes: Classes,
-    attributes: list[str],
-    rate: float,
-    persons: PersonIds,
-    bad: list[str],
+def _add_spans(
+    one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], bad: list[str]
 ) -> tuple[int, int]:
-    """Add the labels of a video's boxes; how many boxes have none, and how many are on no keyframe."""
-    if not one.exported.tracks:
-        return 0, 0
-    clock = VideoClock(one.source, one.info, one.exported.clock, one.places)
-    size = one.exported.picture or (one.info.width, one.info.height)
-    if not one.exported.picture and (fault := _size_fault(one.exported, size)):
-        bad.append(fault)
-        return 0, 0
-    found, broken = sightings(one.exported, clock, size, rate)
-    bad += broken
-    ids, without, known = persons.assign(one.exported, found), 0, {(*row[:3], row[3]) for row in video.rows}
-    for sighting in found:
-        actions = actions_in(sighting.values, attributes)
-        without += not actions
-        for action in actions:
-            row = _row(sighting, classes.find(action), ids[sighting.track])
-            if row is None:
-                bad.append(f"{sighting.where}: {action!r} is not in the label map; expected one of its classes")
-            elif row not in known:
-                known.add(row)
-                video.rows.append(row)
-    video.rows.sort(key=lambda row: (row[0], row[3]))
-    between = len(one.exported.tracks) - len({sighting.track for sighting in found}) - len(broken)
-    return without, max(between, 0) * all(len(track.places) == 1 for track in one.exported.tracks)
-
-
-def _size_fault(video: ExportedVideo, size: tuple[int, int]) -> str:
-    """A line on a video's boxes if so many reach beyond its picture that they are of one of another size; else ""."""
-    reach = np.concatenate([track.boxes[:, 2:] for track in video.tracks])
-    beyond = (reach > BEYOND * np.array(size)).any(axis=1)
-    if beyond.mean() < BEYOND_SHARE:
-        return ""
-    return (
-        f"{video.where}: {beyond.sum()} of the {len(beyond)} boxes of {video.names[0]} reach beyond its picture of "
-        f"{size[0]}x{size[1]} pixels, to {reach[:, 0].max():g},{reach[:, 1].max():g}; all are left out: if they are of "
-        "pictures of another size, say it (in a csv, in columns width and height)"
-    )
-
-
-def _row(sighting: Sighting, class_id: int | None, person: int) -> tuple | None:
-    return None if class_id is None else (sighting.time, sighting.box, class_id, person)
-
-
-def _add_spans(one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], bad: list[str]) -> int:
-    """Add the labels that a video's spans have; how many spans are cut to the video.
+    """Add the labels that a video's spans have; how many spans are cut to the video, and repeated labels.
 
     A file that is Kinetics' clip of a span, by its name, is the whole span.
     """
-    spans, cut = one.exported.spans, 0
+    spans, cut, repeated, known = one.exported.spans, 0, 0, set(video.spans)
     if not spans:
-        return 0
+        return 0, 0
     clock = VideoClock(one.source, one.info, one.exported.clock, span_places(one.exported))
     is_trimmed = len(one.exported.names) > 1 and without_suffix(one.source.path.name) == one.exported.names[0]
     for span in spans:
@@ -332,10 +257,13 @@ def _add_spans(one: Found, video: ImportedVideo, classes: Classes, attributes: l
             class_id = classes.find(action)
             if class_id is None:
                 bad.append(f"{span.where}: {action!r} is not in the label map; expected one of its classes")
-            elif (begin, stop, class_id) not in video.spans:
+            elif (begin, stop, class_id) in known:
+                repeated += 1
+            else:
+                known.add((begin, stop, class_id))
                 video.spans.append((begin, stop, class_id))
     video.spans.sort()
-    return cut
+    return cut, repeated
 
 
 def _seconds(span: Span, clock: VideoClock, info: VideoInfo) -> tuple[float, float]:

@@ -93,7 +93,7 @@ TIMES = {
 }
 TIMES["duration"] = re.compile(rf"{_PART}*(?P<before>{_CLOCK_WORD}*){_DURATION}(?P<after>{_CLOCK_WORD}*)")
 TIMES["time"] = re.compile(
-    rf"(?:{_PART}|narration|middle|key|frame|video|current)*(?P<before>time(?:stamp)?s?|second|t|ts|zeit|temps|tiempo|"
+    rf"(?:{_PART}|narration|middle|key|frame|video|current)*(?P<before>time(?:stamp|code)?s?|second|t|ts|zeit|temps|tiempo|"
     r"keyframe)(?:in)?(?P<after>(?:s|secs?|seconds?|ms|msecs?|milli(?:second)?s?|mins?|minutes?)?)|"
     r"(?P<only>secs?|seconds|s|ms|msecs?|milliseconds?)"
 )
