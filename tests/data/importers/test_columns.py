@@ -135,3 +135,10 @@ def test_by_header_goes_by_what_the_user_says():
 
 def test_by_header_of_long_titles_ends():
     assert by_header(["video", "secs" * 500, "bb" * 500, "frames" * 500]) is not None
+
+
+def test_by_header_of_boris_takes_no_time_offset_for_an_end():
+    header = "Observation id,Source,Time offset (s),FPS (frame/s),Subject,Behavior,Behavior type,Start (s),Stop (s)"
+    columns = by_header([*header.split(","), "Duration (s)", "Media file name", "Image index start"])
+    assert (columns.titles["start"], columns.titles["end"]) == ("Start (s)", "Stop (s)")
+    assert columns.titles["video"] == "Media file name" and columns.titles["status"] == "Behavior type"

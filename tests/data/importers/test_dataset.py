@@ -343,3 +343,23 @@ def test_folders_of_classes_are_a_dataset(tmp_path):
         ("b", "train", 1),
         ("c", "val", 1),
     ]
+
+
+def test_ava_activespeaker_gives_its_boxes_and_entities(videos, tmp_path):
+    text = (
+        "video_id,frame_timestamp,entity_box_x1,entity_box_y1,entity_box_x2,entity_box_y2,label,entity_id,label_id\n"
+        f"clip 1,1.0,{BOX},NOT_SPEAKING,clip:1,0\nclip 1,1.1,{BOX},SPEAKING_AUDIBLE,clip:1,1\n"
+        f"clip 1,2.0,{BOX},SPEAKING_AUDIBLE,clip:1,1\nclip 1,2.0,0.6,0.1,0.9,0.9,SPEAKING_NOT_AUDIBLE,clip:2,2\n"
+    )
+    imported = import_export(write(tmp_path / "ava_activespeaker.csv", text), videos, ImportOptions())
+    (video,) = imported.videos
+    assert [(row[0], row[2], row[3]) for row in video.rows] == [(1, 1, 0), (1.1, 2, 0), (2, 2, 0), (2, 3, 1)]
+    assert imported.label_map.names == ("NOT_SPEAKING", "SPEAKING_AUDIBLE", "SPEAKING_NOT_AUDIBLE")
+
+
+def test_repeated_labels_and_boxes_between_keyframes_are_counted(videos, tmp_path):
+    rows = "".join(f"clip 1,{tenth / 10},{BOX},walk,0\n" for tenth in range(40))
+    imported = import_export(write(tmp_path / "x.csv", rows + f"clip 1,1,{BOX},walk,0\n"), videos, ImportOptions())
+    assert len(imported.videos[0].rows) == 3
+    assert "37 boxes are between the keyframes, 1 a second, and are not used (--rate)" in imported.notes
+    assert "1 labels are repeated and count once" in imported.notes
