@@ -65,7 +65,7 @@ class Columns:
         needs = {"the action": {"action"}} if not self.classes else {}
         if self.has_box:
             needs |= {
-                "the video": {"video", "picture"},
+                "the video": {"video", "picture", "time", "frame", "start", "range"},  # or it is called as the file
                 "the time or the frame": {"time", "frame", "start", "range", "picture", "video"},
             }
             if not there & set(LISTS):

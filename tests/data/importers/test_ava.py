@@ -153,6 +153,12 @@ def test_headers_of_strangers(text):
     assert [(a, b, pytest.approx(c), d, e) for a, b, c, d, e in WANTED] == found
 
 
+def test_rows_without_a_video_are_of_the_one_that_is_called_as_the_file():
+    export = read("frame,id,x,y,w,h,label\n12,3,10,20,30,40,walk\n", "clip 1.csv")
+    assert flat(export) == [("clip 1", 12, (10, 20, 40, 60), ("walk",), "3")]
+    assert any("no column of the video" in note for note in export.notes)
+
+
 def test_a_header_that_lacks_a_column_names_it():
     with pytest.raises(UserError, match=r"x.csv: no column of video,t,x,y,w,h is known for the action; name"):
         ava.read(document("video,t,x,y,w,h\na,1,1,1,9,9\n", "x.csv"))
