@@ -198,6 +198,11 @@ def _add_notes(
         export.notes.append(
             f"{name}: column {title!r} has {', '.join(unknown[:3])}, which are no known splits; not used"
         )
+    open_ended = sum(row.box is None and None in (row.start, row.end) for row in rows) if columns.has_span else 0
+    if open_ended:
+        export.notes.append(
+            f"{name}: {open_ended} rows without a start or an end; their spans begin or end with the video"
+        )
     total, empty, without = counts
     spans = len(rows) - boxes
     parts = [(boxes, "boxes"), (spans, "spans"), (empty, "keyframes without people"), (without, "without a class")]

@@ -125,6 +125,7 @@ def test_rows_without_boxes_label_spans_or_whole_videos():
     export = read("video,start,end,label\nclip 1,0.5,2,run\nclip 1,,,indoors\nclip 1,1,2,\n")
     spans = [(span.start, span.end, span.values[LABEL]) for span in export.videos[0].spans]
     assert spans == [(0.5, 2, ("run",)), (None, None, ("indoors",))] and len(export.bad) == 1
+    assert any("1 rows without a start or an end" in note for note in export.notes)
 
 
 @pytest.mark.parametrize("text", ["", "hello\nworld\n", "a,b,c\n1,2,3\n", '{"a": 1}', "video,901\nvideo,902\n"])
