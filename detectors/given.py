@@ -66,6 +66,24 @@ class GivenBoxes:
         """The given persons of each keyframe, best score first; the pictures are not looked at."""
         return [self._look_up(video_name(frame.video_id), frame.time) for frame in frames]
 
+    def warn_of_times_beyond(self, video_id: str, duration: float) -> None:
+        """Warn if boxes of a video have times after its end, as frame numbers do.
+
+        Args:
+            video_id: name of the video.
+            duration: seconds that it lasts.
+        """
+        given = self._videos.get(video_name(video_id))
+        beyond = int((given.times > duration + AVA_SPACING).sum()) if given else 0
+        if not beyond:
+            return
+        numbers = np.array_equal(given.times, np.round(given.times))
+        hint = "are they frame numbers? Divide them by the frame rate" if numbers else "expected seconds of this file"
+        logger.warning(
+            "%s: %d of %d times of video '%s' are beyond its end: it lasts %.1f s and they go up to %g; %s",
+            *(self._path, beyond, len(given.times), video_name(video_id), duration, given.times[-1], hint),
+        )
+
     def _look_up(self, video: str, time: float) -> Persons:
         if video not in self._videos:
             self._warn_once(video)

@@ -23,8 +23,11 @@ def data_import(options: argparse.Namespace) -> int:
     """Make a dataset of what an annotation tool exported and of its videos. Exit status 1 if something was left out.
 
     Known are CVAT's XML (for video and for images), Label Studio's JSON, VIA 3's projects, COCO's JSON (CocoVID's and
-    YouTube-VIS's too), AVA's csv and its dialects, UCF101-24's finalAnnots.mat and the tubes of JHMDB-GT.pkl, in a
-    file, a zip or a folder. Which one it is shows by itself. Videos may be files or folders of frames.
+    YouTube-VIS's too), tables of boxes, spans or labels (AVA's csv and its dialects, Kinetics', EPIC-Kitchens', those
+    of BORIS and ELAN), ELAN's eaf, ActivityNet's JSON, MOTChallenge's gt.txt, UCF101-24's finalAnnots.mat and tubes
+    such as JHMDB-GT.pkl, in a file, a zip or a folder, and folders of videos for each class. Which one it is shows by
+    itself. Videos may be files or folders of frames. What a table's columns mean is printed; what cannot be known is
+    asked for.
     """
     from tqdm import tqdm
 
@@ -32,7 +35,15 @@ def data_import(options: argparse.Namespace) -> int:
     from avsf_det.data.importers.output import LEFT_OUT, write_dataset
 
     how = ImportOptions(
-        options.rate, options.actions, options.label_map, options.split, options.val_share, options.frame_rate
+        options.rate,
+        options.actions,
+        options.label_map,
+        options.split,
+        options.val_share,
+        options.frame_rate,
+        options.columns,
+        options.box_units,
+        options.label_separator,
     )
     imported = import_export(
         options.export,
@@ -65,7 +76,7 @@ def data_check(options: argparse.Namespace) -> int:
     from ava_eval.errors import InputError
     from avsf_det.config import load_cfg
     from avsf_det.data.check import check_dataset, summary
-    from avsf_det.data.classification.check import ClipSurvey, check_clips
+    from avsf_det.data.classification.check import ClipSurvey, check_clips, check_clips_beside
     from avsf_det.data.classification.folder import ClipFolder
     from avsf_det.data.finding import ERROR, Finding
     from avsf_det.data.survey import Survey
@@ -81,14 +92,15 @@ def data_check(options: argparse.Namespace) -> int:
 
     survey = None
     try:
-        clips = ClipFolder.found(cfg)
+        says_boxes = cfg.DETECTION.ENABLE and bool(options.config or "DETECTION.ENABLE" in overrides)
+        clips = ClipFolder.found(cfg, says_boxes)
         if clips and options.html:
             raise UserError(f"--html: pages are of datasets with boxes, and {cfg.DATA.ROOT} has labelled clips")
         if clips:
             findings = check_clips(ClipSurvey(clips, (cfg.DATA.TRAIN_SPLIT, cfg.DATA.EVAL_SPLIT), progress))
         else:
             survey = Survey.from_config(cfg, progress)
-            findings = check_dataset(survey)
+            findings = check_dataset(survey) + check_clips_beside(cfg, progress)
     except (UserError, InputError) as error:
         survey, findings = None, [Finding(ERROR, str(error))]
     for finding in findings:
@@ -133,6 +145,14 @@ def data_scenes(options: argparse.Namespace) -> int:
     return 0
 
 
+def _columns(text: str) -> dict[str, str]:
+    """Title -> name, of `TITLE=NAME,...`."""
+    pairs = [part.rpartition("=") for part in text.split(",") if part.strip()]
+    if not pairs or not all(title.strip() and name.strip() for title, _, name in pairs):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected TITLE=NAME,...")
+    return {title.strip(): name.strip() for title, _, name in pairs}
+
+
 def add_data_commands(commands: argparse._SubParsersAction) -> None:
     """Add `data` and what it does to the commands of `avsf-det`."""
     help_text = "import, check or make datasets"
@@ -165,6 +185,23 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         type=rate,
         default=0.0,
         help="frames a second of frame numbers and of folders of frames (default: the file's own; 30 of folders)",
+    )
+    command.add_argument(
+        "--columns",
+        type=_columns,
+        default={},
+        metavar="TITLE=NAME,...",
+        help="what columns of a table are: video, time, frame, start, end, duration, x1, y1, x2, y2, w, h, cx, cy, "
+        "xyxy, xywh, action, person, score, split, or ignore; without a header, 1=video and so on",
+    )
+    command.add_argument(
+        "--box-units", choices=("pixels", "percent", "fraction"), default="", help="unit of a table's boxes"
+    )
+    command.add_argument(
+        "--label-separator",
+        default="",
+        metavar="SEP",
+        help="what separates several labels in a cell of a table; none if nothing does (default: found out)",
     )
     command.add_argument("--copy", action="store_true", help="copy the videos instead of linking to them")
 

@@ -158,7 +158,7 @@ def _parse_columns(path: Path, text: bytes, predicted: bool) -> BoxTable | None:
     if predicted:
         good &= (last >= 0) & (last <= 1) & (width == 8)
     else:
-        good &= (actions != _NO_ACTION) & (np.abs(last) < 2.0**63)
+        good &= (actions != _NO_ACTION) & (np.abs(last) < 2.0**63) & (last == np.round(last))
     bad = []
     if not good.all():
         lines = text.split(b"\n")
@@ -251,9 +251,14 @@ def _parse(row: list[str], predicted: bool) -> tuple[float, tuple[float, ...], i
 
 def _labels(row: list[str]) -> tuple[int, int]:
     try:
-        action, person = int(row[6]), int(float(row[7])) if len(row) == 8 and row[7] else -1
+        action, person = int(row[6]), float(row[7]) if len(row) == 8 and row[7] else -1.0
+        if person != int(person):
+            raise ValueError
+        person = int(person)
     except (ValueError, OverflowError):
-        raise ValueError(f"got {','.join(row[6:])} for action and person, expected whole numbers") from None
+        raise ValueError(
+            f"got {','.join(row[6:])} for action and person, expected whole numbers and not, say, a score"
+        ) from None
     for what, number in (("action", action), ("person", person)):
         if abs(number) >= 2**63:
             raise ValueError(f"{what} id {number} is too large, expected at most 64 bits")

@@ -14,6 +14,7 @@ CHECKS = (
     check_tables.bad_rows,
     check_tables.box_sizes,
     check_tables.repetitions,
+    check_tables.shared_ids,
     check_tables.exclusions,
     check_tables.classes,
     check_tables.splits_apart,

@@ -99,6 +99,21 @@ def repetitions(survey: Survey) -> Iterator[Finding]:
             yield Finding(WARNING, what, split.name, cure, tuple(persons))
 
 
+def shared_ids(survey: Survey) -> Iterator[Finding]:
+    """Person ids that two different boxes of a keyframe have."""
+    for split in survey.splits:
+        items = [
+            f"{_place(table, b)}: {table.video_names[table.videos[b]]} at {table.times[b]:g}, person "
+            f"{table.persons[b]} has another box in line {table.lines[a]}"
+            for table in split.tables
+            for a, b in _shared_ids(table)
+        ]
+        if items:
+            what = f"{len(items)} person ids have several boxes on one keyframe"
+            cure = "give each person of a keyframe an id of its own, or -1"
+            yield Finding(WARNING, what, split.name, cure, tuple(items))
+
+
 def exclusions(survey: Survey) -> Iterator[Finding]:
     """The excluded timestamps."""
     for split in survey.splits:
@@ -205,6 +220,18 @@ def _equal_rows(table: BoxTable) -> list[tuple[int, int]]:
     columns = (table.videos, table.times, *table.boxes.T, table.actions, table.persons)
     same = np.logical_and.reduce([column[order][1:] == column[order][:-1] for column in columns])
     return sorted(zip(order[:-1][same].tolist(), order[1:][same].tolist()), key=lambda pair: pair[1])
+
+
+def _shared_ids(table: BoxTable) -> list[tuple[int, int]]:
+    """Pairs of rows with the same person id on a keyframe and different boxes; each box of a person once."""
+    order = np.lexsort((np.arange(len(table)), table.persons, table.times, table.videos))
+    columns = (table.videos, table.times, table.persons)
+    same = np.logical_and.reduce([column[order][1:] == column[order][:-1] for column in columns])
+    other = (table.boxes[order][1:] != table.boxes[order][:-1]).any(axis=1) & (table.persons[order][1:] >= 0)
+    pairs = {}
+    for a, b in zip(order[:-1][same & other].tolist(), order[1:][same & other].tolist()):
+        pairs.setdefault((int(table.videos[b]), float(table.times[b]), int(table.persons[b])), (a, b))
+    return sorted(pairs.values(), key=lambda pair: pair[1])
 
 
 def _equal_boxes(table: BoxTable) -> list[tuple[int, int]]:

@@ -259,6 +259,8 @@ def _score(
     scored = list(chain.from_iterable(persons for persons, _ in known))
     changes = [as_array([]), *(changes for _, changes in known)]
     looks = not isinstance(detector, GivenBoxes)
+    if not looks:
+        detector.warn_of_times_beyond(as_source(path).stem, probe_source(path).duration)
     if looks and cache:
         detector = CachedDetector(detector, path, cache)
     film = Film(path, predictor.spec, times, predictor.shifts, pictures=looks)

@@ -39,6 +39,22 @@ def test_nothing_usable_is_2(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_columns_and_units_of_a_table_are_what_options_say(tmp_path, capsys):
+    table = "video,when,a,b,c,d,what\nclip,1,10,10,50,90,walk\n"
+    assert run(tmp_path, table) == 2
+    assert "has columns video,when,a,b,c,d,what, of which too few are known" in capsys.readouterr().err
+    columns = "when=time,a=x1,b=y1,c=x2,d=y2,what=action"
+    assert run(tmp_path, table, "--columns", columns, "--box-units", "percent") == 0
+    assert "time <- when, x1 <- a, y1 <- b, x2 <- c, y2 <- d, action <- what" in capsys.readouterr().out
+    assert (tmp_path / "out" / "annotations" / "train.csv").read_text() == "clip,1,0.1,0.1,0.5,0.9,1,-1\n"
+
+
+def test_columns_that_say_no_name_are_an_error(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path, ROW, "--columns", "when")
+    assert "got 'when', expected TITLE=NAME,..." in capsys.readouterr().err
+
+
 def test_a_share_is_one(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, ROW, "--val-share", "20")

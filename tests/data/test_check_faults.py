@@ -133,6 +133,18 @@ FAULTS = {
         "1 persons have a duplicate",
         "train.csv:45 has the box of line 29",
     ),
+    "person id of two boxes": (
+        lambda root: edit(root, "train", 46, "the yard,4,0.3,0.5,0.45,0.95,1,0"),
+        WARNING,
+        "1 person ids have several boxes on one keyframe",
+        "train.csv:45: the yard at 4, person 0 has another box in line",
+    ),
+    "score in place of a person id": (
+        lambda root: edit(root, "train", 7, f"kitchen,4,{ONE},1,0.87"),
+        ERROR,
+        "1 bad rows: rows cannot be read",
+        "train.csv:7: got 1,0.87 for action and person, expected whole numbers",
+    ),
     "box in pixels": (
         lambda root: edit(root, "train", 7, "kitchen,4,6,5,32,43,1,0"),
         ERROR,

@@ -171,3 +171,26 @@ def test_any_text_is_read_or_refused(tmp_path_factory, text):
         for row in range(len(video.times)):
             boxes = video.persons(row).boxes
             assert ((boxes >= 0) & (boxes <= 1)).all() and (boxes[:, :2] <= boxes[:, 2:]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "duration", "warned"),
+    [
+        (
+            f"v,30,{BOX}\nv,60,{BOX}\n",
+            6,
+            "2 of 2 times of video 'v' are beyond its end: it lasts 6.0 s and they go",
+        ),
+        (
+            f"v,3,{BOX}\nv,7.5,{BOX}\n",
+            6,
+            "1 of 2 times of video 'v' are beyond its end: it lasts 6.0 s and they go",
+        ),
+        (f"v,3,{BOX}\nv,6.5,{BOX}\n", 6, ""),
+        (f"other,30,{BOX}\n", 6, ""),
+    ],
+)
+def test_warn_of_times_beyond_names_a_csv_that_counts_frames(csv, caplog, text, duration, warned):
+    csv.write_text(text)
+    GivenBoxes(csv).warn_of_times_beyond("v.mp4", duration)
+    assert warned in caplog.text and bool(caplog.text) == bool(warned)

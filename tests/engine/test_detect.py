@@ -112,6 +112,13 @@ def test_nobody_found_is_said_and_everything_is_written_all_the_same(predictor, 
     assert "no boxes for video 'empty'" in caplog.text
 
 
+def test_boxes_whose_times_are_frame_numbers_are_named(video, predictor, tmp_path, caplog):
+    (tmp_path / "boxes.csv").write_text(f"{video.stem},300,0.1,0.1,0.5,0.9,,1.0\n")
+    detector = open_detector(str(tmp_path / "boxes.csv"))
+    detect_videos([video], tmp_path / "out", predictor, detector, replace(OPTIONS, outputs=("csv",)))
+    assert "they go up to 300; are they frame numbers?" in caplog.text
+
+
 def test_inputs_of_one_name_and_inputs_in_the_output_folder_are_all_kept(video, predictor, boxes, tmp_path):
     paths = [tmp_path / "x" / "a.mp4", tmp_path / "y" / "a.mp4", tmp_path / "a.mp4"]
     for path in paths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -165,3 +165,14 @@ CHECKS = (tables, classes, check_videos.unreadable, check_videos.lengths, beyond
 def check_clips(survey: ClipSurvey) -> list[Finding]:
     """All that `CHECKS` find."""
     return [finding for check in CHECKS for finding in check(survey)]
+
+
+def check_clips_beside(
+    cfg: object, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items
+) -> list[Finding]:
+    """All that `CHECKS` find in the `<split>_clips.csv` of a dataset of boxes; nothing where there are none."""
+    names = dict.fromkeys((cfg.DATA.TRAIN_SPLIT, cfg.DATA.EVAL_SPLIT))
+    splits = [name for name in names if Path(cfg.DATA.ROOT, "annotations", f"{name}_clips.csv").is_file()]
+    if not splits:
+        return []
+    return check_clips(ClipSurvey(ClipFolder(cfg.DATA.ROOT, "imported"), splits, progress))

@@ -14,7 +14,7 @@ from avsf_det.data.classification.clips import Head, LabelledClips
 from avsf_det.data.classification.epic_kitchens import EpicKitchens
 from avsf_det.data.classification.imported import Imported
 from avsf_det.data.classification.kinetics import SOUNDS, Kinetics
-from avsf_det.data.classification.layout import Layout
+from avsf_det.data.classification.layout import Layout, header_of
 from avsf_det.data.classification.path_labels import PathLabels
 from avsf_det.data.classification.ucf101 import HMDB51, UCF101
 from avsf_det.data.classification.unlabelled import Unlabelled
@@ -90,18 +90,24 @@ class ClipFolder:
         return cls(cfg.DATA.ROOT, cfg.TRAIN.DATASET, cfg.DATA.PATH_PREFIX, cfg.DATA.FOLD)
 
     @classmethod
-    def found(cls, cfg: object) -> ClipFolder | None:
+    def found(cls, cfg: object, says_boxes: bool = False) -> ClipFolder | None:
         """The dataset of labelled clips that a configuration is about; None where it is one of boxes, or none.
 
         It is about clips if TRAIN.DATASET names theirs, or if DATA.ROOT has annotation files of theirs and no boxes.
+
+        Args:
+            cfg: the configuration.
+            says_boxes: whether the user says that there are boxes, so that a file of theirs that is missing does not
+                make anything else of the folder.
 
         Raises:
             UserError: if TRAIN.DATASET names a dataset that is not there.
         """
         annotations, ava = Path(cfg.DATA.ROOT, cfg.AVA.ANNOTATION_DIR), cfg.AVA
         has_classes = ava.LABEL_MAP_FILE in SHIPPED or (annotations / ava.LABEL_MAP_FILE).is_file()
-        has_boxes = has_classes and (annotations / ava.GROUNDTRUTH_FILE.format(split=cfg.DATA.TRAIN_SPLIT)).is_file()
-        if not cfg.TRAIN.DATASET and (has_boxes or not cfg.DATA.ROOT):
+        truth = annotations / ava.GROUNDTRUTH_FILE.format(split=cfg.DATA.TRAIN_SPLIT)
+        has_boxes = (has_classes and truth.is_file()) or any(map(_is_of_boxes, sorted(annotations.glob("*.csv"))))
+        if not cfg.TRAIN.DATASET and (says_boxes or has_boxes or not cfg.DATA.ROOT):
             return None
         try:
             return cls.from_config(cfg)
@@ -133,3 +139,13 @@ class ClipFolder:
             bad = f"; first bad row: {found.bad[0]}" if len(found.bad) else ""
             raise UserError(f"{found.path}: no clip of any video in {self.root} is left to use{bad}")
         return found
+
+
+def _is_of_boxes(path: Path) -> bool:
+    """Whether the first row of a csv is one of AVA's: video, second, x1, y1, x2, y2, action and maybe a person."""
+    row = header_of(path)
+    try:
+        _, x1, y1, x2, y2 = map(float, row[1:6])
+    except ValueError:
+        return False
+    return len(row) in (7, 8) and 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1

@@ -32,7 +32,8 @@ class PathLabels(Layout):
         return any(self._of_split(lists, split) for split in SPLIT_NAMES)
 
     def _lists(self) -> list[Path]:
-        return [path for path in self._files(r".*\.(csv|txt)") if self._is_list(path)]
+        files = self._files(r".*\.(csv|txt)")
+        return [path for path in files if "exclude" not in path.stem.lower() and self._is_list(path)]
 
     def _is_list(self, path: Path) -> bool:
         try:

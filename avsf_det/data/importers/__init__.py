@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from ava_eval.label_map import SHIPPED, read_label_map
-from avsf_det.data.importers import ava, coco, cvat, label_studio, tubes, ucf101_24, via3
+from avsf_det.data.importers import (
+    activitynet,
+    ava,
+    class_folders,
+    coco,
+    cvat,
+    elan,
+    label_studio,
+    mot,
+    tubes,
+    ucf101_24,
+    via3,
+)
 from avsf_det.data.importers.class_lists import LISTS, ClassList, read_class_list
 from avsf_det.data.importers.documents import Document, documents_in
+from avsf_det.data.importers.excluded import ExcludedTime, is_excluded_name, is_of_list, read_excluded
 from avsf_det.data.importers.export import LABEL, Export
+from avsf_det.data.importers.tables import FIND_OUT, TableOptions
+from avsf_det.data.importers.tables import SUFFIXES as TABLES
+from avsf_det.data.importers.videos import without_suffix
 from avsf_det.errors import UserError
 
 
@@ -28,6 +45,9 @@ FORMATS = {
     coco.NAME: Format(coco.recognises, coco.read),
     ucf101_24.NAME: Format(ucf101_24.recognises, ucf101_24.read),
     tubes.NAME: Format(tubes.recognises, tubes.read),
+    activitynet.NAME: Format(activitynet.recognises, activitynet.read),
+    elan.NAME: Format(elan.recognises, elan.read),
+    mot.NAME: Format(mot.recognises, mot.read),
     ava.NAME: Format(ava.recognises, ava.read),
 }
 """By their names; the first that recognises a file reads it."""
@@ -41,15 +61,17 @@ class Reading(NamedTuple):
         bad: a line on each file that cannot be used, or part of one.
         passed_over: files that hold nothing to import.
         notes: what was assumed, a line each.
+        excluded: timestamps that are left out of training and evaluation.
     """
 
     exports: list[Export]
     bad: list[str]
     passed_over: list[str]
     notes: list[str]
+    excluded: list[ExcludedTime]
 
 
-def read_export(path: Path, classes: str | None = None) -> Reading:
+def read_export(path: Path, classes: str | None = None, options: TableOptions = FIND_OUT) -> Reading:
     """What an export holds: a file, a zip, or a folder of such.
 
     A list of classes beside the file, or in the folder, and UCF101's `trainlist01.txt` and `testlist01.txt` are used.
@@ -57,26 +79,37 @@ def read_export(path: Path, classes: str | None = None) -> Reading:
     Args:
         path: the export.
         classes: file with a list of classes to use instead, or the name of a label map that comes with the package.
+        options: what the user says of tables.
 
     Raises:
         UserError: if it is missing, or nothing of it is of a known format.
     """
-    reading, found, lists = Reading([], [], [], []), {}, {}
+    reading, found, lists, unknown = Reading([], [], [], [], []), {}, {}, ""
     for document, is_beside in _with_neighbours(path):
-        if not document.content.strip():
+        if is_excluded_name(document.stem):
+            times, bad = read_excluded(document)
+            reading.excluded.extend(times)
+            reading.bad.extend(bad)
+        elif not document.content.strip():
             reading.bad.append(f"{document.name}: the file is empty")
         elif document.stem.lower().startswith(("trainlist", "testlist")):
             if document.stem.lower().endswith(("01", "list")):  # of three ways to split, the first
                 lists |= _listed(document)
-        elif not _read(document, reading, is_beside):
+        elif not _read(document, reading, is_beside, options):
             own = read_class_list(document)
             if own:
                 found[document.name] = own
             elif not is_beside:
                 reading.passed_over.append(document.name)
+                unknown = unknown or (ava.describe(document) if document.suffix in TABLES else "")
+    if not reading.exports and path.is_dir() and not reading.bad:
+        reading.exports.extend(class_folders.read(path))
     if not reading.exports:
-        first = f"; first: {reading.bad[0]}" if reading.bad else ""
-        raise UserError(f"{path}: not recognised{first}; expected {', '.join(FORMATS)}, as a file, a zip or a folder")
+        if why := reading.bad[0] if reading.bad else unknown:
+            raise UserError(f"{path}: not recognised; first: {why}")
+        known = f"{', '.join(FORMATS)}, as a file, a zip or a folder, or a folder of videos for each class"
+        raise UserError(f"{path}: not recognised; expected {known}")
+    _leave_out_predictions(reading)
     _use_classes(reading, {classes: _class_list(classes)} if classes else found)
     for export in reading.exports:
         for video in export.videos:
@@ -84,11 +117,30 @@ def read_export(path: Path, classes: str | None = None) -> Reading:
     return reading
 
 
-def _read(document: Document, reading: Reading, is_beside: bool) -> bool:
+def _leave_out_predictions(reading: Reading) -> None:
+    """Leave out boxes with scores, which a model predicted, of videos that other files have labels of."""
+
+    def names_of(export: Export) -> set[str]:
+        return {_last(without_suffix(video.names[0])).casefold() for video in export.videos}
+
+    labelled = set().union(*(names_of(export) for export in reading.exports if not export.has_scores))
+    for export in [export for export in reading.exports if export.has_scores]:
+        if not labelled & names_of(export):
+            continue
+        reading.exports.remove(export)
+        file = export.videos[0].where.rpartition(":")[0]
+        reading.notes.append(
+            f"{file}: its boxes have scores, so they are predictions beside the labels of other files; left out "
+            "(copy it to the dataset's annotations and name it in AVA.TRAIN_PREDICT_BOX_LISTS to train on them)"
+        )
+
+
+def _read(document: Document, reading: Reading, is_beside: bool, options: TableOptions) -> bool:
     """Read a file as the first format that recognises it, unless it lies but beside; whether one does."""
     taken_for = "an export"
+    table = Format(partial(ava.recognises, options=options), partial(ava.read, options=options))
     try:
-        for name, format in FORMATS.items():
+        for name, format in (FORMATS | {ava.NAME: table}).items():
             if format.recognises(document):
                 taken_for = name
                 if not is_beside:
@@ -99,7 +151,14 @@ def _read(document: Document, reading: Reading, is_beside: bool) -> bool:
     except UserError as error:
         reading.bad.extend([] if is_beside else [str(error)])
         return True
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # of another structure than it should be
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:  # of another structure than it should be
         what = f"{type(error).__name__}: {error}".partition("\n")[0]
         line = f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again"
         reading.bad.extend([] if is_beside else [line])
@@ -147,6 +206,7 @@ def _with_neighbours(path: Path) -> list[tuple[Document, bool]]:
     if path.is_file():
         beside = [p for p in path.parent.iterdir() if p.is_file() and p.suffix.lower() in LISTS and p != path]
         beside += path.parent.glob("split*/*list01.txt")
+        beside = [p for p in beside if not is_excluded_name(p.stem) or is_of_list(p.stem, path.stem)]
         found += [(document, True) for other in sorted(beside) for document in documents_in(other)]
     return found
 

@@ -1,268 +1,211 @@
-"""Tables in AVA's manner and its dialects: any delimiter, with a header or without, pixels or shares, any times."""
+"""Tables in AVA's manner and its dialects: boxes, spans and labels of videos, with a header or without."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from collections.abc import Sequence
 
-import numpy as np
-
-from avsf_det.data.importers.clock import EITHER, FRAMES, SECONDS, Clock
-from avsf_det.data.importers.columns import Columns, by_header, in_order, is_number
+from avsf_det.data.importers import cells, table_columns, table_rows
+from avsf_det.data.importers.clock import FRAMES, Clock
 from avsf_det.data.importers.documents import Document
 from avsf_det.data.importers.export import (
     LABEL,
+    PERCENT,
     PIXELS,
     SHARES,
     Export,
     ExportedVideo,
     Span,
     Track,
-    picture_place,
     split_of,
-    texts,
 )
+from avsf_det.data.importers.rows import EXPECTED, Row, RowParser
+from avsf_det.data.importers.tables import FIND_OUT, SAMPLE, SUFFIXES, Table, TableOptions, candidates
 from avsf_det.errors import UserError
 
 NAME = "AVA csv"
-BEYOND = 2.0  # boxes that reach beyond twice the picture are in pixels
-DELIMITERS = (",", ";", "\t", "|", None)  # None is any white space
-EXPECTED = "video,timestamp,x1,y1,x2,y2,action[,person]"
-_EMPTY = ("", "nan", "n/a", "na", "null", "<na>")  # what tables write for nothing
-_SAMPLE = 200  # rows by which the dialect is chosen
 
 
-@dataclass
-class _Row:
-    """A row that holds: a box or, without one, a span."""
-
-    line: int
-    video: str
-    place: float | None
-    box: tuple[float, ...] | None
-    action: str
-    person: str = ""
-    split: str = ""
-    span: tuple[float | None, float | None] = (None, None)
-    unit: str = EITHER
-    picture: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    """How a table is written.
-
-    Attributes:
-        delimiter: what parts the cells; None for white space.
-        columns: which is what.
-        header: the cells of its first row where that is a header, else none.
-        good: how many of the first rows hold, read so.
-    """
-
-    delimiter: str | None
-    columns: Columns
-    header: tuple[str, ...] = ()
-    good: int = 0
-
-
-def recognises(document: Document) -> bool:
-    """Whether this is such a file: some row of it, read with some delimiter, holds, or its header names boxes."""
-    if document.suffix not in (".csv", ".tsv", ".txt") or "excluded" in document.stem:
+def recognises(document: Document, options: TableOptions = FIND_OUT) -> bool:
+    """Whether this is such a file: some row of it can be used, or its header names boxes, times or labels of videos."""
+    if document.suffix not in SUFFIXES or "excluded" in document.stem.lower():
         return False
-    dialect = _dialect(document)
-    return dialect.good > 0 or (bool(dialect.columns.titles) and dialect.columns.has_box)
+    try:
+        table, good = _table(document, options)
+    except UserError:
+        return document.suffix != ".txt"
+    if good or not table or document.suffix == ".txt":  # which may be prose
+        return good > 0
+    columns = table.columns
+    return bool(columns.titles) and (columns.has_box or columns.has_span or "time" in columns.places)
 
 
-def read(document: Document) -> Export:
-    """Its rows. Rows of two columns, moments without anybody, are passed over.
+def describe(document: Document) -> str:
+    """What a table that is not understood has, for a message; "" if it may be none."""
+    try:
+        tables = list(candidates(document, FIND_OUT))
+    except UserError as error:
+        return str(error)
+    titled = next((table for table in tables if table.header), None)
+    if titled and document.suffix != ".txt":
+        return (
+            f"{document.name}: has columns {','.join(titled.header)}, of which too few are known for a video and its "
+            f"labels; {table_columns.RENAME}"
+        )
+    widths = [{len(cells) for _, cells in table.rows()} for table in tables]
+    width = max((own.pop() for own in widths if len(own) == 1), default=0)
+    if width < 3:  # prose, for all that is known
+        return ""
+    return (
+        f"{document.name}: has {width} columns and no header; add one, such as video,start,end,action, or say "
+        "--columns 1=video,2=start,..."
+    )
+
+
+def read(document: Document, options: TableOptions = FIND_OUT) -> Export:
+    """The boxes, spans or labels in its rows. Rows of two columns, keyframes without people, are counted.
 
     Whole numbers for times of which the header does not say what they count may be frame numbers; that is seen from
-    the videos. Boxes are in pixels if most of them reach beyond 2.
+    the videos. Boxes are in pixels if most of them reach beyond 2. A table with a column that may be a time or a box
+    and is not understood never becomes labels of whole videos.
 
     Raises:
-        UserError: if its header lacks a column that is needed.
+        UserError: if its columns cannot be understood with certainty; they are named.
     """
-    export, dialect, rows = Export(NAME), _dialect(document), []
-    if dialect.columns.has_box and dialect.columns.lacking:
+    table, _ = _table(document, options)
+    if table is None:
+        raise UserError(f"{document.name}: not a table; expected {EXPECTED}")
+    export, content = Export(NAME), list(table.rows())
+    table = table_columns.with_classes(table, content)
+    ignored = {title.casefold() for title, name in options.columns.items() if name == "ignore"}
+    table_columns.check_columns(table, content, ignored)
+    at = table.columns.places.get("action")
+    labels = [own[at] for _, own in content if at is not None and at < len(own)]
+    splitter = cells.LabelSplitter(labels, options.label_separator)
+    if splitter.unclear:
         raise UserError(
-            f"{document.name}: no column of {','.join(dialect.header)} is known for {dialect.columns.lacking}; name "
-            f"them as in {EXPECTED}"
+            f"{document.name}: {splitter.unclear!r} in column {table.title('action')!r} may be one label or several; "
+            "say --label-separator ',' or --label-separator none"
         )
-    for line, cells in _rows(document.text, dialect.delimiter):
+    parser = RowParser(table, options, splitter, document.stem, table_columns.list_order(table, content))
+    rows: list[Row] = []
+    empty = without = 0
+    negative, total = table_columns.negative_column(table, content), len(content)
+    if negative is not None:
+        content = [(line, own) for line, own in content if negative >= len(own) or own[negative] != "-1"]
+        what = f"{total - len(content)} rows whose {table.header[negative]!r} is -1 do not show the action"
+        export.notes.append(f"{document.name}: {what}; not used")
+    for line, own in content:
         try:
-            row = None if _is_again(cells, dialect) else _parse(line, cells, dialect)
+            row = parser.parse(line, own)
         except ValueError as error:
             export.bad.append(f"{document.name}:{line}: {error}")
             continue
-        rows += [row] if row else []
-    if not rows and not export.bad:
+        empty += row is None
+        without += bool(row and not row.actions)
+        rows += [row] if row and row.actions else []
+    if not content:
         export.bad.append(f"{document.name}: a header and no rows")
-    reach = [max(row.box) for row in rows if row.box]
-    in_pixels = bool(reach) and float(np.median(reach)) > BEYOND
-    if dialect.header:
-        known = dialect.columns.text() or f"in AVA's order, for {','.join(dialect.header)} is not understood"
-        unit = f"; boxes are in {'pixels' if in_pixels else 'shares of the picture'}" if reach else ""
-        export.notes.append(f"{document.name}: columns {known}{unit}")
-    by_person: dict[tuple[str, str], list[_Row]] = {}
-    videos: dict[str, ExportedVideo] = {}
-    whole = all(row.place == round(row.place) for row in rows if row.place is not None)
-    for row in rows:
-        if row.video not in videos:
-            unit = row.unit if row.unit != EITHER or whole else SECONDS
-            split = split_of(row.split) or split_of(document.stem)
-            where = f"{document.name}:{row.line}"
-            picture = (row.picture or PIXELS) if in_pixels else SHARES
-            videos[row.video] = ExportedVideo((row.video,), where, Clock(unit, None), picture, split)
-        if row.box is None:
-            where = f"{document.name}:{row.line}"
-            videos[row.video].spans.append(Span(*row.span, {LABEL: texts(row.action)}, where))
-        else:
-            by_person.setdefault((row.video, row.person or f"\0{row.line}"), []).append(row)
-    for (video, _), found in by_person.items():
-        for row in found:
-            where = f"{document.name}:{row.line}"
-            values = {LABEL: texts(row.action)}
-            videos[video].tracks.append(Track([row.place], [row.box], [values], where, row.person))
-    export.videos = list(videos.values())
+    rows = table_rows.paired(rows, document.name, export)
+    rows = table_rows.settle_units(rows, document.name, export)
+    rows = table_rows.settle_order(rows, table, export, document.name)
+    rows, unit = table_rows.settle_boxes(rows, table, options, export, document.name)
+    table_rows.settle_persons(rows, table, export, document.name)
+    _fill(export, rows, document, unit, table.columns.titles.get("video", "").lower().startswith(("youtube", "yt")))
+    titles = {title.casefold() for title in table.header}
+    for title in options.columns:
+        if table.header and title.casefold() not in titles:
+            export.notes.append(f"{document.name}: no column {title!r}, which --columns names")
+    _add_notes(export, table, rows, splitter, document.name, (len(content), empty, without))
     return export
 
 
-def _dialect(document: Document) -> _Dialect:
-    """The one by which most of the first rows hold."""
-    best = _Dialect(",", in_order())
-    for delimiter in DELIMITERS:
-        rows = list(islice(_rows(document.text, delimiter), _SAMPLE))
-        header = rows[0][1] if rows and not any(map(is_number, rows[0][1])) else []
-        rows = rows[bool(header) :]
-        named = by_header(header)
-        columns = named or in_order(first=int(_is_counted(rows)))
-        found = [_parsed(line, cells, _Dialect(delimiter, columns)) for line, cells in rows]
-        boxes = [row.box for row in found if row and row.box]
-        if header and not named and sum(a < c and b < d for a, b, c, d in boxes) < len(boxes):
-            continue  # the order is another
-        good = sum(row is not None for row in found)
-        if (good, bool(named)) > (best.good, bool(best.columns.titles)):
-            best = _Dialect(delimiter, columns, tuple(header), good)
-    return best
+def _table(document: Document, options: TableOptions) -> tuple[Table | None, int]:
+    """The document with the delimiter by which most of its first rows can be used, and how many these are."""
+    best, score = None, (-1, False, 0)
+    for table in candidates(document, options):
+        splitter, good = cells.LabelSplitter([], "none"), 0
+        sample = [own for own, _ in zip(table.rows(), range(SAMPLE))]
+        parser = RowParser(table_columns.with_classes(table, sample), options, splitter, document.stem)
+        for line, own in sample:
+            try:
+                good += parser.parse(line, own) is not None
+            except ValueError:
+                continue
+        own_score = (good, bool(table.columns.titles), len(table.columns.titles))
+        if own_score > score:
+            best, score = table, own_score
+    return best, max(score[0], 0)
 
 
-def _is_counted(rows: list[tuple[int, list[str]]]) -> bool:
-    """Whether the first column is but the number of the row, and the second a name."""
-    cells = [own for _, own in rows if len(own) > 1]
-    numbers = [int(own[0]) for own in cells if own[0].isdecimal()]
-    steps = {b - a for a, b in pairwise(numbers)}
-    return len(numbers) == len(cells) and steps == {1} and not any(is_number(own[1]) for own in cells)
+def trimmed_name(video: str, start: float, end: float) -> str:
+    """What Kinetics calls the clip that is cut out of a video."""
+    return f"{video}_{int(min(start, 1e6)):06d}_{int(min(end, 1e6)):06d}"
 
 
-def _parsed(line: int, cells: list[str], dialect: _Dialect) -> _Row | None:
-    try:
-        return _parse(line, cells, dialect)
-    except ValueError:
-        return None
+def _fill(
+    export: Export,
+    rows: Sequence[Row],
+    document: Document,
+    unit: tuple[float, float] | None,
+    is_youtube: bool,
+) -> None:
+    """Make videos of rows; of YouTube's, clips that are cut out of them are looked for first."""
+    videos: dict[tuple[tuple[str, ...], str], ExportedVideo] = {}
+    of_file = split_of(document.stem) or split_of(*document.path.split("/")[:-1])
+    for row in rows:
+        split, where = split_of(row.split) or of_file, f"{document.name}:{row.line}"
+        names = (row.video,)
+        if row.box is None and row.unit != FRAMES and None not in (row.start, row.end):
+            names = (trimmed_name(row.video, row.start, row.end), *names) if is_youtube else names
+        key = names, split
+        if key not in videos:
+            videos[key] = ExportedVideo(names, where, Clock(row.unit, None), unit, split)
+        values = {LABEL: row.actions}
+        if row.box is None:
+            videos[key].spans.append(Span(row.start, row.end, values, where))
+        elif row.end is None:
+            videos[key].tracks.append(Track([row.start], [row.box], [values], where, row.person))
+        else:
+            places, boxes = [row.start, row.end], [row.box, row.box]
+            track = Track(places, boxes, [values] * 2, where, row.person, [True, False], interpolated=True)
+            videos[key].tracks.append(track)
+    export.videos = list(videos.values())
 
 
-def _is_again(cells: list[str], dialect: _Dialect) -> bool:
-    """Whether a row is the header, which files that were put together have again."""
-    return bool(dialect.header) and tuple(cells) == dialect.header
-
-
-def _rows(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and cells of the rows that are not blank, not comments, and not Excel's `sep=;`."""
-    text = text.replace("\0", "")
-    if delimiter is None:
-        for line, row in enumerate(text.splitlines(), 1):
-            if row.strip() and not row.startswith("#"):
-                yield line, row.split()
-        return
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    while True:
-        try:
-            cells = [cell.strip() for cell in next(reader)]
-        except StopIteration:
-            return
-        except csv.Error:
-            continue  # a field beyond the largest; the row is nothing
-        remark = bool(cells) and ((cells[0].startswith("#") and not by_header(cells)) or cells[0].startswith("sep="))
-        if any(cells) and not remark:
-            yield reader.line_num, cells
-
-
-def _parse(line: int, cells: list[str], dialect: _Dialect) -> _Row | None:
-    """What a row holds; None for a moment without anybody. Raises ValueError if it is bad."""
-    columns, delimiter = dialect.columns, dialect.delimiter
-    width = max(columns.places.values()) + 1
-    while len(cells) > width and not cells[-1]:
-        cells = cells[:-1]
-    given = {meaning: cells[column] for meaning, column in columns.places.items() if column < len(cells)}
-    given |= {meaning: "" for meaning in ("action", "person") if given.get(meaning, "").lower() in _EMPTY}
-
-    def number(meaning: str) -> float | None:
-        return _number(given.get(meaning, ""), delimiter)
-
-    video, action, split = (
-        given.get("video") or given.get("picture", ""),
-        given.get("action", ""),
-        given.get("split", ""),
-    )
-    if columns.has_box and len(cells) == 2 and video and _number(cells[1], delimiter) is not None:
-        return None
-    if not video:
-        raise ValueError(f"got {','.join(cells)}, expected a video's name: {EXPECTED}")
-    if not columns.has_box:
-        if not action:
-            raise ValueError(f"got {','.join(cells)}, expected video,start,end,action")
-        return _Row(line, video, None, None, action, split=split, span=(number("start"), number("end")), unit=SECONDS)
-    if not columns.titles and len(cells) not in (width - 1, width):
-        raise ValueError(f"got {len(cells)} columns, expected {EXPECTED}")
-    video, place, unit = _moment(given, video, number)
-    box = _box(given, number)
-    if not action:
-        raise ValueError("no action; expected its id or its name")
-    size = number("picture_width"), number("picture_height")
-    person, value = given.get("person", ""), number("person")
-    person = "" if value == -1 else f"{value:.0f}" if value is not None and value == round(value) else person
-    return _Row(line, video, place, box, action, person, split, unit=unit, picture=size if all(size) else None)
-
-
-def _moment(given: dict[str, str], video: str, number: Callable[[str], float | None]) -> tuple[str, float, str]:
-    """The video, and when: in seconds, frames or either. Raises ValueError if nothing says so."""
-    key = next((key for key in ("time", "ms", "frame", "start") if given.get(key)), "time")
-    place = number(key)
-    if place is not None:
-        unit = FRAMES if key == "frame" else SECONDS if key != "time" or ":" in given[key] else EITHER
-        return video, place / 1000 if key == "ms" else place, unit
-    for name in (given.get("picture", ""), video):
-        found = picture_place(name, video)
-        if found and found[0]:
-            own = found[0] if name == video or not given.get("video") else video
-            return own, float(found[1]), FRAMES
-    raise ValueError(f"got {given.get(key, '')!r} for the time, expected seconds or a frame number")
-
-
-def _box(given: dict[str, str], number: Callable[[str], float | None]) -> tuple[float, ...]:
-    """x1, y1, x2, y2 of corners, of a corner and a size, or of a centre and a size. Raises ValueError if it is bad."""
-    sized = "w" in given and "h" in given
-    corner = ("cx", "cy") if "cx" in given and sized and "x1" not in given else ("x1", "y1")
-    keys = (*corner, *(("w", "h") if sized else ("x2", "y2")))
-    a, b, c, d = box = [number(key) for key in keys]
-    if None in box:
-        raise ValueError(f"got {','.join(given.get(k, '') for k in keys)} for the box, expected four numbers")
-    if corner[0] == "cx":
-        a, b = a - c / 2, b - d / 2
-    return (a, b, a + c, b + d) if sized else (a, b, c, d)
-
-
-def _number(text: str, delimiter: str | None) -> float | None:
-    """A finite number, with a comma for the point where commas do not part cells; or seconds of 1:02:03.5."""
-    text = text if delimiter == "," else text.replace(",", ".")
-    try:
-        total = 0.0
-        for part in text.split(":"):
-            total = total * 60 + float(part)
-    except ValueError:
-        return None
-    return total if math.isfinite(total) else None
+def _add_notes(
+    export: Export,
+    table: Table,
+    rows: Sequence[Row],
+    splitter: cells.LabelSplitter,
+    name: str,
+    counts: tuple[int, int, int],
+) -> None:
+    """What was taken for what, and what became of the rows."""
+    columns, boxes = table.columns, sum(row.box is not None for row in rows)
+    known = columns.text() or f"without titles, taken for {', '.join(sorted(columns.places, key=columns.places.get))}"
+    unit = {SHARES: "fractions of the frame", PERCENT: "percent", PIXELS: "pixels"}
+    of_boxes = [video.picture for video in export.videos if video.tracks]
+    if known:
+        told = f"; boxes are in {unit[of_boxes[0]]}" if of_boxes else ""
+        export.notes.append(f"{name}: columns {known}{told}")
+    if "video" not in columns.places and "picture" not in columns.places:
+        export.notes.append(f"{name}: no column of the video; all rows are of the video that is called as the file")
+    if splitter.separator and any(len(row.actions) > 1 for row in rows):
+        export.notes.append(f"{name}: {splitter.separator!r} separates the labels in a cell")
+    unknown = sorted({row.split for row in rows if row.split and not split_of(row.split)})
+    if unknown:
+        title = table.title("split")
+        export.notes.append(
+            f"{name}: column {title!r} has {', '.join(unknown[:3])}, which are no known splits; not used"
+        )
+    open_ended = sum(row.box is None and None in (row.start, row.end) for row in rows) if columns.has_span else 0
+    if open_ended:
+        export.notes.append(
+            f"{name}: {open_ended} rows without a start or an end; their spans begin or end with the video"
+        )
+    total, empty, without = counts
+    spans = len(rows) - boxes
+    parts = [(boxes, "boxes"), (spans, "spans"), (empty, "keyframes without people"), (without, "without a class")]
+    parts.append((total - len(rows) - empty - without, "skipped, or joined with others"))
+    told = ", ".join(f"{count} {what}" for count, what in parts if count)
+    export.notes.append(f"{name}: {total} rows: {told or 'none'}")

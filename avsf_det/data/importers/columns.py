@@ -1,45 +1,30 @@
-"""Which column of a table like AVA's is what: by its header, whatever that calls them, or in AVA's order."""
+"""Which column of a table is what: by its header, however that names them, or in AVA's order."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-_NAMES = {
-    "video": "video video_id video_name vid vid_id vid_name youtube_id yt_id clip clip_id clip_name sequence "
-    "sequence_id sequence_name seq seq_id seq_name movie movie_id movie_name film footage recording original_vido_id "
-    "filename file file_name file_path filepath path name",
-    "picture": "image image_name image_path image_file img img_name img_path frame_path frame_file frame_name "
-    "frame_filename",
-    "time": "time timestamp second seconds sec secs t ts time_s time_sec time_secs time_seconds timestamp_s "
-    "timestamp_sec timestamp_seconds timestamps middle_frame_timestamp frame_timestamp frame_time "
-    "keyframe_timestamp keyframe",
-    "ms": "ms time_ms timestamp_ms msec milliseconds timestamp_msec time_msec",
-    "frame": "frame frame_id frame_no frame_nr frame_num frame_number frame_index frame_idx fid frm",
-    "x1": "x1 xmin min_x left xtl top_left_x bbox_x1 bbox_xmin bbox_left box_x1 bb_left x bbox_x box_x",
-    "y1": "y1 ymin min_y top ytl top_left_y bbox_y1 bbox_ymin bbox_top box_y1 bb_top y bbox_y box_y",
-    "x2": "x2 xmax max_x right xbr bottom_right_x bbox_x2 bbox_xmax bbox_right box_x2",
-    "y2": "y2 ymax max_y bottom ybr bottom_right_y bbox_y2 bbox_ymax bbox_bottom box_y2",
-    "cx": "cx x_center center_x x_centre centre_x xc bbox_cx",
-    "cy": "cy y_center center_y y_centre centre_y yc bbox_cy",
-    "w": "w width box_width box_w bbox_w bbox_width bb_width bw",
-    "h": "h height box_height box_h bbox_h bbox_height bb_height bh",
-    "picture_width": "image_width img_width frame_width video_width image_w img_w frame_w video_w",
-    "picture_height": "image_height img_height frame_height video_height image_h img_h frame_h video_h",
-    "action": "action_name label_name class_name activity_name action_label class_label action_class action actions "
-    "label labels class classes cls activity behavior behaviour verb event gesture category category_name action_id "
-    "label_id class_id activity_id category_id",
-    "person": "person person_id pid track track_id tid tracklet tracklet_id entity entity_id actor actor_id object "
-    "object_id obj obj_id instance instance_id subject subject_id player player_id identity id",
-    "start": "start start_time start_sec start_seconds start_s t_start begin begin_time from onset",
-    "end": "end end_time end_sec end_seconds end_s t_end stop stop_time to offset",
-    "split": "split subset set partition",
-}
-"""Meaning -> what its column is called, best first: of two such columns the one named earlier here is taken."""
-_RANKS = {meaning: {name.replace("_", ""): i for i, name in enumerate(_NAMES[meaning].split())} for meaning in _NAMES}
+from avsf_det.data.importers.cells import is_number
+from avsf_det.data.importers.titles import (
+    MAX_TITLE,
+    PEOPLE,
+    RANKS,
+    SIDE,
+    TIMES,
+    UNIT_RANK,
+    box_unit,
+    is_video_title,
+    list_order,
+    plain_title,
+    time_unit,
+)
+
+LISTS = ("xyxy", "xywh", "cxcywh", "box")  # columns whose cells hold all four numbers
+_PAIRS = {"t1": "t2", "sf": "ef"}  # a start and an end, where both are there
+_PAIRS_MEAN = {"t1": "start", "t2": "end", "sf": "startframe", "ef": "endframe"}
 ORDER = ("video", "time", "x1", "y1", "x2", "y2", "action", "person")
-_NUMBER = re.compile(r"[-+]?\d*[.,]?\d+(e[-+]?\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,32 +34,63 @@ class Columns:
     Attributes:
         places: meaning -> number of the column.
         titles: meaning -> what the header calls it; empty where there is none that is understood.
+        units: meaning -> "s", "ms", "min" or "frames" of times, and "fraction", "pixels" or "percent" under "box",
+            where the header says so.
+        unused: number of the column -> title, of the others.
+        classes: number of the column -> title, of columns that each stand for a class.
+        fault: why the header cannot be used; "" if it can.
     """
 
     places: Mapping[str, int]
     titles: Mapping[str, str]
+    units: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[int, str] = field(default_factory=dict)
+    classes: Mapping[int, str] = field(default_factory=dict)
+    fault: str = ""
 
     @property
     def has_box(self) -> bool:
-        """Whether rows are boxes; else they are spans."""
-        return "x1" in self.places or "cx" in self.places
+        """Whether some column is a part of a box; rows are spans where none is."""
+        return bool({"x1", "y1", "cx", "cy", "x2", "y2", *LISTS} & set(self.places))
+
+    @property
+    def has_span(self) -> bool:
+        """Whether rows begin and end somewhere."""
+        return "range" in self.places or bool({"start", "end"} & set(self.places))
 
     @property
     def lacking(self) -> str:
-        """What a table of boxes needs and this one has not, in words; "" for nothing."""
+        """What a table of its kind needs and this one has not, in words; "" for nothing."""
         there = set(self.places)
-        needs = {
-            "the video": {"video", "picture"},
-            "the time or the frame": {"time", "ms", "frame", "start", "picture", "video"},
-            "the right side of the box": {"x2", "w"},
-            "the lower side of the box": {"y1", "cy"} if not there & {"y1", "cy"} else {"y2", "h"},
-            "the action": {"action"},
-        }
+        needs = {"the action": {"action"}} if not self.classes else {}
+        if self.has_box:
+            needs |= {
+                "the video": {"video", "picture", "time", "frame", "start", "range"},  # or it is called as the file
+                "the time or the frame": {"time", "frame", "start", "range", "picture", "video"},
+            }
+            if not there & set(LISTS):
+                needs |= {
+                    "the left side of the box": {"x1", "cx"},
+                    "the right side of the box": {"x2", "w"},
+                    "the top of the box": {"y1", "cy"},
+                    "the bottom of the box": {"y2", "h"},
+                }
+        elif self.has_span and "range" not in there:
+            needs |= {"the start": {"start"}, "the end": {"end", "duration"} | ({"status"} & there)}
         return " and ".join(what for what, any_of in needs.items() if not there & any_of)
 
     def text(self) -> str:
         """Which column is what, for a note."""
-        return ", ".join(f"{meaning} {title!r}" for meaning, title in self.titles.items())
+        parts = []
+        for meaning, title in self.titles.items():
+            unit = self.units.get(meaning)
+            parts.append(f"{meaning} <- {title}{f' ({unit})' if unit and f'({unit})' not in title else ''}")
+        if self.classes:
+            parts.append(f"classes <- {', '.join(self.classes.values())}")
+        ignored = (
+            f"; ignored: {', '.join(title or 'untitled' for title in self.unused.values())}" if self.unused else ""
+        )
+        return ", ".join(parts) + ignored
 
 
 def in_order(first: int = 0) -> Columns:
@@ -82,47 +98,164 @@ def in_order(first: int = 0) -> Columns:
     return Columns({meaning: first + column for column, meaning in enumerate(ORDER)}, {})
 
 
-def by_header(cells: Sequence[str]) -> Columns | None:
+def by_header(cells: Sequence[str], given: Mapping[str, str] | None = None) -> Columns | None:
     """The columns that a header names: `Time (s)`, `# Video ID`, `x-min [px]` and `TrackID` are known too.
 
-    None if the cells are no header, or name neither a video nor a box.
+    Args:
+        cells: the header.
+        given: title -> name to use instead, or "ignore".
+
+    Returns:
+        None if the cells are no header, or name neither a video, a box nor a span.
     """
-    plain = [_plain(cell) for cell in cells]
-    if "x0" in plain and "x1" in plain:  # corners 0 and 1
-        plain = [{"x0": "x1", "y0": "y1", "x1": "x2", "y1": "y2"}.get(cell, cell) for cell in plain]
-    places = {}
-    for meaning, ranks in _RANKS.items():
-        known = [(ranks[cell], column) for column, cell in enumerate(plain) if cell in ranks]
+    given = {title.casefold().strip(): name for title, name in (given or {}).items()}
+    named = [given.get(cell.casefold().strip(), "") for cell in cells]
+    titles = [own if own and own != "ignore" else cell for own, cell in zip(named, cells)]
+    plain = ["" if own == "ignore" else list_order(title) or plain_title(title) for own, title in zip(named, titles)]
+    for start, end in _PAIRS.items():
+        if {start, end} <= set(plain):
+            plain = [_PAIRS_MEAN.get(cell, cell) if cell in (start, end) else cell for cell in plain]
+    places, units, fault = {}, {}, ""
+    for meaning, ranks in RANKS.items():
+        known = [(not named[i], ranks[cell], i) for i, cell in enumerate(plain) if cell in ranks]
         if known:
-            places[meaning] = min(known)[1]
-    if {"x2", "y2"} <= set(places):  # a width beside both corners is that of the picture
-        for own, pictures in (("w", "picture_width"), ("h", "picture_height")):
-            if own in places:
-                places.setdefault(pictures, places.pop(own))
-    if {"x1", "y1"} <= set(places) and not {"time", "ms", "frame", "start"} & set(places):
-        _place_by_order("time", plain, places)
-    if {"x1", "y1"} <= set(places):
-        _place_by_order("action", plain, places)
-    named = {"video", "picture"} & set(places) or len({"x1", "y1", "x2", "y2", "w", "h"} & set(places)) >= 4
-    if not named or len(places) < min(3, len(cells)) or sum(map(is_number, cells)) > 1:
+            best = min(known)
+            places[meaning] = best[2]
+            if sum(item[:2] == best[:2] for item in known) > 1:
+                fault = fault or f"two columns are called {cells[best[2]]!r}"
+    if set(places) & set(LISTS[:3]):
+        places.pop("box", None)
+    sides, units["box"], side_fault = _sides(titles, plain, named)
+    if not set(places) & set(LISTS) or {"x1", "y1", "x2", "y2"} <= set(sides):
+        for meaning in ("box", "xyxy", "xywh", "cxcywh") if sides else ():
+            places.pop(meaning, None)
+        places |= sides
+        fault = fault or side_fault
+    times, time_units, time_fault = _times(titles, plain, named, places)
+    places |= {meaning: column for meaning, column in times.items() if column not in places.values()}
+    units |= {meaning: unit for meaning, unit in time_units.items() if unit and meaning in places}
+    has_box = bool({"x1", "cx", *LISTS} & set(places))
+    spans = {"start", "end", "range"} & set(places)
+    known = {"video", "picture"} & set(places) or has_box or (spans and "action" in places)
+    is_certain = "video" in places and is_video_title(titles[places["video"]])
+    enough = 1 if is_certain else 3 - bool(spans)
+    if not known or len(places) < min(enough, len(cells)) or sum(map(is_number, cells)) > 1:
         return None
-    return Columns(places, {meaning: cells[column] for meaning, column in places.items()})
+    places = _used(places)
+    used = set(places.values())
+    unused = {i: cell for i, cell in enumerate(cells) if i not in used and cell}
+    titles = {m: cells[i] for m, i in sorted(places.items(), key=lambda item: item[1])}
+    return Columns(places, titles, units, unused, fault=fault or time_fault)
 
 
-def _place_by_order(meaning: str, plain: Sequence[str], places: dict[str, int]) -> None:
-    """A column of another language's name is what AVA has there."""
-    column = ORDER.index(meaning)
-    if meaning not in places and column < len(plain) and column not in places.values():
-        places[meaning] = column
+def _used(places: dict[str, int]) -> dict[str, int]:
+    """Without columns that rows of this kind, boxes, spans or labels of videos, have no use for."""
+    has_box = bool({"x1", "y1", "cx", "cy", "x2", "y2", *LISTS} & set(places))
+    useless: set[str] = {"tier"}
+    if has_box and {"time", "frame"} & set(places):
+        useless = {"tier", "start", "end", "duration", "range", "status"}
+    elif not has_box and "status" not in places and {"start", "end", "range"} & set(places):
+        useless = {"tier", "time", "frame", "person", "w", "h", "picture_width", "picture_height"}
+    return {meaning: column for meaning, column in places.items() if meaning not in useless}
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell holds a number."""
-    return bool(_NUMBER.fullmatch(cell))
+def _sides(titles: Sequence[str], plain: Sequence[str], named: Sequence[str]) -> tuple[dict[str, int], str, str]:
+    """The columns of the sides of a box, their unit, and what is wrong; of several boxes in a row, a person's."""
+    owners: dict[str, dict[str, list[int]]] = {}
+    units: dict[int, str] = {}
+    for column, cell in enumerate(plain):
+        for meaning, pattern in SIDE.items():
+            if len(cell) <= MAX_TITLE and (found := pattern.fullmatch(cell)):
+                owner = re.sub(r"(?:bounding|bnd|bbox|bb|box|b)+$", "", found["owner"])
+                owners.setdefault("" if named[column] else owner, {}).setdefault(meaning, []).append(column)
+                units[column] = box_unit(titles[column], found["unit"] or found["before"])
+                break
+    groups = {owner: _one_box(own) for owner, own in owners.items()}
+    whole = {owner: own for owner, own in groups.items() if _is_whole(own)}
+    people = {owner: own for owner, own in whole.items() if owner.startswith(PEOPLE)}
+    fault, chosen = "", next(iter(whole.values()), {})
+    if len(whole) > 1:
+        chosen = next(iter((people or whole).values())) if len(people) == 1 or "" not in whole else whole[""]
+        if len(people) != 1 and "" not in whole:
+            fault = f"rows have several boxes ({', '.join(whole)})"
+    elif not whole:
+        joined: dict[str, list[int]] = {}
+        for own in owners.values():
+            for meaning, columns in own.items():
+                joined.setdefault(meaning, []).extend(columns)
+        chosen = _one_box(joined)
+        if set(chosen) <= {"w", "h"}:
+            chosen = {f"picture_{'width' if m == 'w' else 'height'}": column for m, column in chosen.items()}
+    else:
+        owner = next(iter(whole))
+        twice = [meaning for meaning, columns in owners[owner].items() if len(columns) > 1 and meaning in chosen]
+        same = [m for m in twice if len({plain[c] for c in owners[owner][m]}) < len(owners[owner][m])]
+        if same:
+            fault = f"two columns are called {titles[chosen[same[0]]]!r}"
+    if {"x2", "y2"} <= set(chosen):  # a width beside both corners is that of the picture
+        for own, picture in (("w", "picture_width"), ("h", "picture_height")):
+            if own in chosen:
+                chosen[picture] = chosen.pop(own)
+    said = {units[column] for meaning, column in chosen.items() if not meaning.startswith("picture")} - {""}
+    return chosen, said.pop() if len(said) == 1 else "", fault
 
 
-def _plain(cell: str) -> str:
-    """A header's cell without case, units and marks; milliseconds stay."""
-    unit = re.search(r"[(\[]\s*(?:ms|msec|milliseconds)\s*[)\]]", cell, re.IGNORECASE)
-    bare = re.sub(r"\(.*?\)|\[.*?\]", "", cell).lower()
-    return re.sub(r"[^a-z0-9]+", "", bare) + ("ms" if unit else "")
+def _one_box(columns: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """The first column of each side; plain x and y are a corner where no other is named."""
+    found = {meaning: own[0] for meaning, own in columns.items()}
+    for axis in "xy":  # corners 0 and 1
+        first = found.pop(f"{axis}0", None)
+        if first is not None and f"{axis}1" in found and f"{axis}2" not in found:
+            found[f"{axis}2"], found[f"{axis}1"] = found[f"{axis}1"], first
+    for plain, corner, centre in (("x", "x1", "cx"), ("y", "y1", "cy")):
+        column = found.pop(plain, None)
+        if column is not None and corner not in found and centre not in found:
+            found[corner] = column
+    if {"x1", "y1"} <= set(found):
+        found.pop("cx", None)
+        found.pop("cy", None)
+    return found
+
+
+def _is_whole(sides: Mapping[str, int]) -> bool:
+    there = set(sides)
+    return bool(there & {"x1", "cx"} and there & {"y1", "cy"} and there & {"x2", "w"} and there & {"y2", "h"})
+
+
+def _times(
+    titles: Sequence[str], plain: Sequence[str], named: Sequence[str], taken: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, str], str]:
+    """The columns of times, what each counts where that is said, and what is wrong."""
+    found: dict[str, list[tuple[bool, int, int, str]]] = {}
+    for column, cell in enumerate(plain):
+        if not cell or len(cell) > MAX_TITLE or column in taken.values() or cell.startswith("timeoffset"):
+            continue
+        for meaning, pattern in TIMES.items():
+            if match := pattern.fullmatch(cell):
+                words = "".join(word or "" for word in match.groupdict().values())
+                unit = time_unit(titles[column], words, meaning)
+                found.setdefault(meaning, []).append((not named[column], UNIT_RANK[unit], column, unit))
+                break
+    if "start" not in found and "end" in found and "duration" in found:  # onset, as some call it
+        offsets = [item for item in found["end"] if "offset" in plain[item[2]]]
+        if offsets:
+            found["start"], found["end"] = offsets, [item for item in found["end"] if item not in offsets]
+            found = {meaning: items for meaning, items in found.items() if items}
+    if "duration" in found and "time" in found and not {"start", "end"} & set(found):
+        found["start"] = found.pop("time")
+    fault = ""
+    for items in found.values():
+        cells = [plain[item[2]] for item in items if item[:2] == min(items)[:2]]
+        if len(set(cells)) < len(cells):
+            fault = f"two columns are called {titles[min(items)[2]]!r}"
+    best = {meaning: min(items) for meaning, items in found.items()}
+    if "end" in best:
+        best.pop("duration", None)
+    for meaning in ("end", "duration"):
+        if "start" in best and meaning in best:
+            start, other = best["start"], best[meaning]
+            if start[3] != other[3] and "frames" in (start[3], other[3]):
+                fault = fault or f"{titles[start[2]]!r} and {titles[other[2]]!r} do not both count frames"
+    if "start" not in best and "end" not in best:
+        best.pop("duration", None)
+    return {m: item[2] for m, item in best.items()}, {m: item[3] for m, item in best.items()}, fault

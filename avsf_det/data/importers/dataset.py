@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ava_eval.label_map import LabelMap
-from avsf_det.data.importers import read_export
+from avsf_det.data.importers import ava, read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
+from avsf_det.data.importers.boxes import LabelRow, PersonIds, add_boxes
 from avsf_det.data.importers.clock import VideoClock
-from avsf_det.data.importers.export import Export, ExportedVideo, Span, Values
-from avsf_det.data.importers.found import FRAME_RATE, Found, find_videos
-from avsf_det.data.importers.moments import Sighting, sightings
-from avsf_det.data.importers.videos import VideoFolder
+from avsf_det.data.importers.excluded import ExcludedTime
+from avsf_det.data.importers.export import Export, Span, Values
+from avsf_det.data.importers.found import FRAME_RATE, Found, find_videos, span_places
+from avsf_det.data.importers.splits import assign_splits
+from avsf_det.data.importers.table_rows import PERCENT_REACH
+from avsf_det.data.importers.tables import TableOptions
+from avsf_det.data.importers.videos import VideoFolder, without_suffix
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.media.video import VideoInfo
 
-BEYOND = 1.05  # boxes that reach beyond the picture by more than a twentieth are hardly drawn on it
-BEYOND_SHARE = 0.25  # ... and where so many of a video do, they are of a picture of another size
+CUT = 0.5  # seconds by which the ends of spans are beyond the last frame of many videos
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class ImportOptions:
         val_share: share of the videos that are for validation.
         frame_rate: frames a second that frame numbers count and folders of frames have; 0 for the files' own, and for
             folders what fits their sound or their times.
+        columns: title, or number from 1 on, of a table's column -> name that it stands for, or "ignore".
+        box_units: "pixels", "percent" or "fraction" for the boxes of tables; "" to find out.
+        label_separator: what separates labels in a cell of a table; "none" for nothing, "" to find out.
     """
 
     rate: float = 1.0
@@ -46,6 +51,14 @@ class ImportOptions:
     split: str = ""
     val_share: float = 0.2
     frame_rate: float = 0.0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    box_units: str = ""
+    label_separator: str = ""
+
+    @property
+    def tables(self) -> TableOptions:
+        """Those for tables."""
+        return TableOptions(self.columns, self.box_units, self.label_separator, self.frame_rate)
 
 
 @dataclass
@@ -58,14 +71,16 @@ class ImportedVideo:
         split: its split.
         rows: (second, box, class id, person id) of each label; the person is -1 where unknown.
         spans: (start, end, class id), seconds.
+        excluded: seconds of keyframes that do not count.
     """
 
     id: str
     source: VideoSource
     info: VideoInfo
     split: str = ""
-    rows: list[tuple[float, tuple[float, float, float, float], int, int]] = field(default_factory=list)
+    rows: list[LabelRow] = field(default_factory=list)
     spans: list[tuple[float, float, int]] = field(default_factory=list)
+    excluded: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -98,9 +113,11 @@ class Imported:
             boxes = sum(len({(row[0], row[1], row[3]) for row in video.rows}) for video in own)
             labels, spans = sum(len(video.rows) for video in own), sum(len(video.spans) for video in own)
             more = f", {spans} labelled clips" if spans else ""
+            excluded = sum(len(video.excluded) for video in own)
+            more += f", {excluded} excluded timestamps" if excluded else ""
             lines.append(
                 f"{split}: {len(own)} videos, {keyframes} keyframes, {boxes} boxes, {labels} labels of "
-                f"{len({row[2] for video in own for row in video.rows})} classes{more}"
+                f"{len({row[2] for video in own for row in (*video.rows, *video.spans)})} classes{more}"
             )
         return "\n".join([*lines, *self.notes])
 
@@ -122,7 +139,7 @@ def import_export(
     Raises:
         UserError: if nothing of it can be used.
     """
-    reading = read_export(path, options.label_map)
+    reading = read_export(path, options.label_map, options.tables)
     folder = VideoFolder(videos, options.frame_rate or FRAME_RATE)
     bad = reading.bad
     notes = [*reading.notes] + [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
@@ -131,6 +148,8 @@ def import_export(
     if not found:
         count = sum(len(export.videos) for export in reading.exports)
         raise UserError(f"{path}: none of its {count} videos can be used{_first(bad)}")
+    for export in reading.exports:
+        _check_units(export, [one for one in found if any(one.exported is video for video in export.videos)])
     of_boxes = [values for one in found for track in one.exported.tracks for values in track.values]
     of_spans = [span.values for one in found for span in one.exported.spans]
     attributes, span_attributes = _attributes(of_boxes, of_spans, options.actions)
@@ -141,23 +160,34 @@ def import_export(
         what = ", ".join(dict.fromkeys(attributes + span_attributes)) or "its labels"
         raise UserError(f"{path}: nobody does anything in it, {what} being empty; say --actions ATTRIBUTE")
     classes = Classes(texts, label_map)
-    imported: dict[Path, ImportedVideo] = {}
-    unlabelled = 0
+    imported: dict[tuple[Path, str], ImportedVideo] = {}
+    persons: dict[tuple[Path, str], PersonIds] = defaultdict(PersonIds)
+    unlabelled = between = repeated = cut = 0
+    given = _given_splits(found, options.split)
     for one in progress(found, len(found)):
-        video = imported.setdefault(
-            one.source.path, ImportedVideo(folder.video_id(one.source.path), one.source, one.info)
-        )
-        video.split = video.split or one.exported.split
-        unlabelled += _add_boxes(one, video, classes, attributes, options.rate, bad)
-        _add_spans(one, video, classes, span_attributes, bad)
-    usable = sorted((v for v in imported.values() if v.rows or v.spans), key=lambda video: video.id)
+        where, split = one.source.path, options.split or one.exported.split
+        if not split and len(given[where]) == 1:
+            split = next(iter(given[where]))
+        video = imported.setdefault((where, split), ImportedVideo(folder.video_id(where), one.source, one.info, split))
+        counts = add_boxes(one, video.rows, classes, attributes, options.rate, persons[where, split], bad)
+        unlabelled, between, repeated = (a + b for a, b in zip((unlabelled, between, repeated), counts))
+        counts = _add_spans(one, video, classes, span_attributes, bad)
+        cut, repeated = cut + counts[0], repeated + counts[1]
+    _add_excluded(reading.excluded, found, imported, folder, notes)
+    usable = sorted((v for v in imported.values() if v.rows or v.spans), key=lambda video: (video.id, video.split))
     if not usable:
         raise UserError(f"{path}: no box and no span of it can be used{_first(bad)}")
     if any(one.exported.tracks and not one.exported.picture for one in found):
         notes.append("boxes in pixels are taken to be of pictures of the videos' own size, as nothing says otherwise")
     if unlabelled:
         notes.append(f"{unlabelled} boxes have no action and are left out")
-    assign_splits(usable, options, notes)
+    if between:
+        notes.append(f"{between} boxes are between the keyframes, {options.rate:g} a second, and are not used (--rate)")
+    if repeated:
+        notes.append(f"{repeated} labels are repeated and count once")
+    if cut:
+        notes.append(f"{cut} spans reach beyond their video and are cut to it")
+    assign_splits(usable, options.split, options.val_share, notes)
     return Imported(
         dict(Counter(export.format for export in reading.exports)),
         list(dict.fromkeys(attributes + span_attributes)),
@@ -188,109 +218,90 @@ def _label_map(exports: Sequence[Export]) -> LabelMap | None:
     return next((export.label_map for export in exports if export.label_map), None)
 
 
-def _add_boxes(
-    one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], rate: float, bad: list[str]
-) -> int:
-    """Add the labels of a video's boxes; how many boxes have none."""
-    if not one.exported.tracks:
-        return 0
-    clock = VideoClock(one.source, one.info, one.exported.clock, one.places)
-    size = one.exported.picture or (one.info.width, one.info.height)
-    if not one.exported.picture and (fault := _size_fault(one.exported, size)):
-        bad.append(fault)
-        return 0
-    found, broken = sightings(one.exported, clock, size, rate)
-    bad += broken
-    persons, without, known = _person_ids(one.exported), 0, {(*row[:3], row[3]) for row in video.rows}
-    for sighting in found:
-        actions = actions_in(sighting.values, attributes)
-        without += not actions
-        for action in actions:
-            row = _row(sighting, classes.find(action), persons[sighting.track])
-            if row is None:
-                bad.append(f"{sighting.where}: {action!r} is not in the label map; expected one of its classes")
-            elif row not in known:
-                known.add(row)
-                video.rows.append(row)
-    video.rows.sort(key=lambda row: (row[0], row[3]))
-    return without
-
-
-def _size_fault(video: ExportedVideo, size: tuple[int, int]) -> str:
-    """A line on a video's boxes if so many reach beyond its picture that they are of one of another size; else ""."""
-    reach = np.concatenate([track.boxes[:, 2:] for track in video.tracks])
-    beyond = (reach > BEYOND * np.array(size)).any(axis=1)
-    if beyond.mean() < BEYOND_SHARE:
-        return ""
-    return (
-        f"{video.where}: {beyond.sum()} of the {len(beyond)} boxes of {video.names[0]} reach beyond its picture of "
-        f"{size[0]}x{size[1]} pixels, to {reach[:, 0].max():g},{reach[:, 1].max():g}; all are left out: if they are of "
-        "pictures of another size, say it (in a csv, in columns width and height)"
-    )
-
-
-def _row(sighting: Sighting, class_id: int | None, person: int) -> tuple | None:
-    return None if class_id is None else (sighting.time, sighting.box, class_id, person)
-
-
-def _person_ids(video: ExportedVideo) -> list[int]:
-    """A number for each track: the export's if all are whole numbers, else by their order; -1 without an id."""
-    names = list(dict.fromkeys(track.person for track in video.tracks if track.person))
-    if all(name.isdecimal() and len(name) < 10 for name in names):
-        numbers = {name: int(name) for name in names}
-    else:
-        numbers = {name: number for number, name in enumerate(names)}
-    return [numbers.get(track.person, -1) for track in video.tracks]
-
-
-def _add_spans(one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], bad: list[str]) -> None:
-    """Add the labels that a video's spans have."""
-    spans = one.exported.spans
-    if not spans:
+def _check_units(export: Export, found: Sequence[Found]) -> None:
+    """Raises UserError if boxes of a table may as well be in percent."""
+    if not export.box_units_guessed:
         return
-    places = np.array([p for span in spans for p in (span.start, span.end) if p is not None], dtype=np.float64)
-    clock = VideoClock(one.source, one.info, one.exported.clock, places)
+    large = next((one for one in found if max(one.info.width, one.info.height) > PERCENT_REACH), None)
+    if large:
+        reach = max(track.boxes.max() for one in found for track in one.exported.tracks)
+        raise UserError(
+            f"{large.exported.where}: no box reaches beyond {reach:g}, in videos such as {large.exported.names[0]} of "
+            f"{large.info.width}x{large.info.height}: they may be in percent or in pixels; say --box-units percent or "
+            "--box-units pixels"
+        )
+
+
+def _add_spans(
+    one: Found, video: ImportedVideo, classes: Classes, attributes: list[str], bad: list[str]
+) -> tuple[int, int]:
+    """Add the labels that a video's spans have; how many spans are cut to the video, and repeated labels.
+
+    A file that is Kinetics' clip of a span, by its name, is the whole span.
+    """
+    spans, cut, repeated, known = one.exported.spans, 0, 0, set(video.spans)
+    if not spans:
+        return 0, 0
+    clock = VideoClock(one.source, one.info, one.exported.clock, span_places(one.exported))
+    is_trimmed = len(one.exported.names) > 1 and without_suffix(one.source.path.name) == one.exported.names[0]
     for span in spans:
+        if is_trimmed and ava.trimmed_name(one.exported.names[1], span.start or 0, span.end or 0) == video.id:
+            span = replace(span, start=None, end=None)
         start, end = _seconds(span, clock, one.info)
-        if not start < end:
+        begin, stop = max(start, 0.0), min(end, one.info.duration)
+        if not begin < stop:
             bad.append(f"{span.where}: span from {start:g} to {end:g} s, expected one within {one.info.duration:.2f} s")
             continue
+        cut += begin - start > CUT or end - stop > CUT
         for action in actions_in(span.values, attributes):
             class_id = classes.find(action)
             if class_id is None:
                 bad.append(f"{span.where}: {action!r} is not in the label map; expected one of its classes")
+            elif (begin, stop, class_id) in known:
+                repeated += 1
             else:
-                video.spans.append((start, end, class_id))
+                known.add((begin, stop, class_id))
+                video.spans.append((begin, stop, class_id))
     video.spans.sort()
+    return cut, repeated
 
 
 def _seconds(span: Span, clock: VideoClock, info: VideoInfo) -> tuple[float, float]:
     start = 0.0 if span.start is None else float(clock.seconds(np.array([span.start]))[0])
     end = info.duration if span.end is None else float(clock.seconds(np.array([span.end]))[0])
-    return max(start, 0.0), min(end, info.duration)
+    return start, end
 
 
-def assign_splits(videos: Sequence[ImportedVideo], options: ImportOptions, notes: list[str]) -> None:
-    """Give each video its split: the one that is wanted, the export's, or by its name alone."""
-    if options.split:
-        for video in videos:
-            video.split = options.split
-        return
-    given = {video.split for video in videos}
-    if given == {"train"} and options.val_share and len(videos) > 1:
-        notes.append("the export has a split for training alone: a share is for validation (--val-share 0 for none)")
-        given = {""}
-    if given == {""}:
-        order = sorted(videos, key=lambda video: hashlib.sha256(video.id.encode()).digest())
-        count = min(max(round(options.val_share * len(videos)), options.val_share > 0), len(videos) - 1)
-        for number, video in enumerate(order):
-            video.split = "val" if number < count else "train"
-        if len(videos) == 1 and options.val_share:
-            notes.append("there is one video only, so none is for validation")
-        return
-    if "test" in given and "val" not in given:
-        notes.append("the export has a test split and none for validation: it becomes val")
-    for video in videos:
-        video.split = video.split or "train"
-        if video.split == "test" and "val" not in given:
-            video.split = "val"
+def _given_splits(found: Sequence[Found], wanted: str) -> dict[Path, set[str]]:
+    """The splits that the export gives each video; the one that is wanted instead, if any."""
+    given: dict[Path, set[str]] = defaultdict(set)
+    for one in found:
+        given[one.source.path] |= {wanted or one.exported.split} - {""}
+    return given
+
+
+def _add_excluded(
+    times: Sequence[ExcludedTime],
+    found: Sequence[Found],
+    imported: Mapping[tuple[Path, str], ImportedVideo],
+    folder: VideoFolder,
+    notes: list[str],
+) -> None:
+    """Add excluded timestamps to the videos that are imported, in seconds of the file."""
+    clocks: dict[Path, VideoClock] = {}
+    for one in found:
+        if one.exported.tracks and one.source.path not in clocks:
+            clocks[one.source.path] = VideoClock(one.source, one.info, one.exported.clock, one.places)
+    elsewhere = 0
+    for time in times:
+        try:
+            path = folder.find((time.video,)).path
+        except UserError:
+            path = None
+        own = [video for (of, split), video in imported.items() if of == path and split in ("", time.split)]
+        own = own or [video for (of, _), video in imported.items() if of == path]
+        elsewhere += not own or path not in clocks
+        for video in own if path in clocks else ():
+            video.excluded = sorted({*video.excluded, float(clocks[path].seconds(np.array([time.place]))[0])})
+    if elsewhere:
+        notes.append(f"{elsewhere} excluded timestamps are of videos without boxes here")

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from avsf_det.errors import UserError
 
-SUFFIXES = (".xml", ".json", ".csv", ".tsv", ".txt", ".mat", ".pkl", ".pickle", ".pbtxt", ".names")
+SUFFIXES = (".xml", ".eaf", ".json", ".csv", ".tsv", ".txt", ".mat", ".pkl", ".pickle", ".pbtxt", ".names")
 MAX_BYTES = 1 << 30  # of a file in a zip, which may claim to be far smaller than it turns out
 
 

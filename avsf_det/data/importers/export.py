@@ -103,6 +103,8 @@ class Export:
         bad: a line on each part that cannot be used.
         label_map: what the numbers stand for, where the export says so.
         notes: what was assumed, a line each.
+        box_units_guessed: whether boxes are taken for pixels though they may be in percent.
+        has_scores: whether its boxes have scores, as those that a model predicted do.
     """
 
     format: str
@@ -110,6 +112,8 @@ class Export:
     bad: list[str] = field(default_factory=list)
     label_map: LabelMap | None = None
     notes: list[str] = field(default_factory=list)
+    box_units_guessed: bool = False
+    has_scores: bool = False
 
 
 def split_of(*texts: str) -> str:

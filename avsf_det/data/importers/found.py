@@ -19,7 +19,7 @@ FRAME_RATE = 30.0  # of folders of frames where nothing says: PySlowFast's
 _RATES = (60.0, 50.0, 30.0, 25.0, 24.0, 20.0, 15.0, 12.0, 10.0, 8.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5)
 _SLOWEST = 10.0  # frames a second, where numbers that are not one after the other may count frames
 _NEAR = 0.02  # share by which the rate that a sound's length makes may differ from a usual one
-_FIT = 0.95  # share of the times that could fit at any rate which has to at the one taken
+_FIT = 0.9  # share of the times that could fit at any rate which has to at the one taken
 
 
 @dataclass
@@ -32,8 +32,16 @@ class Found:
 
     @property
     def places(self) -> np.ndarray:
-        """(N,) places of all boxes."""
-        return np.concatenate([track.places for track in self.exported.tracks] or [np.zeros(0)])
+        """(N,) places of all boxes or, without any, of all ends of spans."""
+        if not self.exported.tracks:
+            return span_places(self.exported)
+        return np.concatenate([track.places for track in self.exported.tracks])
+
+
+def span_places(video: ExportedVideo) -> np.ndarray:
+    """(N,) places at which spans start or end."""
+    places = [place for span in video.spans for place in (span.start, span.end) if place is not None]
+    return np.array(places, dtype=np.float64)
 
 
 def find_videos(

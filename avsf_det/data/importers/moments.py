@@ -88,7 +88,7 @@ def _keyframes(tracks: list[Track], times: list[np.ndarray], clock: VideoClock, 
     if single:
         there = np.concatenate(single)
         there = np.unique(there[~np.isnan(there)])
-        spacing = np.median(np.diff(there)) if len(there) > 1 else np.inf
+        spacing = np.percentile(np.diff(there), 50, method="higher") if len(there) > 1 else np.inf
         if spacing < DENSE / rate:
             nearest = there[np.abs(there - grid[:, None]).argmin(axis=1)] if len(grid) else there[:0]
             near = np.unique(nearest[np.abs(nearest - grid) < 0.75 * spacing])

@@ -26,6 +26,7 @@ def write_dataset(imported: Imported, root: Path, copy: bool = False) -> None:
         annotations/label_map.pbtxt
         annotations/<split>.csv: video,second,x1,y1,x2,y2,class id,person id
         annotations/<split>_clips.csv: video,start,end,class id, where the export has labels without boxes
+        annotations/<split>_excluded_timestamps.csv: video,second, where the export has such a list
         videos.csv: video,file,fps,duration,sound,source
         left_out.txt: what could not be used, a line each; absent if all could
 
@@ -41,7 +42,7 @@ def write_dataset(imported: Imported, root: Path, copy: bool = False) -> None:
     if any(annotations.glob("*.csv")) and not table.is_file():
         raise UserError(f"{root} holds annotations that are not of an import; choose another folder with -o")
     rows = [COLUMNS]
-    for video in imported.videos:
+    for video in {video.id: video for video in imported.videos}.values():
         file = _place(video, root, copy)
         info, sound = video.info, video.info.has_audio
         rows.append(
@@ -57,6 +58,8 @@ def write_dataset(imported: Imported, root: Path, copy: bool = False) -> None:
         clips = [(v.id, _decimal(start, 4), _decimal(end, 4), action) for v in own for start, end, action in v.spans]
         _write_csv(annotations / f"{split}.csv", boxes)
         _write_csv(annotations / f"{split}_clips.csv", clips)
+        excluded = [(video.id, _decimal(time, 4)) for video in own for time in video.excluded]
+        _write_csv(annotations / f"{split}_excluded_timestamps.csv", excluded)
     _write(annotations / "label_map.pbtxt", imported.label_map.to_pbtxt())
     _write(root / LEFT_OUT, "".join(f"{line}\n" for line in imported.bad))
     _write_csv(table, rows)

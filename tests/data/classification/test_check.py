@@ -124,3 +124,28 @@ def test_pages_are_of_boxes(held, tmp_path, capsys):
 def test_a_dataset_that_is_named_but_not_there(scenes, capsys):
     assert main(["data", "check", str(scenes), "TRAIN.DATASET", "ucf101"]) == 1
     assert "no annotation files of ucf101" in capsys.readouterr().out
+
+
+AVA_ROW = "holiday 1,1,0.1,0.1,0.5,0.9,1,0\n"
+
+
+def test_a_dataset_of_boxes_that_lacks_a_file_is_not_taken_for_labelled_clips(held, capsys):
+    root = held("imported")
+    (root / "annotations" / "val.csv").write_text(AVA_ROW)
+    (root / "annotations" / "train_excluded_timestamps.csv").write_text("holiday 1,900\n")
+    assert main(["data", "check", str(root)]) == 1
+    assert "train.csv: no such file" in capsys.readouterr().out
+    (root / "annotations" / "val.csv").unlink()
+    assert main(["data", "check", str(root), "DETECTION.ENABLE", "True"]) == 1
+    assert "train.csv: no such file" in capsys.readouterr().out
+
+
+def test_clips_beside_boxes_are_checked_too(held, capsys):
+    root = held("imported")
+    for split in ("train", "val"):
+        (root / "annotations" / f"{split}.csv").write_text(AVA_ROW.replace("holiday 1", f"holiday {split}"))
+    with open(root / "annotations" / "train_clips.csv", "a") as file:
+        file.write("holiday 1,0,1,99\n")
+    assert main(["data", "check", str(root)]) == 1
+    told = capsys.readouterr().out
+    assert "train: 1 bad rows" in told and "got class id '99'" in told

@@ -259,3 +259,107 @@ def test_every_format_gives_the_same_dataset(videos, tmp_path, name):
 def test_with_nothing_usable_one_line_says_why(videos, tmp_path, text, message):
     with pytest.raises(UserError, match=message):
         import_export(write(tmp_path / "x.csv", text), videos, ImportOptions())
+
+
+def test_a_folder_as_slowfast_has_it_gives_each_person_once_and_applies_exclusions(videos, tmp_path):
+    export = tmp_path / "annotations"
+    write(export / "ava_train_v2.2.csv", f"clip 1,1,{BOX},1,0\nclip 1,1,{BOX},2,0\nclip 1,2,{BOX},1,0\n")
+    write(export / "ava_train_excluded_timestamps_v2.2.csv", "clip 1,0002\nelsewhere,5\n")
+    write(export / "ava_val_excluded_timestamps_v2.2.csv", "")
+    write(export / "person_box" / "ava_detection_train_v2.2.csv", "clip 1,1,0.101,0.1,0.5,0.9,1,0.998\n")
+    imported = import_export(export, videos, ImportOptions())
+    write_dataset(imported, tmp_path / "out")
+    assert not imported.bad and len(imported.videos[0].rows) == 3
+    assert rows(tmp_path / "out" / "annotations" / "train_excluded_timestamps.csv") == [["clip 1", "2"]]
+    notes = "\n".join(imported.notes)
+    assert "ava_detection_train_v2.2.csv: its boxes have scores" in notes and "AVA.TRAIN_PREDICT_BOX_LISTS" in notes
+    assert "1 excluded timestamps are of videos without boxes here" in notes
+    assert [k.time for k in AvaFolder(tmp_path / "out").keyframes("train")] == [1]
+
+
+def test_person_ids_of_several_files_are_kept_apart_unless_the_box_is_the_same(videos, tmp_path):
+    export = tmp_path / "export"
+    write(export / "a.csv", f"clip 1,1,{BOX},walk,0\n")
+    write(export / "b.csv", f"clip 1,1,{BOX},sit,0\nclip 1,1,0.6,0.1,0.9,0.9,sit,1\nclip 1,2,0.6,0.1,0.9,0.9,sit,1\n")
+    write(export / "c.csv", "clip 1,1,0.1,0.1,0.2,0.2,sit,0\n")
+    (video,) = import_export(export, videos, ImportOptions()).videos
+    assert [(row[1][0], row[3]) for row in video.rows] == [(0.1, 0), (0.1, 0), (0.6, 1), (0.1, 2), (0.6, 1)]
+
+
+def test_rows_of_a_video_stay_in_the_split_of_their_file(videos, tmp_path):
+    export = tmp_path / "export"
+    write(export / "train.csv", f"clip 1,1,{BOX},walk,1\n")
+    write(export / "val.csv", f"clip 1,2,{BOX},walk,1\nclip2,1,{BOX},walk,1\n")
+    imported = import_export(export, videos, ImportOptions())
+    write_dataset(imported, tmp_path / "out")
+    assert [len(rows(tmp_path / "out" / "annotations" / f"{split}.csv")) for split in ("train", "val")] == [1, 2]
+    assert len(rows(tmp_path / "out" / "videos.csv")) == 3
+    assert any("videos are in several splits, each row in its own: clip 1" in note for note in imported.notes)
+
+
+def test_boxes_that_may_be_in_percent_are_asked_for(tmp_path):
+    film(tmp_path / "videos" / "large.mp4", 20, width=320, height=240)
+    export = write(tmp_path / "x.csv", "video,time,x1,y1,x2,y2,label\nlarge,1,10,10,50,90,walk\n")
+    with pytest.raises(UserError, match=r"320x240: they may be in percent or in pixels; say --box-units"):
+        import_export(export, tmp_path / "videos", ImportOptions())
+    for units, box in (("percent", (0.1, 0.1, 0.5, 0.9)), ("pixels", (10 / 320, 10 / 240, 50 / 320, 90 / 240))):
+        (video,) = import_export(export, tmp_path / "videos", ImportOptions(box_units=units)).videos
+        assert video.rows[0][1] == pytest.approx(box)
+
+
+def test_columns_are_what_the_user_says(videos, tmp_path):
+    export = write(tmp_path / "x.csv", "video,lo,hi,what,mood\nclip 1,1,2,walk,0.3\n")
+    with pytest.raises(UserError, match="lo, hi, mood"):
+        import_export(export, videos, ImportOptions(columns={"what": "action"}))
+    imported = import_export(export, videos, ImportOptions(columns={"lo": "start", "hi": "end", "what": "action"}))
+    assert imported.videos[0].spans == [(1, 2, 1)]
+    assert any("start <- lo, end <- hi, action <- what; ignored: mood" in note for note in imported.notes)
+
+
+def test_clips_that_kinetics_trimmed_are_whole_and_others_are_spans(tmp_path):
+    for name in ("abc_000001_000003", "def"):
+        film(tmp_path / "videos" / f"{name}.mp4", 40)
+    text = "label,youtube_id,time_start,time_end,split\nwave,abc,1,3,train\nsit,def,1,3,train\nsit,def,3,9,train\n"
+    imported = import_export(write(tmp_path / "k.csv", text), tmp_path / "videos", ImportOptions(val_share=0))
+    assert {video.id: [span[:2] for span in video.spans] for video in imported.videos} == {
+        "abc_000001_000003": [(0, pytest.approx(4))],
+        "def": [(1, 3), (3, pytest.approx(4))],
+    }
+    assert "1 spans reach beyond their video and are cut to it" in imported.notes
+
+
+def test_frames_of_spans_show_by_what_fits_the_videos(videos, tmp_path):
+    export = write(tmp_path / "x.csv", "video,start,end,label\nclip 1,11,21,walk\nclip 1,21,31,sit\n")
+    (video,) = import_export(export, videos, ImportOptions()).videos
+    assert video.spans == [(pytest.approx(1), pytest.approx(2), 2), (pytest.approx(2), pytest.approx(3), 1)]
+
+
+def test_folders_of_classes_are_a_dataset(tmp_path):
+    for name in ("train/walk/a.mp4", "train/sit/b.mp4", "val/sit/c.mp4"):
+        film(tmp_path / name, 10)
+    imported = import_export(tmp_path, tmp_path, ImportOptions())
+    assert [(video.id, video.split, video.spans[0][2]) for video in imported.videos] == [
+        ("a", "train", 2),
+        ("b", "train", 1),
+        ("c", "val", 1),
+    ]
+
+
+def test_ava_activespeaker_gives_its_boxes_and_entities(videos, tmp_path):
+    text = (
+        "video_id,frame_timestamp,entity_box_x1,entity_box_y1,entity_box_x2,entity_box_y2,label,entity_id,label_id\n"
+        f"clip 1,1.0,{BOX},NOT_SPEAKING,clip:1,0\nclip 1,1.1,{BOX},SPEAKING_AUDIBLE,clip:1,1\n"
+        f"clip 1,2.0,{BOX},SPEAKING_AUDIBLE,clip:1,1\nclip 1,2.0,0.6,0.1,0.9,0.9,SPEAKING_NOT_AUDIBLE,clip:2,2\n"
+    )
+    imported = import_export(write(tmp_path / "ava_activespeaker.csv", text), videos, ImportOptions())
+    (video,) = imported.videos
+    assert [(row[0], row[2], row[3]) for row in video.rows] == [(1, 1, 0), (1.1, 2, 0), (2, 2, 0), (2, 3, 1)]
+    assert imported.label_map.names == ("NOT_SPEAKING", "SPEAKING_AUDIBLE", "SPEAKING_NOT_AUDIBLE")
+
+
+def test_repeated_labels_and_boxes_between_keyframes_are_counted(videos, tmp_path):
+    rows = "".join(f"clip 1,{tenth / 10},{BOX},walk,0\n" for tenth in range(40))
+    imported = import_export(write(tmp_path / "x.csv", rows + f"clip 1,1,{BOX},walk,0\n"), videos, ImportOptions())
+    assert len(imported.videos[0].rows) == 3
+    assert "37 boxes are between the keyframes, 1 a second, and are not used (--rate)" in imported.notes
+    assert "1 labels are repeated and count once" in imported.notes

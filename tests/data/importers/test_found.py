@@ -73,3 +73,9 @@ def test_times_of_a_film_are_told(tmp_path):
     frames(tmp_path / "piece", 60, 16, 16)
     _, notes = found_in(tmp_path, {"piece": [[901], [902]]}, SECONDS)
     assert any("such as piece, are of a film, of which the video begins at second 900" in note for note in notes)
+
+
+def test_most_times_that_fit_at_pyslowfast_s_rate_are_enough_for_it(tmp_path):
+    frames(tmp_path / "walk", 602, 16, 16)
+    ((one,), _) = found_in(tmp_path, {"walk": [[second] for second in range(1, 23)]})  # the last two are beyond
+    assert one.source.fps == 30

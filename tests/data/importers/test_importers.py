@@ -47,7 +47,8 @@ def test_a_folder_is_read_file_by_file(tmp_path):
     reading = read_export(tmp_path)
     assert [export.format for export in reading.exports] == ["CVAT XML", "AVA csv"]
     assert len(reading.bad) == 1 and "c.xml: not XML" in reading.bad[0]
-    assert reading.passed_over == [str(tmp_path / "d.json"), str(tmp_path / "val_excluded_timestamps.csv")]
+    assert reading.passed_over == [str(tmp_path / "d.json")]
+    assert [one[:3] for one in reading.excluded] == [("clip", 3, "val")]
 
 
 def test_lists_of_ucf101_give_the_splits(tmp_path):
