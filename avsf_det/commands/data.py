@@ -32,7 +32,8 @@ def data_import(options: argparse.Namespace) -> int:
     from avsf_det.data.importers.output import LEFT_OUT, write_dataset
 
     how = ImportOptions(
-        options.rate, options.actions, options.label_map, options.split, options.val_share, options.frame_rate
+        options.rate, options.actions, options.label_map, options.split, options.val_share, options.frame_rate,
+        ignore=options.ignore,
     )
     imported = import_export(
         options.export,
@@ -165,6 +166,13 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         type=positive,
         default=0.0,
         help="frames a second of frame numbers and of folders of frames (default: the file's own; 30 of folders)",
+    )
+    command.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="label that means no action, besides none and the like; may be given several times",
     )
     command.add_argument("--copy", action="store_true", help="copy the videos instead of linking to them")
 

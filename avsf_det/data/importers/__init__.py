@@ -95,11 +95,13 @@ def _read(document: Document, reading: Reading, is_beside: bool) -> bool:
                     export = format.read(document)
                     reading.exports.append(export)
                     reading.bad.extend(export.bad)
+                    if not export.videos and not export.bad:
+                        reading.bad.append(f"{document.name}: {name} without a single box or label")
                 return True
     except UserError as error:
         reading.bad.extend([] if is_beside else [str(error)])
         return True
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # of another structure than it should be
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:  # of another structure than it should be
         what = f"{type(error).__name__}: {error}".partition("\n")[0]
         line = f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again"
         reading.bad.extend([] if is_beside else [line])

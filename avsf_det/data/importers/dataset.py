@@ -14,7 +14,7 @@ from ava_eval.label_map import LabelMap
 from avsf_det.data.importers import read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
 from avsf_det.data.importers.clock import VideoClock
-from avsf_det.data.importers.export import Export, ExportedVideo, Span, Values
+from avsf_det.data.importers.export import NO_ACTION, Export, ExportedVideo, Span, Values, drop_no_action
 from avsf_det.data.importers.found import FRAME_RATE, Found, find_videos
 from avsf_det.data.importers.moments import Sighting, sightings
 from avsf_det.data.importers.videos import VideoFolder
@@ -23,6 +23,7 @@ from avsf_det.media.source import VideoSource
 from avsf_det.media.video import VideoInfo
 
 BEYOND = 1.05  # boxes that reach beyond the picture by more than a twentieth are hardly drawn on it
+CLASSES_SHOWN = 100
 BEYOND_SHARE = 0.25  # ... and where so many of a video do, they are of a picture of another size
 
 
@@ -38,6 +39,7 @@ class ImportOptions:
         val_share: share of the videos that are for validation.
         frame_rate: frames a second that frame numbers count and folders of frames have; 0 for the files' own, and for
             folders what fits their sound or their times.
+        ignore: texts that mean that there is no action, besides "none" and the like.
     """
 
     rate: float = 1.0
@@ -46,6 +48,7 @@ class ImportOptions:
     split: str = ""
     val_share: float = 0.2
     frame_rate: float = 0.0
+    ignore: Sequence[str] = ()
 
 
 @dataclass
@@ -102,6 +105,12 @@ class Imported:
                 f"{split}: {len(own)} videos, {keyframes} keyframes, {boxes} boxes, {labels} labels of "
                 f"{len({row[2] for video in own for row in video.rows})} classes{more}"
             )
+        counts = Counter(row[2] for video in self.videos for row in video.rows)
+        counts.update(span[2] for video in self.videos for span in video.spans)
+        names = dict(zip(self.label_map.ids, self.label_map.names))
+        shown = [f"{names[class_id]} {count}" for class_id, count in counts.most_common(CLASSES_SHOWN)]
+        more = f", and {len(counts) - CLASSES_SHOWN} more" if len(counts) > CLASSES_SHOWN else ""
+        lines.append(f"labels per class: {', '.join(shown)}{more}")
         return "\n".join([*lines, *self.notes])
 
 
@@ -135,6 +144,9 @@ def import_export(
     of_spans = [span.values for one in found for span in one.exported.spans]
     attributes, span_attributes = _attributes(of_boxes, of_spans, options.actions)
     label_map = _label_map(reading.exports)
+    ignore = {text.strip().casefold() for text in options.ignore}
+    known = set() if label_map is None else {name.casefold() for name in label_map.names}
+    drop_no_action([*of_boxes, *of_spans], {*attributes, *span_attributes}, ignore | (NO_ACTION - known), notes)
     texts = {text for values in of_boxes for text in actions_in(values, attributes)}
     texts |= {text for values in of_spans for text in actions_in(values, span_attributes)}
     if not texts:

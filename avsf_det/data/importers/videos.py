@@ -93,6 +93,11 @@ class VideoFolder:
         hint = f"; there is {min(self._paths[close[0]])}" if close else ""
         raise UserError(f"no video {' or '.join(dict.fromkeys(names))} in {self._root}{hint}")
 
+    def only(self) -> VideoSource | None:
+        """The video, if there is only one."""
+        paths = set().union(*self._paths.values())
+        return self._source(*paths, "") if len(paths) == 1 else None
+
     def _source(self, path: Path, key: str) -> VideoSource:
         if not path.is_dir():
             return VideoSource(path)

@@ -79,7 +79,7 @@ def test_labels_of_the_whole_video_and_of_its_timeline_have_no_boxes():
     }
     (video,) = read(task(whole, part)).videos
     spans = [(span.start, span.end, span.values) for span in video.spans]
-    assert spans == [(None, None, {"scene": ("outdoors",)}), (25, 49, {LABEL: ("run",)})]
+    assert spans == [(25, 49, {LABEL: ("run",)}), (None, None, {"scene": ("outdoors",)})]
 
 
 def test_json_min_holds_the_regions_in_the_task():
