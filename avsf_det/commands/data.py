@@ -32,7 +32,12 @@ def data_import(options: argparse.Namespace) -> int:
     from avsf_det.data.importers.output import LEFT_OUT, write_dataset
 
     how = ImportOptions(
-        options.rate, options.actions, options.label_map, options.split, options.val_share, options.frame_rate,
+        options.rate,
+        options.actions,
+        options.label_map,
+        options.split,
+        options.val_share,
+        options.frame_rate,
         ignore=options.ignore,
     )
     imported = import_export(

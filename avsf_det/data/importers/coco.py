@@ -8,6 +8,7 @@ https://github.com/TAO-Dataset/tao/blob/master/tao/toolkit/tao/tao.py, https://y
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import numpy as np
 
@@ -127,9 +128,9 @@ class _Reader:
         named = [(name, count) for _, name, count in found if name is not None and count is not None]
         apart = {name - count for name, count in named}
         ordered = sorted(named, key=lambda pair: pair[1])
-        in_order = all(a[0] < b[0] or a[1] == b[1] for a, b in zip(ordered, ordered[1:]))
+        in_order = all(a[0] < b[0] or a[1] == b[1] for a, b in pairwise(ordered))
         by_name = all(name is not None for _, name, _ in found) and in_order and apart != {1.0}
-        if apart and not apart <= {-1.0, 0.0, 1.0} or len(apart) > 1:
+        if len(apart) > 1 or not apart <= {-1.0, 0.0, 1.0}:
             used = "file_name" if by_name else "frame_id"
             example = next((p for p in named if p[0] != p[1]), named[0])
             self._export.notes.append(

@@ -1,7 +1,7 @@
 """CVAT's XML 1.1, "for video" (tracks) and "for images", of a task, a job or a project.
 
-Format: https://docs.cvat.ai/docs/dataset_management/formats/xml_format/. Frame numbers are those of the file, from 0, also
-where a task or a job took a part of the frames, or every so many.
+Format: https://docs.cvat.ai/docs/other/xml_format. Frame numbers are those of the file, from 0,
+also where a task or a job took a part of the frames, or every so many.
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ def read(document: Document) -> Export:
             export.notes.append(f"{where}: frames of a task of images are its images in their order, from 0")
         video = videos.setdefault(
             (task.id, "tracks"),
-            ExportedVideo(
-                task.names, where, Clock(FRAMES), task.picture, _split(track, task), unnamed=task.unnamed
-            ),
+            ExportedVideo(task.names, where, Clock(FRAMES), task.picture, _split(track, task), unnamed=task.unnamed),
         )
         _read_track(track, where, video, export)
     turned = Counter(_is_turned(box) for box in document.xml.iter("box"))[True]
@@ -152,7 +150,7 @@ def _read_image(image: Element, document: Document, tasks: list[_Task], videos: 
     scale = np.tile(np.array(video.picture) / size, 2) if size and video.picture else np.ones(4)
     counts = Counter(child.tag for child in image)
     for shape in _SHAPES:
-        lines = [f"{where}: a {shape} is left out, expected a box; draw it as a rectangle"] * counts[shape]
+        lines = [f"{where}: got a shape of type {shape}, expected a box; draw it as a rectangle"] * counts[shape]
         export.bad.extend(lines)
     for order, box in enumerate(image.iter("box")):
         corners = _corners(box)

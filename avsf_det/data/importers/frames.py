@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ from avsf_det.data.importers.export import (
     picture_place,
     split_of,
 )
+
+_FOLDERS = {"labels", "images", "annotations", "jpegimages", "imagesets", "obj_train_data", "data", "default", "frames"}
+_FOLDERS |= {"train", "training", "val", "valid", "validation", "test", "testing", "json", "xml", "img", "rgb"}
+_FROM_ZERO = re.compile(r"(?:.*/)?frame_\d{6}(?:\.PNG)?|.*\.rf\.\w+\.\w+")  # CVAT's and Roboflow's names
 
 NO_NUMBER = "no frame number in its name, expected such as <video>/000012.jpg"
 
@@ -84,10 +89,11 @@ class FrameVideos:
         own, number = found if found else ("", number)
         video = self._by_name.get(own)
         if video is None:
-            last = own.rpartition("/")[2]
-            names = (own, UPLOAD.sub("", last)) if UPLOAD.match(last) else (own or self._stem,)
-            picture = SHARES if self._in_fractions else size
-            video = ExportedVideo(names, where, Clock(FRAMES, None), picture, unnamed="" if own else self._file)
+            names = _video_names(own)
+            clock = Clock(FRAMES, 0 if _FROM_ZERO.fullmatch(name) else None)
+            picture, unnamed = SHARES if self._in_fractions else size, "" if names and names[-1] else self._file
+            video = ExportedVideo(names if not unnamed else (*names[:-1], self._stem), where, clock, picture)
+            video.unnamed = unnamed
             self._by_name[own] = video
             self._export.videos.append(video)
         video.split = video.split or split_of(*name.replace("\\", "/").split("/")[:-1]) or split
@@ -105,6 +111,16 @@ class FrameVideos:
                 f"{self._file}: frame numbers in the names of images count the video's own frames; if they were "
                 "extracted at another rate, give it as --frame-rate"
             )
+
+
+def _video_names(own: str) -> tuple[str, ...]:
+    """What a video may be called: by the folders of its frames also without usual ones; the last is "" if all are."""
+    parts = own.split("/")
+    while parts and parts[-1].lower() in _FOLDERS:
+        parts.pop()
+    last = parts[-1] if parts else ""
+    uploaded = (UPLOAD.sub("", last),) if UPLOAD.match(last) else ()
+    return tuple(dict.fromkeys(name for name in (own, "/".join(parts), *uploaded) if name or not last))
 
 
 def join_boxes(tracks: Sequence[Track]) -> list[Track]:

@@ -43,7 +43,7 @@ def recognises(document: Document) -> bool:
 
 
 def config_rate(document: Document) -> str:
-    """The frame rate in a labeling config, such as "30" or "$fps" for that of each task; "" if it is none or has none."""
+    """The frame rate in a labeling config, such as "30" or "$fps" for that of each task; "" if there is none."""
     root = document.xml if document.suffix == ".xml" else None
     if root is None or root.tag != "View":
         return ""
