@@ -101,9 +101,8 @@ def read_export(path: Path, classes: str | None = None) -> Reading:
                 reading.passed_over.append(document.name)
     if not reading.exports:
         first = f"; first: {reading.bad[0]}" if reading.bad else ""
-        raise UserError(
-            f"{path}: not recognised{first}; expected {', '.join([*FORMATS, *FORMATS_OF_FILES])}, as a file, a zip or a folder"
-        )
+        known = ", ".join([*FORMATS, *FORMATS_OF_FILES])
+        raise UserError(f"{path}: not recognised{first}; expected {known}, as a file, a zip or a folder")
     _use_classes(reading, {classes: own} if own else found)
     for export in reading.exports:
         for video in export.videos:

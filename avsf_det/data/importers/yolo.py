@@ -64,7 +64,8 @@ def read(documents: Sequence[Document], others: Sequence[Document], classes: Cla
     are_ids = are_ids and all(len(set(own)) == len(own) for own in sixth)
     unknown = set()
     for document in documents:
-        frame = frames.frame(f"{document.path[: -len(document.suffix)]}.jpg", document.name)
+        suffix = ".PNG" if document.path.startswith("obj_train_data/") else ".jpg"  # CVAT's
+        frame = frames.frame(f"{document.path[: -len(document.suffix)]}{suffix}", document.name)
         for line, row in rows[document.path] if frame else ():
             label = names.get(int(row[0]), f"class {row[0]:g}")
             unknown |= {f"{row[0]:g}"} if names and int(row[0]) not in names else set()
