@@ -14,7 +14,7 @@ from ava_eval.label_map import LabelMap
 from avsf_det.data.importers import read_export
 from avsf_det.data.importers.actions import Classes, actions_in, choose_attributes
 from avsf_det.data.importers.clock import VideoClock
-from avsf_det.data.importers.export import NO_ACTION, Export, ExportedVideo, Span, Values, drop_no_action
+from avsf_det.data.importers.export import NO_ACTION, Export, ExportedVideo, Span, Values, drop_no_action, what_was_read
 from avsf_det.data.importers.found import FRAME_RATE, Found, find_videos
 from avsf_det.data.importers.moments import Sighting, sightings
 from avsf_det.data.importers.videos import VideoFolder
@@ -134,7 +134,8 @@ def import_export(
     reading = read_export(path, options.label_map)
     folder = VideoFolder(videos, options.frame_rate or FRAME_RATE)
     bad = reading.bad
-    notes = [*reading.notes] + [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
+    notes = [*what_was_read(reading.exports), *reading.notes]
+    notes += [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
     notes += [note for export in reading.exports for note in export.notes]
     found = find_videos(reading.exports, folder, options.frame_rate, progress, bad, notes)
     if not found:

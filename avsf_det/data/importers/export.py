@@ -125,6 +125,22 @@ class Export:
     notes: list[str] = field(default_factory=list)
 
 
+def what_was_read(exports: Sequence[Export]) -> list[str]:
+    """A line for each format: its files, videos, tracks, boxes and labels without boxes, and what was skipped."""
+    lines = []
+    for name in dict.fromkeys(export.format for export in exports):
+        own = [export for export in exports if export.format == name]
+        videos = [video for export in own for video in export.videos]
+        tracks = [track for video in videos for track in video.tracks]
+        boxes = sum(int((track.shown & np.isfinite(track.places)).sum()) for track in tracks)
+        spans, skipped = sum(len(video.spans) for video in videos), sum(len(export.bad) for export in own)
+        counts = [(len(own), "file"), (len({video.names for video in videos}), "video"), (len(tracks), "track")]
+        text = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
+        text += f", {boxes} {'box' if boxes == 1 else 'boxes'}, {spans} labels without boxes"
+        lines.append(f"read {name}: {text}" + (f"; {skipped} parts skipped" if skipped else ""))
+    return lines
+
+
 def split_of(*texts: str) -> str:
     """The split that a name, a folder or a subset stands for: "train", "val", "test" or ""."""
     words = [word for text in texts for word in re.split(r"[^a-z]+", text.lower())]
