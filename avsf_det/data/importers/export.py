@@ -134,7 +134,8 @@ def what_was_read(exports: Sequence[Export]) -> list[str]:
         tracks = [track for video in videos for track in video.tracks]
         boxes = sum(int((track.shown & np.isfinite(track.places)).sum()) for track in tracks)
         spans, skipped = sum(len(video.spans) for video in videos), sum(len(export.bad) for export in own)
-        counts = [(len(own), "file"), (len({video.names for video in videos}), "video"), (len(tracks), "track")]
+        count = sum(bool(track.person) or len(track.places) > 1 for track in tracks)
+        counts = [(len(own), "file"), (len({video.names for video in videos}), "video"), (count, "track")]
         text = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
         text += f", {boxes} {'box' if boxes == 1 else 'boxes'}, {spans} labels without boxes"
         lines.append(f"read {name}: {text}" + (f"; {skipped} parts skipped" if skipped else ""))
