@@ -22,9 +22,10 @@ SHOWN = 10  # parts left out that are named in the terminal; all are in a file
 def data_import(options: argparse.Namespace) -> int:
     """Make a dataset of what an annotation tool exported and of its videos. Exit status 1 if something was left out.
 
-    Known are CVAT's XML (for video and for images), Label Studio's JSON, VIA 3's projects, COCO's JSON (CocoVID's and
-    YouTube-VIS's too), AVA's csv and its dialects, UCF101-24's finalAnnots.mat and the tubes of JHMDB-GT.pkl, in a
-    file, a zip or a folder. Which one it is shows by itself. Videos may be files or folders of frames.
+    Formats: CVAT's XML (for video and for images), Label Studio's JSON, VIA 3 and VIA 2, COCO's JSON (CocoVID, TAO and
+    YouTube-VIS too), YOLO's txt, Pascal VOC's XML, LabelMe's, Datumaro's and FiftyOne's JSON, AVA's csv and its dialects,
+    UCF101-24's finalAnnots.mat and the tubes of JHMDB-GT.pkl, in a file, a zip or a folder. The format is recognized by
+    the content. Videos may be files or folders of frames.
     """
     from tqdm import tqdm
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -171,6 +172,11 @@ class Results:
             else:
                 continue
             done.add(id)
+        least = [track.places[0] for track in video.tracks]
+        least += [span.start for span in video.spans if span.start is not None]
+        if min(least, default=1) < 1:
+            video.clock = replace(video.clock, first=0)
+            self._counts["tasks count frames from 0, not from 1"] += 1
         for order, result in enumerate(self._results):
             id = self._id(result, order)
             if result.get("type") in ("choices", "taxonomy", "labels") and id not in done and self._labels[id]:

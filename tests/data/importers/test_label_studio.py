@@ -280,3 +280,8 @@ def test_json_min_timeline_labels_of_the_latest_annotator():
     export = read(*rows)
     assert [(s.start, s.end) for s in export.videos[0].spans] == [(1, 4)]
     assert any("1 rows of JSON-MIN" in note for note in export.notes)
+
+
+def test_frame_zero_makes_frames_count_from_zero():
+    export = read(task(region([keyframe(0, 1), keyframe(24, 1)])))
+    assert export.videos[0].clock.first == 0 and any("count frames from 0" in note for note in export.notes)
