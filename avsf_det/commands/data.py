@@ -23,9 +23,9 @@ def data_import(options: argparse.Namespace) -> int:
     """Make a dataset of what an annotation tool exported and of its videos. Exit status 1 if something was left out.
 
     Formats: CVAT's XML (for video and for images), Label Studio's JSON, VIA 3 and VIA 2, COCO's JSON (CocoVID, TAO and
-    YouTube-VIS too), YOLO's txt, Pascal VOC's XML, LabelMe's, Datumaro's and FiftyOne's JSON, AVA's csv and its dialects,
-    UCF101-24's finalAnnots.mat and the tubes of JHMDB-GT.pkl, in a file, a zip or a folder. The format is recognized by
-    the content. Videos may be files or folders of frames.
+    YouTube-VIS too), YOLO's txt, Pascal VOC's XML, LabelMe's, Datumaro's and FiftyOne's JSON, AVA's csv and its
+    dialects, UCF101-24's finalAnnots.mat and the tubes of JHMDB-GT.pkl, in a file, a zip or a folder. The format is
+    recognized by the content. Videos may be files or folders of frames.
     """
     from tqdm import tqdm
 
