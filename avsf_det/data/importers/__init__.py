@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,19 +12,16 @@ from avsf_det.data.importers import (
     coco,
     cvat,
     datumaro,
-    fiftyone,
     label_studio,
-    labelme,
     tubes,
     ucf101_24,
     via2,
     via3,
-    voc,
-    yolo,
 )
 from avsf_det.data.importers.class_lists import LISTS, ClassList, read_class_list
 from avsf_det.data.importers.documents import Document, documents_in
 from avsf_det.data.importers.export import LABEL, Export
+from avsf_det.data.importers.file_groups import FORMATS_OF_FILES, WRONG_STRUCTURE, read_together, wrong_structure
 from avsf_det.errors import UserError
 
 
@@ -48,13 +44,6 @@ FORMATS = {
     ava.NAME: Format(ava.recognises, ava.read),
 }
 """By their names; the first that recognises a file reads it."""
-
-FORMATS_OF_FILES = {module.NAME: module for module in (voc, labelme, fiftyone, yolo)}
-"""Formats of many files, such as one a frame; all of an export's are read together, before the others."""
-
-
-_WRONG = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What reading raises of a file of another structure than it should be."""
 
 
 class Reading(NamedTuple):
@@ -85,9 +74,10 @@ def read_export(path: Path, classes: str | None = None) -> Reading:
     Raises:
         UserError: if it is missing, or nothing of it is of a known format.
     """
-    reading, found, lists = Reading([], [], [], []), {}, {}
     own = _class_list(classes) if classes else None
-    for document, is_beside in _read_together(_with_neighbours(path), reading, own):
+    exports, bad, notes, rest = read_together(_with_neighbours(path), own)
+    reading, found, lists = Reading(exports, bad, [], notes), {}, {}
+    for document, is_beside in rest:
         if not document.content.strip():
             reading.bad.append(f"{document.name}: the file is empty")
         elif document.stem.lower().startswith(("trainlist", "testlist")):
@@ -110,63 +100,6 @@ def read_export(path: Path, classes: str | None = None) -> Reading:
     return reading
 
 
-def _read_together(
-    documents: list[tuple[Document, bool]], reading: Reading, classes: ClassList | None
-) -> list[tuple[Document, bool]]:
-    """Read the formats of many files; what is left to be read file by file, with what configs beside say.
-
-    Files of the same content are read once.
-    """
-    rest = documents
-    for name, module in FORMATS_OF_FILES.items():
-        own = [document for document, is_beside in rest if not is_beside and _is_of(document, module.recognises)]
-        if not own:
-            continue
-        others = [document for document, _ in rest if document not in own]
-        try:
-            export = module.read(own, others, classes)
-            reading.exports.append(export)
-            reading.bad.extend(export.bad)
-            if not export.videos and not export.bad:
-                reading.bad.append(f"{own[0].name}: {name} without a single box or label")
-        except UserError as error:
-            reading.bad.append(str(error))
-        except _WRONG as error:
-            reading.bad.append(_wrong(own[0], name, error))
-        used = {id(document) for document in own}
-        if module is yolo:  # files of frames without boxes are empty
-            used |= {id(d) for d in others if not d.content.strip() and d.suffix == ".txt"}
-            used |= {id(d) for d in others if d.suffix in (".yaml", ".yml", ".names") or d.stem == "classes"}
-        rest = [(document, is_beside) for document, is_beside in rest if id(document) not in used]
-    rates = {id(d): label_studio.config_rate(d) for d, _ in rest if _is_of(d, label_studio.config_rate)}
-    if len(set(rates.values())) > 1:
-        reading.notes.append(
-            f"labeling configs state frame rates {', '.join(sorted(set(rates.values())))}; none is used"
-        )
-    kept, seen = [], {}
-    for document, is_beside in rest:
-        document.frame_rate = next(iter(rates.values())) if len(set(rates.values())) == 1 else ""
-        is_annotations = document.suffix in (".json", ".xml") and not is_beside and document.content
-        same = seen.setdefault(hashlib.sha256(document.content).digest(), document) if is_annotations else document
-        if same is not document:
-            reading.notes.append(f"{document.name}: the same as {same.name}, so it is read once")
-        elif id(document) not in rates:
-            kept.append((document, is_beside))
-    return kept
-
-
-def _is_of(document: Document, recognises: Callable[[Document], object]) -> bool:
-    try:
-        return bool(recognises(document))
-    except (UserError, *_WRONG):
-        return False
-
-
-def _wrong(document: Document, taken_for: str, error: Exception) -> str:
-    what = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
-    return f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again"
-
-
 def _read(document: Document, reading: Reading, is_beside: bool) -> bool:
     """Read a file as the first format that recognises it, unless it lies but beside; whether one does."""
     taken_for = "an export"
@@ -184,8 +117,8 @@ def _read(document: Document, reading: Reading, is_beside: bool) -> bool:
     except UserError as error:
         reading.bad.extend([] if is_beside else [str(error)])
         return True
-    except _WRONG as error:
-        reading.bad.extend([] if is_beside else [_wrong(document, taken_for, error)])
+    except WRONG_STRUCTURE as error:
+        reading.bad.extend([] if is_beside else [wrong_structure(document, taken_for, error)])
         return True
     return False
 

@@ -64,35 +64,6 @@ def test_what_is_not_known_names_what_is(tmp_path):
         read_export(put(tmp_path / "x.json", "{}"))
 
 
-def test_files_of_one_frame_each_are_read_together(tmp_path):
-    for number in (1, 2):
-        put(tmp_path / "labels" / f"clip_{number}.txt", "0 0.5 0.5 0.5 0.5\n")
-    put(tmp_path / "labels" / "clip_3.txt", "")
-    put(tmp_path / "data.yaml", "names: [walk]\n")
-    reading = read_export(tmp_path)
-    (export,) = reading.exports
-    assert export.format == "YOLO txt" and len(export.videos[0].tracks) == 2
-    assert not reading.bad and not reading.passed_over
-
-
-def test_labeling_config_beside_gives_the_frame_rate(tmp_path):
-    task = {"data": {"video": "clip.mp4"}, "annotations": [{"result": [SPAN]}]}
-    path = put(tmp_path / "project.json", [task])
-    put(tmp_path / "labeling_config.xml", '<View><Video name="v" value="$video" frameRate="12.5"/></View>')
-    for export in (path, tmp_path):
-        assert read_export(export).exports[0].videos[0].clock.rate == 12.5
-
-
-SPAN = {"id": "a", "type": "timelinelabels", "value": {"ranges": [{"start": 1, "end": 2}], "timelinelabels": ["run"]}}
-
-
-def test_the_same_file_twice_is_read_once(tmp_path):
-    for name in "ab":
-        put(tmp_path / name / "x.json", [{"data": {"video": "c.mp4"}, "annotations": [{"result": [SPAN]}]}])
-    reading = read_export(tmp_path)
-    assert len(reading.exports) == 1 and "so it is read once" in reading.notes[0]
-
-
 def test_an_export_without_labels_is_named(tmp_path):
     with_row = put(tmp_path / "a.csv", ROW)
     put(tmp_path / "x.json", {"images": [], "annotations": []})
