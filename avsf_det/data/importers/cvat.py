@@ -73,7 +73,9 @@ def read(document: Document) -> Export:
         _read_track(track, where, video, export)
     turned = Counter(_is_turned(box) for box in document.xml.iter("box"))[True]
     if turned:
-        export.notes.append(f"{document.name}: {turned} boxes are rotated; the boxes that enclose them are taken")
+        export.notes.append(
+            f"{document.name}: {turned} boxes are rotated; the boxes that enclose them are taken, and interpolated"
+        )
     for image in document.xml.iter("image"):
         _read_image(image, document, tasks, videos, export)
     export.videos = list(videos.values())
