@@ -173,8 +173,8 @@ class _Reader:
         given = [(i, numbers(box, 4)) for i, box in enumerate(boxes) if box]
         usable = [(i, box) for i, box in given if box and (count is None or i < len(count))]
         if len(usable) < len(given):
-            count = f"{len(given) - len(usable)} of its {len(given)} boxes"
-            self._export.bad.append(f"{where}: {count} are not x y w h, or are beyond file_names")
+            unusable = f"{len(given) - len(usable)} of its {len(given)} boxes"
+            self._export.bad.append(f"{where}: {unusable} are not x y w h, or are beyond file_names")
         if not usable:
             raise ValueError("no box in bboxes")
         places = [float(i) if count is None else count[i] for i, _ in usable]
