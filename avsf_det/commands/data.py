@@ -22,12 +22,12 @@ SHOWN = 10  # parts left out that are named in the terminal; all are in a file
 def data_import(options: argparse.Namespace) -> int:
     """Make a dataset of what an annotation tool exported and of its videos. Exit status 1 if something was left out.
 
-    Known are CVAT's XML (for video and for images), Label Studio's JSON, VIA 3's projects, COCO's JSON (CocoVID's and
-    YouTube-VIS's too), tables of boxes, spans or labels (AVA's csv and its dialects, Kinetics', EPIC-Kitchens', those
-    of BORIS and ELAN), ELAN's eaf, ActivityNet's JSON, MOTChallenge's gt.txt, UCF101-24's finalAnnots.mat and tubes
-    such as JHMDB-GT.pkl, in a file, a zip or a folder, and folders of videos for each class. Which one it is shows by
-    itself. Videos may be files or folders of frames. What a table's columns mean is printed; what cannot be known is
-    asked for.
+    Formats: CVAT's XML (for video and for images), Label Studio's JSON, VIA 3 and VIA 2, COCO's JSON (CocoVID, TAO and
+    YouTube-VIS too), YOLO's txt, Pascal VOC's XML, LabelMe's, Datumaro's and FiftyOne's JSON, tables of boxes, spans or
+    labels (AVA's csv and its dialects, Kinetics', EPIC-Kitchens', those of BORIS and ELAN), ELAN's eaf, ActivityNet's
+    JSON, MOTChallenge's gt.txt, UCF101-24's finalAnnots.mat and tubes such as JHMDB-GT.pkl, in a file, a zip or a
+    folder, and folders of videos for each class. The format is recognized by the content. Videos may be files or
+    folders of frames. What a table's columns mean is printed; what cannot be known is asked for.
     """
     from tqdm import tqdm
 
@@ -44,6 +44,7 @@ def data_import(options: argparse.Namespace) -> int:
         options.columns,
         options.box_units,
         options.label_separator,
+        options.ignore,
     )
     imported = import_export(
         options.export,
@@ -185,6 +186,13 @@ def add_data_commands(commands: argparse._SubParsersAction) -> None:
         type=rate,
         default=0.0,
         help="frames a second of frame numbers and of folders of frames (default: the file's own; 30 of folders)",
+    )
+    command.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="label that means no action, besides none and the like; may be given several times",
     )
     command.add_argument(
         "--columns",

@@ -14,17 +14,20 @@ from avsf_det.data.importers import (
     class_folders,
     coco,
     cvat,
+    datumaro,
     elan,
     label_studio,
     mot,
     tubes,
     ucf101_24,
+    via2,
     via3,
 )
 from avsf_det.data.importers.class_lists import LISTS, ClassList, read_class_list
 from avsf_det.data.importers.documents import Document, documents_in
 from avsf_det.data.importers.excluded import ExcludedTime, is_excluded_name, is_of_list, read_excluded
 from avsf_det.data.importers.export import LABEL, Export
+from avsf_det.data.importers.file_groups import FORMATS_OF_FILES, WRONG_STRUCTURE, read_together, wrong_structure
 from avsf_det.data.importers.tables import FIND_OUT, TableOptions
 from avsf_det.data.importers.tables import SUFFIXES as TABLES
 from avsf_det.data.importers.videos import without_suffix
@@ -41,6 +44,8 @@ class Format(NamedTuple):
 FORMATS = {
     cvat.NAME: Format(cvat.recognises, cvat.read),
     via3.NAME: Format(via3.recognises, via3.read),
+    via2.NAME: Format(via2.recognises, via2.read),
+    datumaro.NAME: Format(datumaro.recognises, datumaro.read),
     label_studio.NAME: Format(label_studio.recognises, label_studio.read),
     coco.NAME: Format(coco.recognises, coco.read),
     ucf101_24.NAME: Format(ucf101_24.recognises, ucf101_24.read),
@@ -84,21 +89,23 @@ def read_export(path: Path, classes: str | None = None, options: TableOptions = 
     Raises:
         UserError: if it is missing, or nothing of it is of a known format.
     """
-    reading, found, lists, unknown = Reading([], [], [], [], []), {}, {}, ""
-    for document, is_beside in _with_neighbours(path):
+    own = _class_list(classes) if classes else None
+    exports, bad, notes, rest = read_together(_with_neighbours(path), own)
+    reading, found, lists, unknown = Reading(exports, bad, [], notes, []), {}, {}, ""
+    for document, is_beside in rest:
         if is_excluded_name(document.stem):
-            times, bad = read_excluded(document)
+            times, wrong = read_excluded(document)
             reading.excluded.extend(times)
-            reading.bad.extend(bad)
+            reading.bad.extend(wrong)
         elif not document.content.strip():
             reading.bad.append(f"{document.name}: the file is empty")
         elif document.stem.lower().startswith(("trainlist", "testlist")):
             if document.stem.lower().endswith(("01", "list")):  # of three ways to split, the first
                 lists |= _listed(document)
         elif not _read(document, reading, is_beside, options):
-            own = read_class_list(document)
-            if own:
-                found[document.name] = own
+            listed = read_class_list(document)
+            if listed:
+                found[document.name] = listed
             elif not is_beside:
                 reading.passed_over.append(document.name)
                 unknown = unknown or (ava.describe(document) if document.suffix in TABLES else "")
@@ -107,10 +114,10 @@ def read_export(path: Path, classes: str | None = None, options: TableOptions = 
     if not reading.exports:
         if why := reading.bad[0] if reading.bad else unknown:
             raise UserError(f"{path}: not recognised; first: {why}")
-        known = f"{', '.join(FORMATS)}, as a file, a zip or a folder, or a folder of videos for each class"
-        raise UserError(f"{path}: not recognised; expected {known}")
+        known = f"{', '.join([*FORMATS, *FORMATS_OF_FILES])}, as a file, a zip or a folder, or a folder of videos"
+        raise UserError(f"{path}: not recognised; expected {known} for each class")
     _leave_out_predictions(reading)
-    _use_classes(reading, {classes: _class_list(classes)} if classes else found)
+    _use_classes(reading, {classes: own} if own else found)
     for export in reading.exports:
         for video in export.videos:
             video.split = video.split or next((lists[_last(n)] for n in video.names if _last(n) in lists), "")
@@ -147,21 +154,14 @@ def _read(document: Document, reading: Reading, is_beside: bool, options: TableO
                     export = format.read(document)
                     reading.exports.append(export)
                     reading.bad.extend(export.bad)
+                    if not export.videos and not export.bad:
+                        reading.bad.append(f"{document.name}: {name} without a single box or label")
                 return True
     except UserError as error:
         reading.bad.extend([] if is_beside else [str(error)])
         return True
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:  # of another structure than it should be
-        what = f"{type(error).__name__}: {error}".partition("\n")[0]
-        line = f"{document.name}: taken for {taken_for}, but not written as such ({what}); export it again"
-        reading.bad.extend([] if is_beside else [line])
+    except WRONG_STRUCTURE as error:
+        reading.bad.extend([] if is_beside else [wrong_structure(document, taken_for, error)])
         return True
     return False
 
@@ -206,6 +206,7 @@ def _with_neighbours(path: Path) -> list[tuple[Document, bool]]:
     if path.is_file():
         beside = [p for p in path.parent.iterdir() if p.is_file() and p.suffix.lower() in LISTS and p != path]
         beside += path.parent.glob("split*/*list01.txt")
+        beside += [p for p in path.parent.glob("*.[xy]*ml") if p.suffix != ".xml" or "config" in p.stem.lower()]
         beside = [p for p in beside if not is_excluded_name(p.stem) or is_of_list(p.stem, path.stem)]
         found += [(document, True) for other in sorted(beside) for document in documents_in(other)]
     return found

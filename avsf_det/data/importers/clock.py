@@ -24,11 +24,13 @@ class Clock:
         unit: "seconds", "frames", or "either": whole numbers of which the file does not say what they count.
         first: number of the first frame; None for numbers of pictures, which count from 0 where there is a 0, else 1.
         rate: frames a second that the tool counted, whatever the file has; None for the file's own frames.
+        default_rate: the rate where neither the export nor the user states one; None for the file's own frames.
     """
 
     unit: str
     first: int | None = 0
     rate: float | None = None
+    default_rate: float | None = None
 
     def settled(self, in_frames: bool) -> Clock:
         """Without "either"."""

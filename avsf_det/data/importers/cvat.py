@@ -1,9 +1,17 @@
-"""CVAT's XML 1.1, "for video" (tracks) and "for images", of a task, a job or a project."""
+"""CVAT's XML 1.1, "for video" (tracks) and "for images", of a task, a job or a project.
+
+Format: https://docs.cvat.ai/docs/other/xml_format. Frame numbers are those of the file, from 0,
+also where a task or a job took a part of the frames, or every so many.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
+
+import numpy as np
 
 from avsf_det.data.importers.clock import FRAMES, Clock
 from avsf_det.data.importers.documents import Document
@@ -14,12 +22,16 @@ from avsf_det.data.importers.export import (
     Span,
     Track,
     Values,
+    number,
     picture_place,
+    rotated,
     split_of,
     texts,
 )
+from avsf_det.data.importers.frames import join_boxes, join_spans
 
 NAME = "CVAT XML"
+_SHAPES = ("polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
 
 
 @dataclass
@@ -31,6 +43,8 @@ class _Task:
     subset: str
     picture: tuple[float, float] | None
     is_video: bool
+    step: int
+    unnamed: str
 
 
 def recognises(document: Document) -> bool:
@@ -43,40 +57,51 @@ _PARTS = ("track", "image", "meta", "version")
 
 
 def read(document: Document) -> Export:
-    """Its boxes and tags. Frame numbers are those of the file, from 0, also where a task took a part of the frames."""
+    """Its boxes and tags; other shapes are named. Turned boxes become the boxes that enclose them."""
     export = Export(NAME)
     tasks = _tasks(document)
     videos: dict[tuple, ExportedVideo] = {}
     for track in document.xml.iter("track"):
         where = f"{document.name}: track {track.get('id', '?')}"
         task = _task_of(track, tasks)
+        if (task.id, "tracks") not in videos and not task.is_video:
+            export.notes.append(f"{where}: frames of a task of images are its images in their order, from 0")
         video = videos.setdefault(
             (task.id, "tracks"),
-            ExportedVideo(task.names, where, Clock(FRAMES), task.picture, _split(track, task)),
+            ExportedVideo(task.names, where, Clock(FRAMES), task.picture, _split(track, task), unnamed=task.unnamed),
         )
         _read_track(track, where, video, export)
+    turned = Counter(_is_turned(box) for box in document.xml.iter("box"))[True]
+    if turned:
+        export.notes.append(
+            f"{document.name}: {turned} boxes are rotated; the boxes that enclose them are taken, and interpolated"
+        )
     for image in document.xml.iter("image"):
         _read_image(image, document, tasks, videos, export)
     export.videos = list(videos.values())
     for video in export.videos:
-        video.spans = _joined(video.spans)
+        video.tracks, video.spans = join_boxes(video.tracks), join_spans(video.spans)
     return export
 
 
 def _tasks(document: Document) -> list[_Task]:
     found = []
-    for element in [*document.xml.iter("task"), *document.xml.iter("job")]:
+    meta = document.xml.find("meta")
+    elements = [] if meta is None else [*meta.iter("task"), *meta.iter("job")]
+    for element in elements:
         source, size = element.findtext("source") or document.xml.findtext("meta/source"), None
         names = [name for name in (source, element.findtext("name"), document.stem) if name]
-        width = element.findtext("original_size/width") or document.xml.findtext("meta/original_size/width")
-        height = element.findtext("original_size/height") or document.xml.findtext("meta/original_size/height")
-        if _number(width) and _number(height):
-            size = _number(width), _number(height)
+        width = number(element.findtext("original_size/width") or document.xml.findtext("meta/original_size/width"))
+        height = number(element.findtext("original_size/height") or document.xml.findtext("meta/original_size/height"))
+        if width and height and width > 0 and height > 0:
+            size = width, height
         is_video = bool(source) or bool(size) or element.findtext("mode") == "interpolation"
-        found.append(
-            _Task(element.findtext("id") or "", tuple(names), element.findtext("subset") or "", size, is_video)
-        )
-    return found or [_Task("", (document.stem,), "", None, document.xml.find("track") is not None)]
+        step = re.search(r"step\s*=\s*(\d{1,6})", element.findtext("frame_filter") or "")
+        unnamed = "" if source else document.name if element.tag == "task" else "the jobs"
+        id, subset = element.findtext("id") or "", element.findtext("subset") or ""
+        found.append(_Task(id, tuple(names), subset, size, is_video, max(int(step[1]), 1) if step else 1, unnamed))
+    is_video = document.xml.find("track") is not None
+    return found or [_Task("", (document.stem,), "", None, is_video, 1, document.name)]
 
 
 def _task_of(element: Element, tasks: list[_Task]) -> _Task:
@@ -93,7 +118,7 @@ def _read_track(track: Element, where: str, video: ExportedVideo, export: Export
     if shapes:
         export.bad.append(f"{where}: a {', '.join(sorted(shapes))}, expected boxes; draw it as a rectangle")
     for box in track.iter("box"):
-        frame, corners = _number(box.get("frame")), _corners(box)
+        frame, corners = number(box.get("frame")), _corners(box)
         if frame is None or corners is None:
             export.bad.append(
                 f"{where}, frame {box.get('frame')}: got {_text(box)}, expected frame, xtl, ytl, xbr, ybr"
@@ -101,7 +126,7 @@ def _read_track(track: Element, where: str, video: ExportedVideo, export: Export
             continue
         places.append(frame)
         boxes.append(corners)
-        shown.append(box.get("outside") != "1")
+        shown.append(box.get("outside") not in ("1", "true", "True"))
         values.append(_values(track, box))
     if places:
         person = next((p for v in values for p in v.get("track_id", ())), track.get("id", ""))
@@ -112,20 +137,23 @@ def _read_image(image: Element, document: Document, tasks: list[_Task], videos: 
     name, task = image.get("name", ""), _task_of(image, tasks)
     where = f"{document.name}: image {name}"
     found = picture_place(name if "." in name else f"{name}.png", "")
-    if found is None and not task.is_video:
+    own, place = found or ("", number(image.get("id")))
+    if place is None or (found is None and not task.is_video):
         export.bad.append(f"{where}: no frame number in its name, expected such as <video>/000012.jpg")
         return
-    own, number = found or ("", 0)
-    if task.is_video and not own:
-        number = int(_number(image.get("id")) if found is None else number)
     names = (own, *task.names) if own else task.names
     clock = Clock(FRAMES, 0 if task.is_video and not own else None)
-    width, height = _number(image.get("width")), _number(image.get("height"))
+    width, height = number(image.get("width")), number(image.get("height"))
+    size = (width, height) if width and height and width > 0 and height > 0 else None
     video = videos.setdefault(
-        (task.id, own),
-        ExportedVideo(names, where, clock, (width, height) if width and height else None),
+        (task.id, own), ExportedVideo(names, where, clock, size, unnamed="" if own else task.unnamed)
     )
     video.split = video.split or _split(image, task) or split_of(*name.split("/")[:-1])
+    scale = np.tile(np.array(video.picture) / size, 2) if size and video.picture else np.ones(4)
+    counts = Counter(child.tag for child in image)
+    for shape in _SHAPES:
+        lines = [f"{where}: got a shape of type {shape}, expected a box; draw it as a rectangle"] * counts[shape]
+        export.bad.extend(lines)
     for order, box in enumerate(image.iter("box")):
         corners = _corners(box)
         if corners is None:
@@ -133,24 +161,10 @@ def _read_image(image: Element, document: Document, tasks: list[_Task], videos: 
             continue
         values = _values(box, box)
         person = next(iter(values.get("track_id", ())), "")
-        video.tracks.append(Track([number], [corners], [values], where, person))
+        video.tracks.append(Track([place], [np.array(corners) * scale], [values], where, person))
+    step = task.step if task.is_video and not own else 1
     for tag in image.iter("tag"):
-        video.spans.append(Span(number, number + 1, _values(tag, tag), where))
-
-
-def _joined(spans: list[Span]) -> list[Span]:
-    """Spans of tagged frames, one for each run of neighbours with the same labels."""
-    joined: dict[tuple, Span] = {}
-    kept = []
-    for span in sorted(spans, key=lambda span: span.start):
-        key = tuple(sorted(span.values.items()))
-        last = joined.get(key)
-        if last and last.end == span.start:
-            last.end = span.end
-        else:
-            joined[key] = span
-            kept.append(span)
-    return kept
+        video.spans.append(Span(place, place + step, _values(tag, tag), where))
 
 
 def _values(labelled: Element, element: Element) -> Values:
@@ -161,16 +175,14 @@ def _values(labelled: Element, element: Element) -> Values:
 
 
 def _corners(box: Element) -> tuple[float, ...] | None:
-    corners = tuple(_number(box.get(name)) for name in ("xtl", "ytl", "xbr", "ybr"))
-    return None if None in corners else corners
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
+    corners = tuple(number(box.get(name)) for name in ("xtl", "ytl", "xbr", "ybr"))
+    if None in corners:
         return None
-    return value if abs(value) < float("inf") else None
+    return rotated(corners, number(box.get("rotation")) or 0.0)
+
+
+def _is_turned(box: Element) -> bool:
+    return bool((number(box.get("rotation")) or 0.0) % 360)
 
 
 def _text(element: Element) -> str:

@@ -15,7 +15,7 @@ from avsf_det.data.importers.actions import Classes, actions_in, choose_attribut
 from avsf_det.data.importers.boxes import LabelRow, PersonIds, add_boxes
 from avsf_det.data.importers.clock import VideoClock
 from avsf_det.data.importers.excluded import ExcludedTime
-from avsf_det.data.importers.export import Export, Span, Values
+from avsf_det.data.importers.export import NO_ACTION, Export, Span, Values, drop_no_action, what_was_read
 from avsf_det.data.importers.found import FRAME_RATE, Found, find_videos, span_places
 from avsf_det.data.importers.splits import assign_splits
 from avsf_det.data.importers.table_rows import PERCENT_REACH
@@ -25,6 +25,7 @@ from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.media.video import VideoInfo
 
+CLASSES_SHOWN = 100
 CUT = 0.5  # seconds by which the ends of spans are beyond the last frame of many videos
 
 
@@ -43,6 +44,7 @@ class ImportOptions:
         columns: title, or number from 1 on, of a table's column -> name that it stands for, or "ignore".
         box_units: "pixels", "percent" or "fraction" for the boxes of tables; "" to find out.
         label_separator: what separates labels in a cell of a table; "none" for nothing, "" to find out.
+        ignore: texts that mean that there is no action, besides "none" and the like.
     """
 
     rate: float = 1.0
@@ -54,6 +56,7 @@ class ImportOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     box_units: str = ""
     label_separator: str = ""
+    ignore: Sequence[str] = ()
 
     @property
     def tables(self) -> TableOptions:
@@ -119,6 +122,12 @@ class Imported:
                 f"{split}: {len(own)} videos, {keyframes} keyframes, {boxes} boxes, {labels} labels of "
                 f"{len({row[2] for video in own for row in (*video.rows, *video.spans)})} classes{more}"
             )
+        counts = Counter(row[2] for video in self.videos for row in video.rows)
+        counts.update(span[2] for video in self.videos for span in video.spans)
+        names = dict(zip(self.label_map.ids, self.label_map.names))
+        shown = [f"{names[class_id]} {count}" for class_id, count in counts.most_common(CLASSES_SHOWN)]
+        more = f", and {len(counts) - CLASSES_SHOWN} more" if len(counts) > CLASSES_SHOWN else ""
+        lines.append(f"labels per class: {', '.join(shown)}{more}")
         return "\n".join([*lines, *self.notes])
 
 
@@ -142,7 +151,8 @@ def import_export(
     reading = read_export(path, options.label_map, options.tables)
     folder = VideoFolder(videos, options.frame_rate or FRAME_RATE)
     bad = reading.bad
-    notes = [*reading.notes] + [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
+    notes = [*what_was_read(reading.exports), *reading.notes]
+    notes += [f"{name}: passed over, nothing to import in it" for name in reading.passed_over]
     notes += [note for export in reading.exports for note in export.notes]
     found = find_videos(reading.exports, folder, options.frame_rate, progress, bad, notes)
     if not found:
@@ -154,6 +164,9 @@ def import_export(
     of_spans = [span.values for one in found for span in one.exported.spans]
     attributes, span_attributes = _attributes(of_boxes, of_spans, options.actions)
     label_map = _label_map(reading.exports)
+    ignore = {text.strip().casefold() for text in options.ignore}
+    known = set() if label_map is None else {name.casefold() for name in label_map.names}
+    drop_no_action([*of_boxes, *of_spans], {*attributes, *span_attributes}, ignore | (NO_ACTION - known), notes)
     texts = {text for values in of_boxes for text in actions_in(values, attributes)}
     texts |= {text for values in of_spans for text in actions_in(values, span_attributes)}
     if not texts:

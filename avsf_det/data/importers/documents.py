@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from avsf_det.errors import UserError
 
 SUFFIXES = (".xml", ".eaf", ".json", ".csv", ".tsv", ".txt", ".mat", ".pkl", ".pickle", ".pbtxt", ".names")
+SUFFIXES += (".yaml", ".yml")
 MAX_BYTES = 1 << 30  # of a file in a zip, which may claim to be far smaller than it turns out
 
 
@@ -24,11 +26,13 @@ class Document:
         name: for messages: its path, and for a file in a zip that of the zip before it.
         path: its path within the export, with `/`.
         content: its bytes.
+        frame_rate: what Label Studio's labeling config beside it has for the frame rate; "" for nothing.
     """
 
     name: str
     path: str
     content: bytes
+    frame_rate: str = ""
 
     @property
     def stem(self) -> str:
@@ -74,16 +78,22 @@ class Document:
         """
         if self.suffix != ".xml" and not self.text.lstrip().startswith("<?xml"):
             return None
-        if "<!ENTITY" in self.text:
-            raise UserError(f"{self.name}: XML that defines entities is not opened; no annotation tool writes such")
         try:
-            return ElementTree.fromstring(self.text.lstrip().encode("utf-8") if self._is_utf8 else self.content)
-        except ElementTree.ParseError as error:
-            raise UserError(f"{self.name}: not XML ({error}); export it again") from None
+            return self._parsed(self.content.lstrip())
+        except (ElementTree.ParseError, expat.ExpatError, ValueError, LookupError, RecursionError) as error:
+            try:
+                return self._parsed(self.text.lstrip().encode())  # of another encoding than it declares
+            except (ElementTree.ParseError, expat.ExpatError, ValueError, LookupError, RecursionError):
+                raise UserError(f"{self.name}: not XML ({error}); export it again") from None
 
-    @property
-    def _is_utf8(self) -> bool:
-        return "utf-16" not in self.text[:100].lower()
+    def _parsed(self, content: bytes) -> ElementTree.Element:
+        parser = expat.ParserCreate()
+        parser.EntityDeclHandler = self._refuse_entities  # whatever the encoding
+        parser.Parse(content, True)
+        return ElementTree.fromstring(content)
+
+    def _refuse_entities(self, *_: object) -> None:
+        raise UserError(f"{self.name}: XML that defines entities is not opened; no annotation tool writes them")
 
 
 def documents_in(export: Path) -> Iterator[Document]:

@@ -64,9 +64,20 @@ def find_videos(
     """
     videos = [(export, video) for export in exports for video in export.videos]
     by_export: dict[int, list[Found]] = {id(export): [] for export in exports}
+    only = folder.only() if len({video.unnamed for _, video in videos} - {""}) == 1 else None
     for export, video in progress(videos, len(videos)):
         try:
-            source = folder.find(video.names)
+            try:
+                source = folder.find(video.names)
+            except UserError as error:
+                if not video.unnamed:
+                    raise
+                if only is None:
+                    raise UserError(
+                        f"the export does not name its video, and {error}; import it alone, with that video as --videos"
+                    ) from None
+                source = only
+                notes.append(f"{video.where}: the export does not name its video; {only.path} is taken, the only one")
             by_export[id(export)].append(Found(video, source, probe_source(source)))
         except UserError as error:
             bad.append(f"{video.where}: {error}")
@@ -137,7 +148,7 @@ def _settle_clocks(found: Sequence[Found], rate: float, notes: list[str]) -> Non
         notes.append(f"{open_[0].exported.where.rpartition(':')[0]}: times are {unit}, by what fits the videos")
     for one in found:
         clock = one.exported.clock.settled(in_frames)
-        one.exported.clock = replace(clock, rate=clock.rate or rate or None)
+        one.exported.clock = replace(clock, rate=clock.rate or rate or clock.default_rate or None)
     moved = [o for o in found if o.exported.clock.unit == SECONDS and film_start(o.info.duration, o.places)]
     if moved:
         of = f"{len(moved)} videos, such as {moved[0].exported.names[0]}"

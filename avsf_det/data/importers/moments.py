@@ -68,7 +68,7 @@ def sightings(
         for time, row, corners in _at(track, seconds, keyframes, clock):
             box = (np.asarray(corners) / (*size, *size)).clip(0.0, 1.0)
             where = _where(track, track.places[row])
-            if box[0] >= box[2] or box[1] >= box[3]:
+            if not (box[0] < box[2] and box[1] < box[3]):  # NaN is neither
                 text = ",".join(f"{value:g}" for value in corners)
                 bad.append(f"{where}: box {text} is empty or outside the picture of {size[0]:g}x{size[1]:g}")
             else:

@@ -1,4 +1,7 @@
-"""Projects of VIA 3, the VGG video annotator: boxes at moments, segments, and attributes with options."""
+"""Projects of VIA 3, the VGG video annotator: boxes at moments, segments, and attributes with options.
+
+Format: https://gitlab.com/vgg/via/-/blob/via-3.x.y/via-3.x.y/CodeDoc.md.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,17 @@ from urllib.parse import unquote, urlsplit
 
 from avsf_det.data.importers.clock import FRAMES, SECONDS, Clock
 from avsf_det.data.importers.documents import Document
-from avsf_det.data.importers.export import Export, ExportedVideo, Span, Track, Values, picture_place, split_of, texts
+from avsf_det.data.importers.export import (
+    Export,
+    ExportedVideo,
+    Span,
+    Track,
+    Values,
+    numbers,
+    picture_place,
+    split_of,
+    texts,
+)
 
 NAME = "VIA 3 project"
 TEXT, CHECKBOX = 1, 2  # `_VIA_ATTRIBUTE_TYPE` in VIA's _via_attribute.js; the others hold the id of one option
@@ -29,7 +42,9 @@ def read(document: Document) -> Export:
         where = f"{document.name}: metadata {key}"
         try:
             file = project["file"][str(project["view"][str(entry["vid"])]["fid_list"][0])]
-            times, shape = [float(z) for z in entry.get("z") or ()], [float(v) for v in entry.get("xy") or ()]
+            times, shape = (numbers(entry.get(key) or [], len(entry.get(key) or [])) for key in ("z", "xy"))
+            if times is None or shape is None:
+                raise ValueError("a number of z or xy is none")
             values = _values(entry.get("av") or {}, attributes)
             name = str(file["fname"])
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:

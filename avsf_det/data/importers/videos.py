@@ -88,9 +88,16 @@ class VideoFolder:
                 if paths:
                     of = ", ".join(str(path) for path in sorted(paths)[:3])
                     raise UserError(f"{name} may be any of {of}; give files different names, or only one to --videos")
+        if not names:
+            raise UserError("the export does not name a video")
         close = get_close_matches(_plain(without_suffix(names[0])), self._paths, 1)
         hint = f"; there is {min(self._paths[close[0]])}" if close else ""
         raise UserError(f"no video {' or '.join(dict.fromkeys(names))} in {self._root}{hint}")
+
+    def only(self) -> VideoSource | None:
+        """The video, if there is only one."""
+        paths = set().union(*self._paths.values())
+        return self._source(*paths, "") if len(paths) == 1 else None
 
     def _source(self, path: Path, key: str) -> VideoSource:
         if not path.is_dir():

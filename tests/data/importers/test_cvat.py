@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from avsf_det.data.importers import cvat
 from avsf_det.data.importers.export import LABEL
@@ -126,3 +127,64 @@ def test_a_project_has_several_tasks():
 
 def test_other_xml_is_another_tool_s():
     assert not cvat.recognises(document("<annotation><folder>VOC</folder></annotation>", "a.xml"))
+
+
+def box(frame, more="", corners=(22, 14, 42, 34), tag="box"):
+    names = dict(zip(("xtl", "ytl", "xbr", "ybr"), corners))
+    given = " ".join(f'{name}="{value}"' for name, value in names.items())
+    return f'<{tag} frame="{frame}" label="walk" outside="0" {given} {more}/>'
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"),
+    [
+        ("90.00", (17, 19, 47, 29)),
+        ("-90", (17, 19, 47, 29)),
+        ("180", (27, 9, 37, 39)),
+        ("360", (27, 9, 37, 39)),
+        ("45", (32 - 20 / 2**0.5, 24 - 20 / 2**0.5, 32 + 20 / 2**0.5, 24 + 20 / 2**0.5)),
+        ("oops", (27, 9, 37, 39)),
+    ],
+)
+@pytest.mark.parametrize("is_track", [True, False])
+def test_rotated_box_is_enclosed_and_noted(degrees, expected, is_track):
+    body = box(3, f'rotation="{degrees}"', (27, 9, 37, 39))
+    holder = '<track id="0" label="walk">{}</track>' if is_track else '<image id="3" name="frame_000003">{}</image>'
+    export = cvat.read(document(VIDEO + holder.format(body) + "</annotations>", "a.xml"))
+    np.testing.assert_allclose(export.videos[0].tracks[0].boxes, [expected])
+    turned = degrees in ("90.00", "-90", "180", "45")
+    assert any("1 boxes are rotated" in note for note in export.notes) == turned
+
+
+def test_other_shapes_of_images_are_named_one_by_one():
+    shapes = ("polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
+    body = "".join(f'<{shape} label="walk"/>' for shape in (*shapes, "mask"))
+    image = f'<image id="3" name="frame_000003">{box(3)}{body}</image></annotations>'
+    export = cvat.read(document(VIDEO + image, "a.xml"))
+    assert len(export.videos[0].tracks) == 1 and len(export.bad) == 8
+    assert all(any(f"type {shape}," in line for line in export.bad) for shape in shapes)
+
+
+@pytest.mark.parametrize(("text", "step"), [("step=5", 5), (" step = 5 ", 5), ("step=0", 1), ("", 1), ("oops", 1)])
+def test_tagged_frames_label_as_many_frames_as_the_task_s_step(text, step):
+    tags = "".join(f'<image id="{n}" name="frame_{n:06d}"><tag label="run"/></image>' for n in (0, step, 2 * step))
+    head = VIDEO.replace("<stop_frame>", f"<frame_filter>{text}</frame_filter><stop_frame>")
+    (video,) = cvat.read(document(head + tags + "</annotations>", "a.xml")).videos
+    assert [(span.start, span.end) for span in video.spans] == [(0, 3 * step)]
+
+
+def test_job_without_source_does_not_name_its_video():
+    text = "<annotations><version>1.1</version><meta><job><id>3</id></job></meta><track id='0' label='walk'>"
+    (video,) = cvat.read(document(text + box(3) + "</track></annotations>", "a.xml")).videos
+    assert video.unnamed == "the jobs"
+
+
+def test_boxes_of_images_of_other_sizes_are_scaled():
+    images = "".join(
+        f'<image id="{n}" name="clip/{n:06d}.jpg" width="{64 * n}" height="{48 * n}">'
+        f"{box(n, corners=(8 * n, 6 * n, 32 * n, 24 * n))}</image>"
+        for n in (1, 10)
+    )
+    (video,) = cvat.read(document(IMAGES + images + "</annotations>", "a.xml")).videos
+    assert video.picture == (64, 48)
+    np.testing.assert_allclose([track.boxes[0] for track in video.tracks], [(8, 6, 32, 24)] * 2)

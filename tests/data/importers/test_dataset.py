@@ -261,6 +261,29 @@ def test_with_nothing_usable_one_line_says_why(videos, tmp_path, text, message):
         import_export(write(tmp_path / "x.csv", text), videos, ImportOptions())
 
 
+@pytest.mark.parametrize(
+    ("ignore", "classes", "counts"),
+    [((), ("other", "walk"), "walk 1, other 1"), (("Other",), ("walk",), "walk 1")],
+)
+def test_labels_that_mean_no_action_are_ignored_and_classes_counted(videos, tmp_path, ignore, classes, counts):
+    labels = enumerate(("walk", "none", "other"), 1)
+    boxes = "".join(
+        f'<box frame="{10 * n}" outside="0" xtl="1" ytl="1" xbr="9" ybr="9"><attribute name="action">{label}'
+        "</attribute></box>"
+        for n, label in labels
+    )
+    export = write(
+        tmp_path / "a.xml",
+        "<annotations><version>1.1</version><meta><task><source>clip2.mp4</source></task></meta>"
+        f'<track id="0" label="person">{boxes}</track></annotations>',
+    )
+    imported = import_export(export, videos, ImportOptions(ignore=ignore))
+    assert imported.label_map.names == classes
+    assert f"labels per class: {counts}" in imported.summary()
+    assert "read CVAT XML: 1 file, 1 video, 1 track, 3 boxes, 0 labels without boxes" in imported.summary()
+    assert any("labels that mean no action are ignored: none (1)" in note for note in imported.notes) or ignore
+
+
 def test_a_folder_as_slowfast_has_it_gives_each_person_once_and_applies_exclusions(videos, tmp_path):
     export = tmp_path / "annotations"
     write(export / "ava_train_v2.2.csv", f"clip 1,1,{BOX},1,0\nclip 1,1,{BOX},2,0\nclip 1,2,{BOX},1,0\n")

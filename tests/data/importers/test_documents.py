@@ -60,3 +60,26 @@ def test_entities_are_refused():
     bomb = '<!DOCTYPE a [<!ENTITY b "cc"><!ENTITY d "&b;&b;">]><a>&d;</a>'
     with pytest.raises(UserError, match="entities"):
         document(bomb, "x.xml").xml  # noqa: B018
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("entity", ['"cc"', 'SYSTEM "file:///etc/hostname"'])
+def test_xml_with_entities_in_any_encoding_is_refused(encoding, entity):
+    declared = "utf-16" if encoding.startswith("utf-16") else encoding.removesuffix("-sig")
+    bomb = f'<?xml version="1.0" encoding="{declared}"?><!DOCTYPE a [<!ENTITY b {entity}>]><a>&b;</a>'
+    with pytest.raises(UserError, match="defines entities"):
+        _ = document(bomb.encode(encoding), "a.xml").xml
+
+
+def test_xml_of_another_encoding_than_declared_is_read():
+    content = '<?xml version="1.0" encoding="utf-8"?><a name="é"/>'.encode("latin-1")
+    assert document(content, "a.xml").xml.get("name") == "é"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.json", "[" * 10**5), ("a.xml", "<a>" * 10**5), ("a.json", "9" * 5000)]
+)
+def test_nesting_and_digits_without_end_are_one_error(name, content):
+    with pytest.raises(UserError, match="export it again"):
+        file = document(content, name)
+        _ = file.json if name.endswith("json") else file.xml

@@ -75,6 +75,37 @@ def test_times_of_a_film_are_told(tmp_path):
     assert any("such as piece, are of a film, of which the video begins at second 900" in note for note in notes)
 
 
+def unnamed_in(root, files):
+    """What is found in `root` for videos of exports that name none, by these files."""
+    videos = [ExportedVideo((file,), f"{file}: image 1", Clock(FRAMES), unnamed=file) for file in files]
+    bad, notes = [], []
+    exports = [Export("x", [video]) for video in videos]
+    return find_videos(exports, VideoFolder(root, 30), 0.0, lambda a, n: a, bad, notes), bad, notes
+
+
+def test_find_videos_export_that_names_no_video_takes_the_only_one(tmp_path):
+    frames(tmp_path / "walk", 5)
+    found, bad, notes = unnamed_in(tmp_path, ["a.json"])
+    assert found[0].source.path == tmp_path / "walk" and not bad
+    assert f"does not name its video; {tmp_path / 'walk'} is taken" in notes[0]
+
+
+@pytest.mark.parametrize(("files", "names"), [(["a.json"], "ab"), (["a.json", "b.json"], "c")])
+def test_find_videos_unnamed_video_is_not_guessed_among_several(tmp_path, files, names):
+    for name in names:
+        frames(tmp_path / f"{name}x", 5)
+    found, bad, _ = unnamed_in(tmp_path, files)
+    assert not found and len(bad) == len(files) and all("--videos" in line for line in bad)
+
+
+def test_find_videos_user_rate_comes_before_the_default_of_the_tool(tmp_path):
+    frames(tmp_path / "a", 5)
+    for rate, used in ((0.0, 24), (10.0, 10)):
+        video = ExportedVideo(("a",), "x", Clock(FRAMES, 1, None, 24))
+        (one,) = find_videos([Export("x", [video])], VideoFolder(tmp_path, 30), rate, lambda a, n: a, [], [])
+        assert one.exported.clock.rate == used
+
+
 def test_most_times_that_fit_at_pyslowfast_s_rate_are_enough_for_it(tmp_path):
     frames(tmp_path / "walk", 602, 16, 16)
     ((one,), _) = found_in(tmp_path, {"walk": [[second] for second in range(1, 23)]})  # the last two are beyond

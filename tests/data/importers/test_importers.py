@@ -63,3 +63,9 @@ def test_lists_of_ucf101_give_the_splits(tmp_path):
 def test_what_is_not_known_names_what_is(tmp_path):
     with pytest.raises(UserError, match="not recognised; expected " + ", ".join(FORMATS)):
         read_export(put(tmp_path / "x.json", "{}"))
+
+
+def test_an_export_without_labels_is_named(tmp_path):
+    with_row = put(tmp_path / "a.csv", ROW)
+    put(tmp_path / "x.json", {"images": [], "annotations": []})
+    assert "without a single box or label" in read_export(with_row.parent).bad[0]
