@@ -78,7 +78,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         _write(options.json, as_json(diagnosis.to_dict()))
     print(diagnosis.text())
-    return 1 if diagnosis.faults else 0
+    return 1 if diagnosis.issues else 0
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from html import escape
 from ava_eval import markup, plots
 from ava_eval.bootstrap import Comparison
 from ava_eval.mistakes import KINDS, MISSED
-from ava_eval.report import Report
+from ava_eval.report import Report, nothing_known
 
 
 def report_page(report: Report) -> str:
@@ -88,7 +88,7 @@ def comparison_page(comparison: Comparison) -> str:
                 ("mAP of the second", _number(second.mAP)),
                 ("difference", _signed(change.value)),
                 (f"95 % interval over {comparison.videos} videos", f"{_signed(change.low)} … {_signed(change.high)}"),
-                ("p at most, two-sided", f"{comparison.p_value:.3g}"),
+                ("p at most, two-sided", f"{comparison.p_value:.3g}" if comparison.is_known else "–"),
             ]
         ),
         *(
@@ -99,7 +99,7 @@ def comparison_page(comparison: Comparison) -> str:
         "<h2>Classes that moved</h2>",
         markup.table(["class", "first", "second", "difference", "95 % interval"], rows)
         if rows
-        else "<p>None: every class's interval holds zero.</p>",
+        else f"<p>{'None: every interval contains zero.' if comparison.is_known else nothing_known(comparison)}</p>",
         "<h2>All classes</h2>",
         markup.picture(plots.changes(comparison), "difference of AP of every class"),
     ]

@@ -140,14 +140,18 @@ def comparison_text(comparison: Comparison) -> str:
     """A comparison for a terminal."""
     first, second, change = comparison.first, comparison.second, comparison.mAP
     lines = [
-        f"first   {first.found.source}: mAP {first.mAP:.6f}",
-        f"second  {second.found.source}: mAP {second.mAP:.6f}",
-        f"second - first: {change.value:+.6f}, 95 % interval over {comparison.videos} videos {_range(change, '+')}, "
-        f"p <= {comparison.p_value:.3g}",
+        f"first   {first.found.source}: mAP {_six(first.mAP)}",
+        f"second  {second.found.source}: mAP {_six(second.mAP)}",
+    ]
+    if not comparison.is_known:
+        return "\n".join([*lines, f"second - first: {_six(change.value, '+')}", "", nothing_known(comparison)])
+    lines += [
+        f"second - first: {_six(change.value, '+')}, 95 % interval over {comparison.videos} videos "
+        f"{_range(change, '+')}, p <= {comparison.p_value:.3g}",
         "",
     ]
     if not comparison.moved:
-        return "\n".join([*lines, "no class moved: every class's interval holds zero"])
+        return "\n".join([*lines, "no class moved: every class's interval contains zero"])
     width = max(map(len, comparison.moved))
     lines.append(f"{'classes that moved':<{max(width, 18)}}   first  second  difference  95 % interval")
     for name, moved in comparison.moved.items():
@@ -156,11 +160,26 @@ def comparison_text(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def nothing_known(comparison: Comparison) -> str:
+    """Why a comparison has no interval and no p-value."""
+    if comparison.videos >= 2:
+        return "no interval and no p-value: no class has ground truth"
+    videos = ("no video counts", "only one video counts")[comparison.videos]
+    return (
+        f"{videos}: whether the difference is chance cannot be said, for any class; compare on two videos or more "
+        "(on ten or more for a useful interval)"
+    )
+
+
 def _part(part: Part) -> dict[str, object]:
     return asdict(part) | {"mAP": known(part.mAP)}
 
 
 def _range(interval: Interval, sign: str = "") -> str:
     if interval.low != interval.low:
-        return "unknown, for there is but one video"
+        return "unknown (fewer than two videos)"
     return f"{interval.low:{sign}.4f} to {interval.high:{sign}.4f}"
+
+
+def _six(value: float, sign: str = "") -> str:
+    return "-" if value != value else f"{value:{sign}.6f}"
