@@ -27,7 +27,7 @@ REQUIRED = {"labelmap": "-l/--labelmap", "groundtruth": "-g/--groundtruth", "det
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status.
 
-    0 done, 1 `check` found a fault, 2 an input cannot be evaluated, 130 Ctrl-C.
+    0 done, 1 `check` found a problem, 2 an input cannot be evaluated, 130 Ctrl-C.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from ava_eval.evaluation import evaluate
 
+    _refuse_empty(options.groundtruth, options.detections)
     result = evaluate(options.groundtruth, options.detections, options.labelmap, options.exclusions, **_rules(options))
     _warn(result.warnings)
     report = None
@@ -66,12 +67,30 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_empty(*paths: str) -> None:
+    """Refuses files without rows, which are failed runs rather than results.
+
+    Raises:
+        InputError: naming the first.
+    """
+    from ava_eval.evaluation import as_table
+
+    for path in paths:
+        try:
+            is_small = os.path.getsize(path) < 1 << 16
+        except OSError:
+            continue  # whoever reads it says why it cannot
+        if is_small and not len(as_table(path, path)):
+            raise InputError(f"{path}: the file has no rows, expected video,timestamp,x1,y1,x2,y2,action,score")
+
+
 def _check(options: argparse.Namespace) -> int:
     from ava_eval.check import diagnose
     from ava_eval.evaluation import load_tables
     from ava_eval.label_map import load_label_map
     from ava_eval.result import as_json
 
+    _refuse_empty(options.groundtruth, options.detections)
     labels, _ = load_label_map(options.labelmap)
     truth, found, left_out = load_tables(options.groundtruth, options.detections, options.exclusions)
     diagnosis = diagnose(truth, found, labels, left_out)
@@ -87,6 +106,7 @@ def _compare(options: argparse.Namespace) -> int:
     from ava_eval.report import comparison_dict, comparison_text
     from ava_eval.result import as_json
 
+    _refuse_empty(options.groundtruth, options.first, options.second)
     results = []
     for path in (options.first, options.second):
         results.append(evaluate(options.groundtruth, path, options.labelmap, options.exclusions, **_rules(options)))
@@ -191,7 +211,11 @@ def _add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
 
 def _add_detections(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
-        "-d", "--detections", required=required, metavar="CSV", help="video,timestamp,x1,y1,x2,y2,action,score"
+        "-d",
+        "--detections",
+        required=required,
+        metavar="FILE",
+        help="csv: video,timestamp,x1,y1,x2,y2,action,score; or .pkl as mmaction2 dumps its results",
     )
 
 

@@ -14,7 +14,9 @@ from ava_eval.errors import InputError
 from ava_eval.label_map import LabelMap, load_label_map
 from ava_eval.matching import match
 from ava_eval.protocol import PROTOCOLS
+from ava_eval.pickle_file import SUFFIXES
 from ava_eval.result import Evaluation
+from ava_eval.results_file import read_results
 from ava_eval.summary import summarize
 from ava_eval.table import Table, check_values, table_from_memory
 
@@ -86,7 +88,9 @@ def load_tables(ground_truth: Rows, detections: Rows, excluded: Rows | None) -> 
 
 def as_table(value: Rows, source: str) -> Table:
     """Reads a path, or takes what is in memory and calls it `source`."""
-    return read_csv(value) if isinstance(value, (str, os.PathLike)) else table_from_memory(value, source)
+    if not isinstance(value, (str, os.PathLike)):
+        return table_from_memory(value, source)
+    return read_results(value) if os.fspath(value).lower().endswith(SUFFIXES) else read_csv(value)
 
 
 def _check_options(iou: float, protocol: str, ties: str) -> None:
@@ -108,10 +112,12 @@ def _warnings(result: Evaluation, left_out: Table | None, unseen: list[str]) -> 
         )
     for table in (truth, found, left_out):
         if table is not None and table.skipped:
-            lines.append(f"{table.source}: {_plural(table.skipped, 'blank line')} passed over")
+            lines.append(f"{table.source}: {_plural(table.skipped, 'blank line')} skipped")
+        if table is not None:
+            lines.extend(table.notes)
     empty = int((~truth.has_box).sum())
     if empty and not rules.reads_empty_frames:
-        lines.append(f"{truth.source}: {_plural(empty, 'row')} of two columns passed over: {rules.name} has none")
+        lines.append(f"{truth.source}: {_plural(empty, 'row')} of two columns skipped: {rules.name} has none")
     if not len(matches.ground_truth_rows):
         lines.append(f"{truth.source}: no ground truth of any class of the label map, so there is no mAP")
     x1, y1, x2, y2 = truth.boxes[matches.ground_truth_rows].T
