@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ava_eval.capacity import run_starts
 from ava_eval.matching import iou
+from ava_eval.max_detections import run_starts
 from ava_eval.selection import number_frames
 from ava_eval.table import Table
 
@@ -44,18 +44,12 @@ def _size(order: list[int]) -> Callable[[np.ndarray], np.ndarray]:
 
 LAYOUTS = {
     AS_WRITTEN: Layout(lambda b: b, ""),
-    "x and y swapped": Layout(
-        lambda b: b[:, [1, 0, 3, 2]], "write the columns as x1, y1, x2, y2, not y1, x1, y2, x2"
-    ),
-    "boxes are x, y, width, height": Layout(
-        _size([0, 1, 2, 3]), "write the corners: x, y, x + width, y + height"
-    ),
+    "x and y swapped": Layout(lambda b: b[:, [1, 0, 3, 2]], "write the columns as x1, y1, x2, y2, not y1, x1, y2, x2"),
+    "boxes are x, y, width, height": Layout(_size([0, 1, 2, 3]), "write the corners: x, y, x + width, y + height"),
     "boxes are center, width, height": Layout(
         _center([0, 1, 2, 3]), "write the corners: center - size / 2, center + size / 2"
     ),
-    "boxes are y, x, height, width": Layout(
-        _size([1, 0, 3, 2]), "write the corners: x, y, x + width, y + height"
-    ),
+    "boxes are y, x, height, width": Layout(_size([1, 0, 3, 2]), "write the corners: x, y, x + width, y + height"),
     "boxes are center y, center x, height, width": Layout(
         _center([1, 0, 3, 2]), "write the corners, x first: center - size / 2, center + size / 2"
     ),
@@ -169,7 +163,9 @@ class _Pairs:
                 true_low, true_high = 1 - true_high, 1 - true_low
             low, high = left[:, axis], left[:, axis + 2]
             with np.errstate(all="ignore"):
-                ratios = np.log(np.concatenate([high / true_high, (high - low) / (true_high - true_low), low / true_low]))
+                ratios = np.log(
+                    np.concatenate([high / true_high, (high - low) / (true_high - true_low), low / true_low])
+                )
             scales.append(_mode(ratios[np.isfinite(ratios)]))
         return scales[0], scales[1]
 
@@ -288,9 +284,7 @@ def _is_one(scales: list[tuple[float, float]]) -> bool:
     return bool((np.abs(np.log(np.array(scales))) < 0.1).all())
 
 
-def _same(
-    corners_of: dict[str, np.ndarray], name: str, other: str, pairs: _Pairs, video: int | None
-) -> bool:
+def _same(corners_of: dict[str, np.ndarray], name: str, other: str, pairs: _Pairs, video: int | None) -> bool:
     """Whether both layouts give nearly the same boxes."""
     if name == other:
         return True
@@ -323,7 +317,9 @@ def _choose_per_video(
             if value > now[video] + FEW_GAIN and value > FEW_IOU:
                 few.setdefault(int(layout), []).append(video)
             continue
-        rivals = [table[i, video] for i in range(len(names)) if not _same(corners_of, names[layout], names[i], pairs, video)]
+        rivals = [
+            table[i, video] for i in range(len(names)) if not _same(corners_of, names[layout], names[i], pairs, video)
+        ]
         if value > max(rivals, default=0.0) + _lead(counts[video]) and value > 0.4:
             chosen[video] = layout
     small = int(((counts > 0) & (counts < ENOUGH)).sum())
@@ -343,13 +339,13 @@ def unit_names(fix: BoxFix, found: Table) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for video, reading in other.items():
         low, high = min(reading.scale), max(reading.scale)
-        if low > 5 and reach_of[video] < 101 and (are_all_small or 90 < low and high < 110):
+        if low > 5 and reach_of[video] < 101 and (are_all_small or (low > 90 and high < 110)):
             fix.readings[video] = replace(reading, scale=(100.0, 100.0))
             name = "boxes of the detections are in percent"
         elif low > 5:
             name = "boxes of the detections are in pixels"
         elif high < 0.2:
-            are_percent = 0.009 < low and high < 0.011
+            are_percent = low > 0.009 and high < 0.011
             name = f"boxes of the ground truth are in {'percent' if are_percent else 'pixels'}"
         else:
             name = "boxes of another image size"

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from ava_eval.box_layout import find_box_fix
-from ava_eval.breakdown import ceiling
 from ava_eval.diagnosis import Diagnosis, Fix, Issue
 from ava_eval.fixes import box_fixes, class_fixes, in_some, row_fixes, score_fixes, shift_fixes, time_fixes
 from ava_eval.label_map import LabelMap
@@ -18,6 +17,7 @@ from ava_eval.ranking import Ranking
 from ava_eval.result import Evaluation
 from ava_eval.score_checks import ignores_class
 from ava_eval.selection import class_indices, number_frames
+from ava_eval.slices import oracle
 from ava_eval.summary import summarize
 from ava_eval.table import Table
 from ava_eval.video_names import find_namings
@@ -164,10 +164,10 @@ def _remarks(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) ->
     """What the boxes allow, once everything is fixed, and what looks odd but cannot be verified."""
     matches = match(truth, found, labels)
     evaluation = summarize(matches, truth, found, labels, OFFICIAL, 0.5, "stable")
-    oracle = ceiling(evaluation, find_persons(evaluation), Ranking.of(evaluation))
+    allowed = oracle(evaluation, find_persons(evaluation), Ranking.of(evaluation))
     result.facts.append(
-        f"people whose box is detected: {oracle.person_recall:.1%}; oracle mAP, with every action on these boxes "
-        f"right: {oracle.perfect_actions:.4f}"
+        f"people whose box is detected: {allowed.person_recall:.1%}; oracle mAP, with every action on these boxes "
+        f"right: {allowed.oracle_actions:.4f}"
     )
     if ignores_class(found, number_frames(found)[0]):
         seen = "all actions of a box have the same score"
@@ -177,7 +177,7 @@ def _remarks(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) ->
 
 def oracle_gap(result: Evaluation) -> tuple[float, float]:
     """The mAP, and the oracle mAP on the boxes of the detections: with every action on them right."""
-    return result.mAP, ceiling(result, find_persons(result), Ranking.of(result)).perfect_actions
+    return result.mAP, oracle(result, find_persons(result), Ranking.of(result)).oracle_actions
 
 
 def _no_ground_truth(truth: Table, labels: LabelMap) -> Issue:

@@ -12,14 +12,15 @@ from ava_eval.errors import InputError
 EXAMPLES = """
 examples:
   ava-eval -l labelmap.pbtxt -g val.csv -d detections.csv -e excluded.csv    as the official script
-  ava-eval -l ava_v2.2 -g val.csv -d detections.csv --json result.json       a label map that comes along
+  ava-eval -l ava_v2.2 -g val.csv -d detections.csv --json result.json       a label map of the package
   ava-eval -l ava_v2.2 -g val.csv -d detections.csv --html report.html       all analyses, with plots
   ava-eval -l ava_v2.2 -g val.csv -d detections.csv --protocol pyslowfast    to compare with its numbers
-  ava-eval check -l labelmap.pbtxt -g val.csv -d detections.csv              why is my mAP zero?
+  ava-eval check -l labelmap.pbtxt -g val.csv -d detections.csv              why is my mAP so low?
+  ava-eval explain -l ava_v2.2 -g val.csv -d detections.csv "listen to"      why is this class bad?
   ava-eval compare -l ava_v2.2 -g val.csv old.csv new.csv                    which classes moved?
   ava-eval tubes -g tubes.csv -d detected_tubes.csv                          video mAP
 
-label maps that come along: ava_v2.1, ava_v2.2 (the 60 scored classes), ava_v2.1_80, ava_v2.2_80
+label maps of the package: ava_v2.1, ava_v2.2 (the 60 scored classes), ava_v2.1_80, ava_v2.2_80
 """
 REQUIRED = {"labelmap": "-l/--labelmap", "groundtruth": "-g/--groundtruth", "detections": "-d/--detections"}
 
@@ -60,10 +61,42 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.html:
         from ava_eval.page import report_page
 
-        _write(options.html, report_page(report))
+        _write(options.html, report_page(report, _thumbnails(options.videos)))
     if options.report:
         print(f"{report.text()}\n")
     print(result.table())
+    return 0
+
+
+def _thumbnails(folder: str | None) -> object | None:
+    """Thumbnails of the videos in a folder, if there is one."""
+    if folder is None:
+        return None
+    from ava_eval.thumbnails import Thumbnails
+
+    return Thumbnails(folder)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from ava_eval.evaluation import evaluate
+    from ava_eval.explain import Explainer
+    from ava_eval.result import as_json
+
+    name = options.name or options.class_name
+    if name is None:
+        raise InputError("expected a class: ava-eval explain -l MAP -g GT -d DETECTIONS CLASS")
+    _refuse_empty(options.groundtruth, options.detections)
+    result = evaluate(options.groundtruth, options.detections, options.labelmap, options.exclusions, **_rules(options))
+    _warn(result.warnings)
+    explainer = Explainer(result)
+    errors = explainer.explain(explainer.find(name), options.worst)
+    if options.json:
+        _write(options.json, as_json({"class": errors.name, **errors.to_dict()}))
+    if options.html:
+        from ava_eval.page import class_page
+
+        _write(options.html, class_page(result, errors, _thumbnails(options.videos)))
+    print(errors.text())
     return 0
 
 
@@ -154,11 +187,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_rules(parser)
     parser.add_argument("--report", action="store_true", help="also print the analyses; --json then holds them too")
     parser.add_argument("--html", metavar="FILE", help="also write the analyses with plots to one HTML file")
+    _add_videos(parser)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
 
-    command = _add_command(commands, "check", _check, "find out what is wrong with the files: why is my mAP zero?")
+    command = _add_command(commands, "check", _check, "find out what is wrong with the files: why is my mAP so low?")
     _add_files(command, required=True)
     _add_detections(command, required=True)
+
+    command = _add_command(commands, "explain", _explain, "why is one class bad: error types, confusions, worst errors")
+    _add_files(command, required=True)
+    _add_detections(command, required=True)
+    _add_rules(command)
+    command.add_argument("name", nargs="?", metavar="CLASS", help="name or id of the class, or a part of its name")
+    command.add_argument("--class", dest="class_name", metavar="CLASS", help="the same")
+    command.add_argument("--worst", type=int, default=5, metavar="N", help="FP and misses to list (default 5)")
+    command.add_argument("--html", metavar="FILE", help="also write it to one HTML file")
+    _add_videos(command)
 
     command = _add_command(commands, "compare", _compare, "compare two files of detections, class by class")
     _add_files(command, required=True)
@@ -217,6 +261,10 @@ def _add_detections(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="FILE",
         help="csv: video,timestamp,x1,y1,x2,y2,action,score; or .pkl as mmaction2 dumps its results",
     )
+
+
+def _add_videos(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--videos", metavar="DIR", help="show the worst errors of these videos in the HTML file")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

@@ -235,25 +235,25 @@ def _hint(row: list[str]) -> str:
         return ""
     if not any(_is(float, text) for text in row[1:]):
         return "; if this is a header, remove it"
-    if len(row) in (8, 9) and row[0].strip().isdigit() and not _is(float, row[1]) and _is(float, row[2]):
+    if len(row) == 9 and row[0].strip().isdigit() and not _is(float, row[1]) and _is(float, row[2]):
         return "; the first column looks like a row number: write the file without an index"
     if len(row) == 14 and all(text.strip().lstrip("-").isdigit() for text in row[1:13]):
         return "; the numbers look like they have decimal commas, expected decimal points"
     if len(row) in WIDTHS and _is(float, row[0]) and not _is(float, row[1]):
-        return "; the first two columns look swapped, expected video, timestamp"
+        return "; the first column is no video: expected video, timestamp, without a row number before them"
     if len(row) == 8:
         return _order_hint(row[2:])
     return ""
 
 
 def _order_hint(fields: list[str]) -> str:
-    """Another order of the last six columns, if the row makes sense in exactly one."""
+    """Other orders of the last six columns in which the row makes sense."""
     if not all(_is(float, text) for text in fields):
         return ""
     fitting = []
     for name, places in ORDERS.items():
         x1, y1, x2, y2, action, score = (fields[place] for place in places)
-        if _is(int, action) and int(action) >= 0 and 0 <= float(score) <= 1:
-            if float(x1) < float(x2) and float(y1) < float(y2):
-                fitting.append(name)
-    return f"; the columns look like video, timestamp, {fitting[0]}" if len(fitting) == 1 else ""
+        is_box = float(x1) < float(x2) and float(y1) < float(y2)
+        if is_box and _is(int, action) and int(action) >= 0 and 0 <= float(score) <= 1:
+            fitting.append(name)
+    return f"; the columns may be video, timestamp, {', or video, timestamp, '.join(fitting)}" if fitting else ""

@@ -13,8 +13,8 @@ from ava_eval.csv_file import read_csv
 from ava_eval.errors import InputError
 from ava_eval.label_map import LabelMap, load_label_map
 from ava_eval.matching import match
-from ava_eval.protocol import PROTOCOLS
 from ava_eval.pickle_file import SUFFIXES
+from ava_eval.protocol import PROTOCOLS
 from ava_eval.result import Evaluation
 from ava_eval.results_file import read_results
 from ava_eval.summary import summarize

@@ -170,7 +170,9 @@ def _some_or_all(
     if best is not None and whole[best] <= max(base * ratio, base + STEP):
         best = None
     if best is not None and whole[best] >= split - 0.02:
-        return [(best, (), changes[best], f"so changed, the mAP of a sample is {whole[best]:.3f} instead of {base:.3f}")]
+        return [
+            (best, (), changes[best], f"so changed, the mAP of a sample is {whole[best]:.3f} instead of {base:.3f}")
+        ]
     if split <= base + STEP / 2:
         return []
     found_changes = []
@@ -185,9 +187,7 @@ def _some_or_all(
 def class_fixes(truth: Table, found: Table, labels: LabelMap) -> list[Fix]:
     """Class ids that are shifted, or positions."""
     ids = np.unique(found.actions[found.has_box])
-    changes = {
-        name: (lambda table, change=change: change(table, labels)) for name, (change, _) in ID_CHANGES.items()
-    }
+    changes = {name: (lambda table, change=change: change(table, labels)) for name, (change, _) in ID_CHANGES.items()}
     fixes = []
     for name, videos, change, seen in _some_or_all(truth, found, labels, changes, RATIO):
         issue = Issue(name, f"the ids are {_list(ids)}; {seen}", ID_CHANGES[name][1], in_some(videos, found))

@@ -202,7 +202,7 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
         raise
     except Exception as error:  # a damaged pickle may fail in any way
         what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise InputError(f"{os.fspath(path)}: not a pickle that can be read ({what})") from None
+        raise InputError(f"{os.fspath(path)}: not a pickle, or a damaged one ({what})") from None
 
 
 def _plain(value: Any, depth: int) -> Any:

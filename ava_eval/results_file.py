@@ -35,6 +35,8 @@ def read_results(path: str | os.PathLike[str]) -> Table:
             return _of_mmaction2(path, content)
         if isinstance(content, dict) and {"preds", "metadata"} <= set(content):
             return _of_pyslowfast(path, content)
+    except InputError:
+        raise
     except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
         raise InputError(f"{path}: detections of an unexpected form ({type(error).__name__}: {error})") from None
     raise InputError(f"{path}: {_what(content)}, {EXPECTED}")

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ava_eval.capacity import run_starts
 from ava_eval.matching import iou
+from ava_eval.max_detections import run_starts
 from ava_eval.table import Table
 from ava_eval.what_if import take
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ava_eval.table import Table
-from ava_eval.what_if import of_videos, shifted
+from ava_eval.what_if import of_videos
 
 RATES = (24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60000 / 1001, 60, 15, 12.5, 12, 10, 8, 5)  # frames per second
-WRONG_RATES = sorted({a / b for a in (23.976, 24, 25, 29.97, 30, 50, 60) for b in (23.976, 24, 25, 29.97, 30, 50, 60)} - {1.0})
+_R = (23.976, 24, 25, 29.97, 30, 50, 60)
+WRONG_RATES = sorted({a / b for a in _R for b in _R} - {1.0})
 MOST = 0.6  # fraction of the detections' frames that a clock must bring onto labelled ones
 ENOUGH = 0.5  # fraction that is there already, from which no other clock is looked for
 NEARLY_BEST = 0.05  # clocks whose fraction is that close to the best are compared by how well the boxes fit
@@ -79,7 +80,7 @@ def find_clocks(truth: Table, found: Table, quality: Callable[[Table], float]) -
         if not pairs:
             break
         already = _fraction(pairs, 1.0, {}, 0)
-        guess = _best(pairs, already, lambda candidate: quality(_table(candidate, pairs, found, truth)))
+        guess = _best(pairs, already, lambda candidate, pairs=pairs: quality(_table(candidate, pairs, found, truth)))
         if guess is None:
             break
         fits = [pair for pair in pairs if _fraction([pair], guess.scale, guess.start, guess.tolerance) >= MOST]
@@ -113,7 +114,7 @@ def _best(pairs: Times, already: float, quality: Callable[[_Guess], float]) -> _
     coarser, finer = _roundings(pairs)
     for kinds, starts in (
         (units | frames, "none"),
-        (coarser, "none"),
+        (coarser, "rounding"),
         (units | frames, "common"),
         (rates, "none"),
         (finer, "none"),
@@ -123,7 +124,7 @@ def _best(pairs: Times, already: float, quality: Callable[[_Guess], float]) -> _
             continue
         guesses = []
         for unit, (scale, tolerance) in kinds.items():
-            for start in _starts(pairs, scale, starts):
+            for start in _starts(pairs, scale, starts, tolerance):
                 fraction = _fraction(pairs, scale, start, tolerance)
                 chance = min(1.0, 2 * tolerance / gap)
                 guesses.append(_Guess(fraction, unit, scale, start, tolerance, chance))
@@ -146,7 +147,7 @@ def _roundings(pairs: Times) -> tuple[dict[str, tuple[float, float]], dict[str, 
         step = 10.0 ** (6 - digits)
         are_whole = [bool((values % step == 0).all()) for values in (times, labelled)]
         if are_whole == [True, False]:
-            coarser[f"seconds rounded to {digits} decimals"] = (1.0, step)
+            coarser[f"seconds rounded to {digits} decimals"] = (1.0, step / 2 + 1)
         elif are_whole == [False, True]:
             finer[f"seconds that the ground truth has rounded to {digits} decimals"] = (1.0, step / 2)
     return coarser, finer
@@ -165,6 +166,8 @@ def _clock(guess: _Guess, pairs: Times) -> Clock:
     else:
         name = f"timestamps in {kind}" + (" and shifted" if any(values) else "")
     steps = [] if scale == 1 else [f"divide them by {1 / scale:.6g}"]
+    if "rounded" in kind:
+        values = [0.0]
     if len(values) == 1 and values[0]:
         steps.append(f"add {values[0] / 1e6:.6g}")
     elif len(values) > 1:
@@ -234,11 +237,13 @@ def _fraction(pairs: Times, scale: float, start: dict[str, float], tolerance: fl
     return hit / total
 
 
-def _starts(pairs: Times, scale: float, kind: str) -> list[dict[str, float]]:
+def _starts(pairs: Times, scale: float, kind: str, tolerance: float) -> list[dict[str, float]]:
     """Likely starts: none; common to all videos; or each video's own, by its first frame or most frequent distance."""
     if kind == "none":
         return [{}]
     names = [name for *_, name in pairs]
+    if kind == "rounding":
+        return [{}, dict.fromkeys(names, tolerance)]  # rounded, or cut off: half a step too early
     if kind == "own":
         if sum(len(times) for _, times, _ in pairs) < 4 * len(pairs):
             return []  # a start of its own fits any video of one frame
@@ -289,6 +294,3 @@ def likely_shifts(truth: Table, found: Table) -> list[float]:
         if differences:
             shifts += [float(np.median(differences)), _commonest(np.array(differences, dtype=float))]
     return [shift for shift in dict.fromkeys(shifts) if shift]
-
-
-__all__ = ["Clock", "find_clocks", "likely_shifts", "shifted"]

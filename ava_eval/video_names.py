@@ -29,7 +29,10 @@ RENAMINGS: dict[str, tuple[Callable[[str], str], str]] = {
     ),
     "video ids with spaces around them": (str.strip, "write the ids without spaces"),
     "video ids with a byte order mark": (lambda name: name.strip("\ufeff"), "remove the mark at the start of the file"),
-    "video ids in different case": (lambda name: name.strip().lower(), "write the ids in the same upper and lower case"),
+    "video ids in different case": (
+        lambda name: name.strip().lower(),
+        "write the ids in the same upper and lower case",
+    ),
     "video ids in different case, with folder or extension": (
         lambda name: _without_extension(_without_folder(name.strip())).lower(),
         "write the ids exactly as in the ground truth",
@@ -124,7 +127,9 @@ def _affix(free: list[str], targets: list[str]) -> tuple[dict[str, str], str] | 
     if count < max(2, min(len(free), len(targets), 100) / 2):
         return None
     if in_found:
-        mapping = {n: n[len(prefix) : len(n) - len(suffix)] for n in free if n.startswith(prefix) and n.endswith(suffix)}
+        mapping = {
+            n: n[len(prefix) : len(n) - len(suffix)] for n in free if n.startswith(prefix) and n.endswith(suffix)
+        }
     else:
         mapping = {n: f"{prefix}{n}{suffix}" for n in free}
     mapping = {name: target for name, target in mapping.items() if target in set(targets)}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ava_eval import evaluate
-from ava_eval.mistakes import KINDS, MISSED, count_mistakes, kinds_of
+from ava_eval.error_analysis import KINDS, MISSED, count_mistakes, kinds_of
 from ava_eval.persons import find_persons
 from ava_eval.ranking import Ranking
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ava_eval import evaluate
-from ava_eval.breakdown import by_frequency, by_height, ceiling, iou_sweep, precision_recall
+from ava_eval.slices import by_frequency, by_height, ceiling, iou_sweep, precision_recall
 from ava_eval.persons import find_persons
 from ava_eval.ranking import Ranking
 
