@@ -14,7 +14,6 @@ from ava_eval.matching import match
 from ava_eval.persons import find_persons
 from ava_eval.protocol import OFFICIAL
 from ava_eval.ranking import Ranking
-from ava_eval.result import Evaluation
 from ava_eval.score_checks import ignores_class
 from ava_eval.selection import class_indices, number_frames
 from ava_eval.slices import oracle
@@ -175,9 +174,12 @@ def _remarks(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) ->
         result.add(Issue("scores do not depend on the class", seen, advice, is_certain=False))
 
 
-def oracle_gap(result: Evaluation) -> tuple[float, float]:
-    """The mAP, and the oracle mAP on the boxes of the detections: with every action on them right."""
-    return result.mAP, oracle(result, find_persons(result), Ranking.of(result)).oracle_actions
+def oracle_on_sample(truth: Table, found: Table, labels: LabelMap) -> float:
+    """The oracle mAP of a sample, with every action on the boxes of the detections right; 0 if there is none."""
+    truth, found = sample(truth, found)
+    evaluation = summarize(match(truth, found, labels), truth, found, labels, OFFICIAL, 0.5, "stable")
+    value = oracle(evaluation, find_persons(evaluation), Ranking.of(evaluation)).oracle_actions
+    return 0.0 if np.isnan(value) else value
 
 
 def _no_ground_truth(truth: Table, labels: LabelMap) -> Issue:

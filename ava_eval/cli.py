@@ -16,7 +16,7 @@ examples:
   ava-eval -l ava_v2.2 -g val.csv -d detections.csv --html report.html       all analyses, with plots
   ava-eval -l ava_v2.2 -g val.csv -d detections.csv --protocol pyslowfast    to compare with its numbers
   ava-eval check -l labelmap.pbtxt -g val.csv -d detections.csv              why is my mAP so low?
-  ava-eval explain -l ava_v2.2 -g val.csv -d detections.csv "listen to"      why is this class bad?
+  ava-eval explain -l ava_v2.2 -g val.csv -d detections.csv stand            why is this class bad?
   ava-eval compare -l ava_v2.2 -g val.csv old.csv new.csv                    which classes moved?
   ava-eval tubes -g tubes.csv -d detected_tubes.csv                          video mAP
 

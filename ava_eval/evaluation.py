@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     Rows = str | os.PathLike[str] | pd.DataFrame | np.ndarray | list
 
-NEAR_ZERO = 0.01  # a mAP below it is looked into
+NEAR_ZERO = 0.01  # mAP below which something is wrong
+FAR = 0.4  # of the oracle mAP, below which the files are checked
+FEWEST = 20  # ground truths from which on that is checked
+FEW_BOXES = 0.6  # oracle mAP, below which they are checked too
 
 
 def evaluate(
@@ -58,15 +61,33 @@ def evaluate(
     _check_options(iou, protocol, ties)
     rules = PROTOCOLS[protocol]
     labels, unseen = load_label_map(label_map)
-    truth, found, left_out = load_tables(ground_truth, detections, excluded)
-    matches = match(truth, found, labels, left_out, rules)
+    truth, found, excluded_rows = load_tables(ground_truth, detections, excluded)
+    matches = match(truth, found, labels, excluded_rows, rules)
     result = summarize(matches, truth, found, labels, rules, iou, ties)
-    result.warnings.extend(_warnings(result, left_out, unseen))
-    if result.mAP < NEAR_ZERO:
-        from ava_eval.check import diagnose
-
-        result.warnings.extend(issue.line() for issue in diagnose(truth, found, labels, left_out).issues)
+    result.warnings.extend(_warnings(result, excluded_rows, unseen))
+    result.warnings.extend(_explain_low(result, excluded_rows))
     return result
+
+
+def _explain_low(result: Evaluation, excluded: Table | None) -> list[str]:
+    """What is wrong with the files, if the mAP is far below what the boxes allow, or few people have a box."""
+    truth, found = result.truth, result.found
+    labels = len(result.matches.ground_truth_rows)
+    if not labels or (labels < FEWEST and result.mAP >= NEAR_ZERO):
+        return []
+    from ava_eval.check import diagnose, oracle_on_sample
+
+    allowed = oracle_on_sample(truth, found, result.label_map) if result.mAP >= NEAR_ZERO else 1.0
+    if result.mAP >= FAR * allowed and allowed > FEW_BOXES:
+        return []
+    lines = [issue.line() for issue in diagnose(truth, found, result.label_map, excluded).issues]
+    if not lines and result.mAP < allowed / 4 and labels >= 100 and len(found):
+        allowed = oracle_on_sample(truth, found, result.label_map)
+        lines = [
+            f"the mAP is {result.mAP:.4f}, with every action on these boxes right it would be {allowed:.4f}; "
+            "`ava-eval check` finds no problem with the files, which leaves the scores of the actions"
+        ]
+    return lines
 
 
 def load_tables(ground_truth: Rows, detections: Rows, excluded: Rows | None) -> tuple[Table, Table, Table | None]:

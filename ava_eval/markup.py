@@ -107,7 +107,9 @@ def details(summary: str, *parts: str) -> str:
 def heat(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     """A square table of counts, in shades: rows are predictions, columns the truth, which has its number as header."""
     most = max((max(line, default=0) for line in counts), default=0) or 1
-    lines = ["<table class=heat><tr><th></th><th>#</th>" + "".join(f"<th>{i + 1}</th>" for i in range(len(names)))]
+    lines = [
+        "<table class=heat><tr><th></th><th>#</th>" + "".join(f"<th>{i + 1}</th>" for i in range(len(names))) + "</tr>"
+    ]
     for i, (name, line) in enumerate(zip(names, counts)):
         cells = []
         for other, count in zip(names, line):

@@ -84,7 +84,8 @@ def _jpeg(frame: object, box: tuple[float, ...]) -> bytes:
     height = max(2, round(WIDTH * frame.height / frame.width / 2) * 2)
     pixels = frame.to_ndarray(format="rgb24", width=WIDTH, height=height)
     sizes = np.array([frame.width, frame.height] * 2) if max(map(abs, box)) > 2 else np.ones(4)
-    x1, y1, x2, y2 = (np.array(box) / sizes * [WIDTH, height, WIDTH, height]).round().clip(-1e4, 1e4).astype(int)
+    corners = (np.array(box) / sizes).clip(-10, 10) * [WIDTH, height, WIDTH, height]
+    x1, y1, x2, y2 = corners.round().astype(int)
     for color, grow in (((0, 0, 0), 1), ((255, 214, 10), 0)):
         left, top = np.clip([x1 - grow, y1 - grow], 0, [WIDTH - 1, height - 1])
         right, bottom = np.clip([x2 + grow, y2 + grow], 0, [WIDTH - 1, height - 1])

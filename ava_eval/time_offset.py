@@ -128,9 +128,9 @@ def _best(pairs: Times, already: float, quality: Callable[[_Guess], float]) -> _
                 fraction = _fraction(pairs, scale, start, tolerance)
                 chance = min(1.0, 2 * tolerance / gap)
                 guesses.append(_Guess(fraction, unit, scale, start, tolerance, chance))
-        top = max(guess.fraction - guess.chance / 10 for guess in guesses)
-        if max(guess.fraction for guess in guesses) < max(MOST, 2 * already):
+        if max((guess.fraction for guess in guesses), default=0.0) < max(MOST, 2 * already):
             continue
+        top = max(guess.fraction - guess.chance / 10 for guess in guesses)
         near = [guess for guess in guesses if guess.fraction - guess.chance / 10 >= top - NEARLY_BEST]
         near = [guess for guess in near if guess.fraction >= max(MOST, 2 * already)]
         if near:

@@ -10,9 +10,9 @@ import numpy as np
 
 from ava_eval import Evaluation
 from ava_eval.evaluation import as_table
-from ava_eval.summary import summarize
 from ava_eval.matching import match
 from ava_eval.result import as_json, known
+from ava_eval.summary import summarize
 
 COLUMNS = ("AP with sound", "without", "difference", "change of right", "of others")
 
