@@ -51,7 +51,7 @@ for (const table of document.querySelectorAll("table.sortable"))
       const compare = (a, b) => {
         const [x, y] = [number(a), number(b)]
         if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1
-        const order = Number.isNaN(x) ? b.localeCompare(a) : y - x
+        const order = Number.isNaN(x) ? a.localeCompare(b) : y - x
         return falling ? order : -order
       }
       const rows = [...table.rows].slice(1).sort((a, b) => compare(key(a), key(b)))
