@@ -14,6 +14,7 @@ from ava_eval.table import Table
 
 AS_WRITTEN = "x1, y1, x2, y2"
 ENOUGH = 8  # different boxes from which a video is evidence by itself
+LEAST = 0.4  # mean IoU of boxes that are read right
 LEAD = 0.05  # mean IoU by which a unit must beat the unit as written
 FEW_GAIN, FEW_IOU, FEW_VIDEOS = 0.3, 0.55, 0.15  # and for videos of few boxes, which count only together
 SAME_SCALE = 0.04  # relative
@@ -218,7 +219,7 @@ def find_box_fix(truth: Table, found: Table) -> BoxFix:
     chosen = np.full(videos, -1)
     winner = int(pooled.argmax())
     rivals = [pooled[i] for i in range(len(names)) if not _same(corners_of, names[winner], names[i], pairs, None)]
-    if pooled[winner] > result.base + _gain(counts.sum()):
+    if pooled[winner] > max(result.base + _gain(counts.sum()), LEAST):
         if pooled[winner] > max(rivals, default=0.0) + _lead(counts.sum()):
             chosen[table[winner] > base - 0.1] = winner
         else:
@@ -256,7 +257,8 @@ def _try_all(
         candidates.append([pairs.scale(corners, layout.flips, rows) if len(rows) else common for rows in rows_of])
         best = None
         for i, candidate in enumerate(candidates):
-            if i and _is_one(candidate):
+            usable = np.array([not _is_one([scale]) and (name == AS_WRITTEN or _is_unit(scale)) for scale in candidate])
+            if i and not usable.any():
                 continue
             scaled = _flipped(corners / np.tile(np.array(candidate)[pairs.videos], 2), layout.flips)
             fit, _ = pairs.fit(scaled, videos)
@@ -264,7 +266,7 @@ def _try_all(
                 best, best_scales, best_corners = fit, list(candidate), scaled
                 continue
             better = fit > best + np.where(counts >= ENOUGH, LEAD, 4 * LEAD)
-            better &= np.array([not _is_one([scale]) for scale in candidate])
+            better &= usable
             best = np.where(better, fit, best)
             best_scales = [candidate[v] if better[v] else best_scales[v] for v in range(videos)]
             best_corners = np.where(better[pairs.videos][:, None], scaled, best_corners)
@@ -282,6 +284,11 @@ def _flipped(corners: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 def _is_one(scales: list[tuple[float, float]]) -> bool:
     return bool((np.abs(np.log(np.array(scales))) < 0.1).all())
+
+
+def _is_unit(scale: tuple[float, float]) -> bool:
+    """Whether it is that of another unit, such as pixels. A layout with any other scale would fit too much."""
+    return min(scale) > 5 or max(scale) < 0.2
 
 
 def _same(corners_of: dict[str, np.ndarray], name: str, other: str, pairs: _Pairs, video: int | None) -> bool:
@@ -320,7 +327,7 @@ def _choose_per_video(
         rivals = [
             table[i, video] for i in range(len(names)) if not _same(corners_of, names[layout], names[i], pairs, video)
         ]
-        if value > max(rivals, default=0.0) + _lead(counts[video]) and value > 0.4:
+        if value > max(rivals, default=0.0) + _lead(counts[video]) and value > LEAST:
             chosen[video] = layout
     small = int(((counts > 0) & (counts < ENOUGH)).sum())
     for layout, members in few.items():

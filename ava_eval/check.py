@@ -8,21 +8,29 @@ import numpy as np
 
 from ava_eval.box_layout import find_box_fix
 from ava_eval.diagnosis import Diagnosis, Fix, Issue
-from ava_eval.fixes import box_fixes, class_fixes, in_some, row_fixes, score_fixes, shift_fixes, time_fixes
+from ava_eval.fixes import (
+    box_fixes,
+    class_fixes,
+    in_some,
+    row_fixes,
+    score_fixes,
+    shift_fixes,
+    time_fixes,
+    truth_box_fixes,
+    truth_row_fixes,
+    truth_time_fixes,
+)
 from ava_eval.label_map import LabelMap
-from ava_eval.matching import match
 from ava_eval.persons import find_persons
-from ava_eval.protocol import OFFICIAL
 from ava_eval.ranking import Ranking
 from ava_eval.score_checks import ignores_class
 from ava_eval.selection import class_indices, number_frames
 from ava_eval.slices import oracle
-from ava_eval.summary import summarize
 from ava_eval.table import Table
 from ava_eval.video_names import find_namings
-from ava_eval.what_if import sample, sample_mAP
+from ava_eval.what_if import evaluate_tables, sample, sample_mAP
 
-WORTH = 0.005  # mAP that a fix must gain, with all others in place, to be a fix
+WORTH_RATIO = 1.01  # by which a fix must multiply the mAP, with all others in place
 FEW = 0.5  # of the labelled videos or frames
 
 
@@ -69,12 +77,19 @@ def diagnose(truth: Table, found: Table, labels: LabelMap, excluded: Table | Non
     written = found  # names are as in the ground truth already: the sample is of common videos
     name_fixes, fixes = fixes, []
 
-    def apply(fix: Fix) -> None:
-        nonlocal found
-        fixes.append(fix)
-        found = fix.change(found)
+    given = truth
 
-    for fix in time_fixes(truth, found, labels):
+    def apply(fix: Fix) -> None:
+        nonlocal found, truth
+        fixes.append(fix)
+        if fix.of_truth:
+            truth = fix.change(truth)
+        else:
+            found = fix.change(found)
+
+    for fix in time_fixes(truth, found, labels) or truth_time_fixes(truth, found):
+        apply(fix)
+    for fix in truth_row_fixes(truth):
         apply(fix)
     if not len(np.intersect1d(*number_frames(truth, found))):
         _report(result, [fix.issue for fix in (*name_fixes, *fixes)])
@@ -83,7 +98,7 @@ def diagnose(truth: Table, found: Table, labels: LabelMap, excluded: Table | Non
     for fix in row_fixes(truth, found, labels):
         apply(fix)
     boxes = find_box_fix(truth, found)
-    for fix in box_fixes(boxes, truth, found):
+    for fix in box_fixes(boxes, truth, found) or truth_box_fixes(boxes, truth, found):
         apply(fix)
     for fix in class_fixes(truth, found, labels):
         apply(fix)
@@ -94,7 +109,7 @@ def diagnose(truth: Table, found: Table, labels: LabelMap, excluded: Table | Non
     for remark in boxes.suspicious:
         result.add(Issue("layout of the boxes", remark, "check the order of the columns", is_certain=False))
     _report(result, [fix.issue for fix in name_fixes])
-    _verify(truth, written, fixes, labels, result)
+    _verify(given, written, fixes, labels, result)
     _remarks(truth, found, labels, result)
     return result
 
@@ -108,10 +123,10 @@ def _verify(truth: Table, written: Table, fixes: list[Fix], labels: LabelMap, re
     """Leaves each fix out and reports what that costs; takes a fix that costs nothing for a suspicion."""
 
     def mAP(fixes: list[Fix]) -> float:
-        table = written
+        tables = {True: truth, False: written}
         for fix in fixes:
-            table = fix.change(table)
-        return sample_mAP(truth, table, labels)
+            tables[fix.of_truth] = fix.change(tables[fix.of_truth])
+        return sample_mAP(tables[True], tables[False], labels)
 
     before = mAP([])
     of_sample = "" if len(written) < 1e5 else " of a sample"
@@ -123,7 +138,7 @@ def _verify(truth: Table, written: Table, fixes: list[Fix], labels: LabelMap, re
     for fix in reversed(fixes):
         rest = [other for other in kept if other is not fix]
         value = mAP(rest)
-        if total < value + WORTH and not fix.proven:
+        if total < max(value + fix.worth, value * WORTH_RATIO) and not fix.proven:
             kept, total = rest, value
             lines[id(fix)] = replace(fix.issue, is_certain=False)
     for fix in fixes:
@@ -161,8 +176,7 @@ def _coverage(
 
 def _remarks(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) -> None:
     """What the boxes allow, once everything is fixed, and what looks odd but cannot be verified."""
-    matches = match(truth, found, labels)
-    evaluation = summarize(matches, truth, found, labels, OFFICIAL, 0.5, "stable")
+    evaluation = evaluate_tables(truth, found, labels)
     allowed = oracle(evaluation, find_persons(evaluation), Ranking.of(evaluation))
     result.facts.append(
         f"people whose box is detected: {allowed.person_recall:.1%}; oracle mAP, with every action on these boxes "
@@ -177,7 +191,7 @@ def _remarks(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) ->
 def oracle_on_sample(truth: Table, found: Table, labels: LabelMap) -> float:
     """The oracle mAP of a sample, with every action on the boxes of the detections right; 0 if there is none."""
     truth, found = sample(truth, found)
-    evaluation = summarize(match(truth, found, labels), truth, found, labels, OFFICIAL, 0.5, "stable")
+    evaluation = evaluate_tables(truth, found, labels)
     value = oracle(evaluation, find_persons(evaluation), Ranking.of(evaluation)).oracle_actions
     return 0.0 if np.isnan(value) else value
 

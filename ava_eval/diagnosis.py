@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ava_eval.table import Table
 
+WORTH = 0.005  # mAP that a fix gains at least
 MOST_NAMED = 8  # videos in a line
 
 
@@ -85,10 +86,14 @@ class Fix:
 
     Attributes:
         issue: what it fixes.
-        change: detections, without it -> with it.
+        change: detections (or ground truth), without it -> with it.
         proven: whether it needs no gain of mAP to be believed.
+        of_truth: whether the ground truth is what is to be changed.
+        worth: mAP that it must gain, with all others in place, to be believed.
     """
 
     issue: Issue
     change: Callable[[Table], Table]
     proven: bool = False
+    of_truth: bool = False
+    worth: float = WORTH

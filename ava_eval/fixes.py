@@ -7,17 +7,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from ava_eval.box_layout import AS_WRITTEN, LAYOUTS, BoxFix, find_box_fix, unit_names
-from ava_eval.diagnosis import Fix, Issue
+from ava_eval.box_layout import AS_WRITTEN, LAYOUTS, LEAST, BoxFix, find_box_fix, unit_names
+from ava_eval.diagnosis import WORTH, Fix, Issue
 from ava_eval.label_map import LabelMap
 from ava_eval.score_checks import KINDS, NMS_IOU, kinds_by_video, overlapping, repeated, to_probabilities, without
 from ava_eval.selection import class_indices, number_frames
 from ava_eval.table import Table
 from ava_eval.time_offset import find_clocks, likely_shifts
-from ava_eval.what_if import ID_CHANGES, of_videos, only_in, sample_mAP, shifted, video_mAPs, videos_with_labels
+from ava_eval.what_if import (
+    ID_CHANGES,
+    evaluate_tables,
+    of_videos,
+    only_in,
+    sample_mAP,
+    shifted,
+    video_mAPs,
+    videos_with_labels,
+)
 
 RATIO, STEP = 1.5, 0.05  # a change must raise the mAP by both to be a fix
+NMS_RATIO = 1.1  # less for overlapping boxes, which are there to see
 SHIFT_RATIO = 1.25  # less for a shift: frames a second apart look alike
+FREQUENT, CHANGED = 5, 0.02  # ground truths of a class, and AP, that count in `_most_improve`
+SCALED_WORTH = 0.1  # mAP that boxes of another image size must gain: any scale fits some wrong boxes better
 VIDEO_STEP = 0.12  # mAP of a video by itself, in addition to RATIO
 FEWEST = 2  # videos that must agree if a fix is for some only,
 SINGLE_STEP = 0.25  # unless their own mAP rises that much
@@ -59,10 +71,53 @@ def row_fixes(truth: Table, found: Table, labels: LabelMap) -> list[Fix]:
     worse = overlapping(table, number_frames(table)[0])
     if worse.mean() > 0.1:
         before, after = sample_mAP(truth, table, labels), sample_mAP(truth, without(table, worse), labels)
-        if after > max(before * SHIFT_RATIO, before + STEP):
+        if after > max(before * NMS_RATIO, before + STEP):
             seen = f"{worse.mean():.0%} of the rows overlap a better one of their class by more than {NMS_IOU} (IoU)"
             issue = Issue("several boxes of the same person", seen, "apply non-maximum suppression to the boxes")
             fixes.append(Fix(issue, lambda table: without(table, overlapping(table, number_frames(table)[0]))))
+    return fixes
+
+
+def truth_row_fixes(truth: Table) -> list[Fix]:
+    """Ground truth that is there twice."""
+    fixes = []
+    again, _ = repeated(truth, number_frames(truth)[0])
+    if again.any():
+        seen = f"{again.sum()} of {len(truth)} rows of the ground truth repeat a row of the same frame, class and box"
+        issue = Issue("ground truth rows twice", seen, "write each row once: the second is never matched")
+        change = lambda table: without(table, repeated(table, number_frames(table)[0])[0])  # noqa: E731
+        fixes.append(Fix(issue, change, of_truth=True))
+    return fixes
+
+
+def truth_time_fixes(truth: Table, found: Table) -> list[Fix]:
+    """Ground truth in a smaller unit of time than the detections, where no clock of the detections explains them."""
+    fixes = []
+    largest = [np.abs(table.microseconds).max(initial=0) for table in (truth, found)]
+    if largest[0] > 5 * max(largest[1], 1):
+        for clock in find_clocks(found, truth, lambda table: 0.0):
+            name = clock.name.replace("timestamps", "timestamps of the ground truth", 1)
+            seen = clock.evidence.replace("the detections are", "the ground truth is")
+            seen = seen.replace(", the ground truth at", ", the detections at").replace(
+                "labelled ones", "detected ones"
+            )
+            issue = Issue(name, seen, clock.advice, in_some(clock.videos, truth))
+            change = lambda table, clock=clock: clock.apply(table, found)  # noqa: E731
+            fixes.append(Fix(issue, change, proven=clock.is_certain, of_truth=True))
+    return fixes
+
+
+def truth_box_fixes(boxes: BoxFix, truth: Table, found: Table) -> list[Fix]:
+    """Another layout of the ground truth, where none of the detections explains that boxes do not overlap."""
+    if boxes.base > LEAST:
+        return []
+    fixes = []
+    for fix in box_fixes(find_box_fix(found, truth), found, truth):
+        name = fix.issue.name.replace("of the detections", "of the ground truth")
+        name = name if "ground truth" in name else f"in the ground truth, {name}"
+        seen = fix.issue.evidence.replace("those of the ground truth", "those of the detections")
+        issue = Issue(name, seen, fix.issue.advice, fix.issue.videos)
+        fixes.append(Fix(issue, fix.change, of_truth=True))
     return fixes
 
 
@@ -78,7 +133,8 @@ def box_fixes(boxes: BoxFix, truth: Table, found: Table) -> list[Fix]:
         scales = np.array([boxes.readings[video].scale for video in videos])
         seen = f"the coordinates go up to {_reach(found):.5g}, those of the ground truth to {_reach(truth):.5g}; {gain}"
         issue = Issue(name, seen, _unit_advice(name, videos, scales), in_some(videos, found))
-        fixes.append(Fix(issue, lambda table, videos=frozenset(videos): boxes.rescaled(table, videos)))
+        change = lambda table, videos=frozenset(videos): boxes.rescaled(table, videos)  # noqa: E731
+        fixes.append(Fix(issue, change, worth=SCALED_WORTH if "another" in name else WORTH))
     for name, videos in layouts.items():
         issue = Issue(name, gain, LAYOUTS[name].advice, in_some(videos, found))
         fixes.append(Fix(issue, lambda table, name=name: boxes.rearranged(table, name)))
@@ -184,12 +240,28 @@ def _some_or_all(
     return found_changes
 
 
+def _most_improve(truth: Table, before: Table, after: Table, labels: LabelMap) -> bool:
+    """Whether most of the frequent classes gain AP, and few lose some: other ids fit one or two classes by chance."""
+    results = [evaluate_tables(truth, table, labels) for table in (before, after)]
+    counts = np.array(list(results[0].ground_truths.values()))
+    aps = np.nan_to_num([list(result.ap.values()) for result in results])[:, counts >= FREQUENT]
+    gains = aps[1] - aps[0]
+    gained, lost = (gains > CHANGED).sum(), (gains < -CHANGED).sum()
+    return bool(gained >= max(0.6 * len(gains), 3 * lost)) if len(gains) else True
+
+
 def class_fixes(truth: Table, found: Table, labels: LabelMap) -> list[Fix]:
     """Class ids that are shifted, or positions."""
     ids = np.unique(found.actions[found.has_box])
     changes = {name: (lambda table, change=change: change(table, labels)) for name, (change, _) in ID_CHANGES.items()}
     fixes = []
-    for name, videos, change, seen in _some_or_all(truth, found, labels, changes, RATIO):
+    candidates = _some_or_all(truth, found, labels, changes, RATIO)
+    everything = found
+    for _, _, change, _ in candidates:
+        everything = change(everything)
+    if candidates and not _most_improve(truth, found, everything, labels):
+        candidates = []
+    for name, videos, change, seen in candidates:
         issue = Issue(name, f"the ids are {_list(ids)}; {seen}", ID_CHANGES[name][1], in_some(videos, found))
         fixes.append(Fix(issue, change))
     is_known = class_indices(found.actions, labels)[found.has_box] >= 0

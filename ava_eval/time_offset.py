@@ -184,7 +184,7 @@ def _clock(guess: _Guess, pairs: Times) -> Clock:
     fraction = _fraction(pairs, scale, guess.start, guess.tolerance)
     seen += f", {fraction:.0%} of the frames are labelled ones"
     frames = sum(len(times) for _, times, _ in pairs)
-    certain = fraction > 0.9 and guess.chance < 0.2 and frames >= 10 and len(values) == 1
+    certain = fraction > 0.9 and guess.chance < 0.2 and frames >= 10 and scale != 1
     videos = frozenset(name for *_, name in pairs)
     advice = f"timestamps are seconds of the video: {' and '.join(steps)}"
     return Clock(name, seen, advice, videos, certain, scale, starts, guess.tolerance)

@@ -10,6 +10,7 @@ import numpy as np
 from ava_eval.label_map import LabelMap
 from ava_eval.matching import match
 from ava_eval.protocol import OFFICIAL
+from ava_eval.result import Evaluation
 from ava_eval.summary import summarize
 from ava_eval.table import Table
 
@@ -47,9 +48,14 @@ def of_videos(table: Table, names: set[str]) -> Table:
     return take(table, np.array([name in names for name in table.video_names], dtype=bool)[table.videos])
 
 
+def evaluate_tables(truth: Table, found: Table, labels: LabelMap) -> Evaluation:
+    """The official evaluation, without warnings."""
+    return summarize(match(truth, found, labels), truth, found, labels, OFFICIAL, 0.5, "stable")
+
+
 def sample_mAP(truth: Table, found: Table, labels: LabelMap) -> float:
     """The official mAP, 0 if there is none."""
-    value = summarize(match(truth, found, labels), truth, found, labels, OFFICIAL, 0.5, "stable").mAP
+    value = evaluate_tables(truth, found, labels).mAP
     return 0.0 if np.isnan(value) else value
 
 

@@ -198,6 +198,41 @@ def test_diagnose_one_score_for_all_actions_is_only_suspicious(files):
     assert "SUSPICIOUS scores do not depend" in diagnosis.text()
 
 
+def test_diagnose_ground_truth_of_another_layout_clock_or_twice_is_blamed(files):
+    truth, found = files
+    sized = boxed(truth, lambda b: np.hstack([b[:, :2], b[:, 2:] - b[:, :2]]))
+    assert names(sized, found) == ["in the ground truth, boxes are x, y, width, height"]
+    assert names(timed(truth, lambda s: s * 1000), found) == ["timestamps of the ground truth in milliseconds"]
+    assert names(take_rows(truth, np.tile(np.arange(len(truth)), 2)), found) == ["ground truth rows twice"]
+
+
+def enlarged(boxes):
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    return np.hstack([boxes[:, :2] - 0.3 * sizes, boxes[:, 2:] + 0.3 * sizes])
+
+
+HOPELESS = {  # bad detections, none of which a rewritten file would fix
+    "enlarged": lambda t: boxed(t, enlarged),
+    "shrunk": lambda t: boxed(
+        t, lambda b: np.hstack([0.7 * b[:, :2] + 0.3 * b[:, 2:], 0.3 * b[:, :2] + 0.7 * b[:, 2:]])
+    ),
+    "other videos": lambda t: replace(t, video_names=t.video_names[1:] + t.video_names[:1]),
+    "random scores": lambda t: replace(t, scores=np.random.default_rng(0).random(len(t))),
+    "random classes": lambda t: replace(
+        t, actions=np.random.default_rng(0).permutation(IDS)[np.searchsorted(IDS, t.actions)]
+    ),
+    "half of the frames": lambda t: take_rows(t, t.microseconds // 1_000_000 % 2 == 0),
+    "some boxes swapped": lambda t: boxed(t, lambda b: np.where(b[:, :1] * 1e4 % 2 < 1, b, b[:, [1, 0, 3, 2]])),
+}
+
+
+@pytest.mark.parametrize("plant", HOPELESS.values(), ids=HOPELESS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_diagnose_bad_detections_get_no_wrong_advice(make_scene, plant, seed):
+    truth, found = make_scene(seed=seed)
+    assert names(truth, plant(found)) == []
+
+
 def test_ground_truth_in_pixels_is_named_as_such(files):
     truth, found = files
     assert names(boxed(truth, lambda b: b * 1000), found) == ["boxes of the ground truth are in pixels"]
