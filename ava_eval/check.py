@@ -23,6 +23,7 @@ from ava_eval.fixes import (
 from ava_eval.label_map import LabelMap
 from ava_eval.persons import find_persons
 from ava_eval.ranking import Ranking
+from ava_eval.result import Evaluation
 from ava_eval.score_checks import ignores_class
 from ava_eval.selection import class_indices, number_frames
 from ava_eval.slices import oracle
@@ -31,6 +32,7 @@ from ava_eval.video_names import find_namings
 from ava_eval.what_if import evaluate_tables, sample, sample_mAP
 
 WORTH_RATIO = 1.01  # by which a fix must multiply the mAP, with all others in place
+BEST = 15  # detections of a class that show what it is
 FEW = 0.5  # of the labelled videos or frames
 
 
@@ -182,10 +184,38 @@ def _remarks(truth: Table, found: Table, labels: LabelMap, result: Diagnosis) ->
         f"people whose box is detected: {allowed.person_recall:.1%}; oracle mAP, with every action on these boxes "
         f"right: {allowed.oracle_actions:.4f}"
     )
+    moved = _moved_classes(evaluation)
+    if moved and evaluation.mAP < allowed.oracle_actions / 2:
+        seen = "the best detections of many classes are on people who do one other thing: "
+        seen += ", ".join(f"of id {a} mostly {name!r} (id {b})" for a, b, name in moved[:3])
+        advice = "compare the label map of the model with this one"
+        result.add(Issue("class ids of another label map", seen, advice, is_certain=False))
     if ignores_class(found, number_frames(found)[0]):
         seen = "all actions of a box have the same score"
         advice = "write the score of each action, not that of the person's box"
         result.add(Issue("scores do not depend on the class", seen, advice, is_certain=False))
+
+
+def _moved_classes(result: Evaluation) -> list[tuple[int, int, str]]:
+    """Class ids whose best detections are on people of one other class; empty unless many classes are such."""
+    persons, matches, labels = find_persons(result), result.matches, result.label_map
+    if not len(persons.boxes):
+        return []
+    does = np.zeros((len(persons.boxes), len(labels)), dtype=bool)
+    does[persons.of_truth, matches.ground_truth_classes] = True
+    usual = does.mean(axis=0)
+    moved, examined = [], 0
+    for a, part in enumerate(result.class_slices()):
+        on_person = part.start + np.flatnonzero(persons.ious[part] >= result.iou)
+        best = on_person[np.argsort(-matches.scores[on_person], kind="stable")[:BEST]]
+        if len(best) < BEST:
+            continue
+        examined += 1
+        rates = does[persons.nearest[best]].mean(axis=0)
+        b = int((rates - usual).argmax())
+        if b != a and rates[b] > max(0.5, 3 * usual[b]) and rates[a] < 0.2:
+            moved.append((labels.ids[a], labels.ids[b], labels.names[b]))
+    return moved if len(moved) >= max(3, examined / 5) else []
 
 
 def oracle_on_sample(truth: Table, found: Table, labels: LabelMap) -> float:

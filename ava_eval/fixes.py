@@ -29,6 +29,7 @@ RATIO, STEP = 1.5, 0.05  # a change must raise the mAP by both to be a fix
 NMS_RATIO = 1.1  # less for overlapping boxes, which are there to see
 SHIFT_RATIO = 1.25  # less for a shift: frames a second apart look alike
 FREQUENT, CHANGED = 5, 0.02  # ground truths of a class, and AP, that count in `_most_improve`
+TIME_WORTH = 0.02  # mAP that another start must gain: a start for each video fits wrong videos too
 SCALED_WORTH = 0.1  # mAP that boxes of another image size must gain: any scale fits some wrong boxes better
 VIDEO_STEP = 0.12  # mAP of a video by itself, in addition to RATIO
 FEWEST = 2  # videos that must agree if a fix is for some only,
@@ -51,7 +52,8 @@ def time_fixes(truth: Table, found: Table, labels: LabelMap) -> list[Fix]:
     fixes = []
     for clock in find_clocks(truth, found, quality):
         issue = Issue(clock.name, clock.evidence, clock.advice, in_some(clock.videos, found))
-        fixes.append(Fix(issue, lambda table, clock=clock: clock.apply(table, truth), proven=clock.is_certain))
+        change = lambda table, clock=clock: clock.apply(table, truth)  # noqa: E731
+        fixes.append(Fix(issue, change, proven=clock.is_certain, worth=TIME_WORTH))
     return fixes
 
 

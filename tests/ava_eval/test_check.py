@@ -211,6 +211,15 @@ def enlarged(boxes):
     return np.hstack([boxes[:, :2] - 0.3 * sizes, boxes[:, 2:] + 0.3 * sizes])
 
 
+def test_diagnose_permuted_classes_are_suspicious(files):
+    truth, found = files
+    shuffled = np.random.default_rng(3).permutation(IDS)[np.searchsorted(IDS, found.actions)]
+    diagnosis = diagnose(truth, replace(found, actions=shuffled), LABELS)
+    assert diagnosis.issues == []
+    assert [issue.name for issue in diagnosis.suspicions] == ["class ids of another label map"]
+    assert diagnose(truth, found, LABELS).suspicions == []
+
+
 HOPELESS = {  # bad detections, none of which a rewritten file would fix
     "enlarged": lambda t: boxed(t, enlarged),
     "shrunk": lambda t: boxed(
