@@ -177,7 +177,7 @@ def _warn(warnings: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ava-eval",
-        description="Frame mAP of action detections: the official AVA protocol to the bit, and why it is what it is.",
+        description="Frame mAP of action detections: the official AVA protocol to the bit, and error analysis.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -185,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_files(parser, required=False)  # but see `main`: argparse would ask for them before other commands too
     _add_detections(parser, required=False)
     _add_rules(parser)
-    parser.add_argument("--report", action="store_true", help="also print the analyses; --json then holds them too")
+    parser.add_argument("--report", action="store_true", help="also print the analyses; --json then includes them")
     parser.add_argument("--html", metavar="FILE", help="also write the analyses with plots to one HTML file")
     _add_videos(parser)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
@@ -272,12 +272,12 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_rules(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--iou", type=float, default=0.5, help="least overlap of a true positive (default 0.5)")
+    parser.add_argument("--iou", type=float, default=0.5, help="IoU threshold of a true positive (default 0.5)")
     parser.add_argument(
         "--protocol",
         choices=("official", "pyslowfast", "mmaction2"),
         default="official",
-        help="whose way of counting (default official)",
+        help="evaluation protocol (default official)",
     )
     parser.add_argument(
         "--ties",
