@@ -70,7 +70,7 @@ def diagnose(truth: Table, found: Table, labels: LabelMap, excluded: Table | Non
         videos = in_some(naming.names, found)
         fixes.append(Fix(Issue(naming.name, naming.evidence, naming.advice, videos), naming.apply, proven=True))
         found = naming.apply(found)
-    for issue in _coverage(truth, found, excluded, [fix.issue for fix in fixes], result):
+    for issue in _coverage(truth, found, excluded, result):
         result.add(issue)
         if issue.name == "all boxes on excluded frames":
             _report(result, [fix.issue for fix in fixes])
@@ -155,9 +155,7 @@ def _verify(truth: Table, written: Table, fixes: list[Fix], labels: LabelMap, re
         result.facts.append(f"mAP{of_sample} with every fix below: {total:.4f}")
 
 
-def _coverage(
-    truth: Table, found: Table, excluded: Table | None, earlier: list[Issue], result: Diagnosis
-) -> list[Issue]:
+def _coverage(truth: Table, found: Table, excluded: Table | None, result: Diagnosis) -> list[Issue]:
     """Frames that are excluded, and videos without detections."""
     if excluded is not None:
         true_frames, frames, numbers = number_frames(truth, found, excluded)
