@@ -12,14 +12,15 @@ from ava_eval.errors import InputError
 EXAMPLES = """
 examples:
   ava-eval -l labelmap.pbtxt -g val.csv -d detections.csv -e excluded.csv    as the official script
-  ava-eval -l ava_v2.2 -g val.csv -d detections.csv --json result.json       a label map that comes along
+  ava-eval -l ava_v2.2 -g val.csv -d detections.csv --json result.json       a label map of the package
   ava-eval -l ava_v2.2 -g val.csv -d detections.csv --html report.html       all analyses, with plots
   ava-eval -l ava_v2.2 -g val.csv -d detections.csv --protocol pyslowfast    to compare with its numbers
-  ava-eval check -l labelmap.pbtxt -g val.csv -d detections.csv              why is my mAP zero?
+  ava-eval check -l labelmap.pbtxt -g val.csv -d detections.csv              why is my mAP so low?
+  ava-eval explain -l ava_v2.2 -g val.csv -d detections.csv stand            why is this class bad?
   ava-eval compare -l ava_v2.2 -g val.csv old.csv new.csv                    which classes moved?
   ava-eval tubes -g tubes.csv -d detected_tubes.csv                          video mAP
 
-label maps that come along: ava_v2.1, ava_v2.2 (the 60 scored classes), ava_v2.1_80, ava_v2.2_80
+label maps of the package: ava_v2.1, ava_v2.2 (the 60 scored classes), ava_v2.1_80, ava_v2.2_80
 """
 REQUIRED = {"labelmap": "-l/--labelmap", "groundtruth": "-g/--groundtruth", "detections": "-d/--detections"}
 
@@ -27,7 +28,7 @@ REQUIRED = {"labelmap": "-l/--labelmap", "groundtruth": "-g/--groundtruth", "det
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status.
 
-    0 done, 1 `check` found a fault, 2 an input cannot be evaluated, 130 Ctrl-C.
+    0 done, 1 `check` found a problem, 2 an input cannot be evaluated, 130 Ctrl-C.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from ava_eval.evaluation import evaluate
 
+    _refuse_empty(options.groundtruth, options.detections)
     result = evaluate(options.groundtruth, options.detections, options.labelmap, options.exclusions, **_rules(options))
     _warn(result.warnings)
     report = None
@@ -59,11 +61,60 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.html:
         from ava_eval.page import report_page
 
-        _write(options.html, report_page(report))
+        _write(options.html, report_page(report, _thumbnails(options.videos)))
     if options.report:
         print(f"{report.text()}\n")
     print(result.table())
     return 0
+
+
+def _thumbnails(folder: str | None) -> object | None:
+    """Thumbnails of the videos in a folder, if there is one."""
+    if folder is None:
+        return None
+    from ava_eval.thumbnails import Thumbnails
+
+    return Thumbnails(folder)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from ava_eval.evaluation import evaluate
+    from ava_eval.explain import Explainer
+    from ava_eval.result import as_json
+
+    name = options.name or options.class_name
+    if name is None:
+        raise InputError("expected a class: ava-eval explain -l MAP -g GT -d DETECTIONS CLASS")
+    _refuse_empty(options.groundtruth, options.detections)
+    result = evaluate(options.groundtruth, options.detections, options.labelmap, options.exclusions, **_rules(options))
+    _warn(result.warnings)
+    explainer = Explainer(result)
+    errors = explainer.explain(explainer.find(name), options.worst)
+    if options.json:
+        _write(options.json, as_json({"class": errors.name, **errors.to_dict()}))
+    if options.html:
+        from ava_eval.page import class_page
+
+        _write(options.html, class_page(result, errors, _thumbnails(options.videos)))
+    print(errors.text())
+    return 0
+
+
+def _refuse_empty(*paths: str) -> None:
+    """Refuses files without rows, which are failed runs rather than results.
+
+    Raises:
+        InputError: naming the first.
+    """
+    from ava_eval.evaluation import as_table
+
+    for path in paths:
+        try:
+            is_small = os.path.getsize(path) < 1 << 16
+        except OSError:
+            continue  # whoever reads it says why it cannot
+        if is_small and not len(as_table(path, path)):
+            raise InputError(f"{path}: the file has no rows, expected video,timestamp,x1,y1,x2,y2,action,score")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -72,13 +123,14 @@ def _check(options: argparse.Namespace) -> int:
     from ava_eval.label_map import load_label_map
     from ava_eval.result import as_json
 
+    _refuse_empty(options.groundtruth, options.detections)
     labels, _ = load_label_map(options.labelmap)
     truth, found, left_out = load_tables(options.groundtruth, options.detections, options.exclusions)
     diagnosis = diagnose(truth, found, labels, left_out)
     if options.json:
         _write(options.json, as_json(diagnosis.to_dict()))
     print(diagnosis.text())
-    return 1 if diagnosis.faults else 0
+    return 1 if diagnosis.issues else 0
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -87,6 +139,7 @@ def _compare(options: argparse.Namespace) -> int:
     from ava_eval.report import comparison_dict, comparison_text
     from ava_eval.result import as_json
 
+    _refuse_empty(options.groundtruth, options.first, options.second)
     results = []
     for path in (options.first, options.second):
         results.append(evaluate(options.groundtruth, path, options.labelmap, options.exclusions, **_rules(options)))
@@ -124,7 +177,7 @@ def _warn(warnings: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ava-eval",
-        description="Frame mAP of action detections: the official AVA protocol to the bit, and why it is what it is.",
+        description="Frame mAP of action detections: the official AVA protocol to the bit, and error analysis.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -132,13 +185,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_files(parser, required=False)  # but see `main`: argparse would ask for them before other commands too
     _add_detections(parser, required=False)
     _add_rules(parser)
-    parser.add_argument("--report", action="store_true", help="also print the analyses; --json then holds them too")
+    parser.add_argument("--report", action="store_true", help="also print the analyses; --json then includes them")
     parser.add_argument("--html", metavar="FILE", help="also write the analyses with plots to one HTML file")
+    _add_videos(parser)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
 
-    command = _add_command(commands, "check", _check, "find out what is wrong with the files: why is my mAP zero?")
+    command = _add_command(commands, "check", _check, "find out what is wrong with the files: why is my mAP so low?")
     _add_files(command, required=True)
     _add_detections(command, required=True)
+
+    command = _add_command(commands, "explain", _explain, "why is one class bad: error types, confusions, worst errors")
+    _add_files(command, required=True)
+    _add_detections(command, required=True)
+    _add_rules(command)
+    command.add_argument("name", nargs="?", metavar="CLASS", help="name or id of the class, or a part of its name")
+    command.add_argument("--class", dest="class_name", metavar="CLASS", help="the same")
+    command.add_argument("--worst", type=int, default=5, metavar="N", help="FP and misses to list (default 5)")
+    command.add_argument("--html", metavar="FILE", help="also write it to one HTML file")
+    _add_videos(command)
 
     command = _add_command(commands, "compare", _compare, "compare two files of detections, class by class")
     _add_files(command, required=True)
@@ -191,8 +255,16 @@ def _add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
 
 def _add_detections(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
-        "-d", "--detections", required=required, metavar="CSV", help="video,timestamp,x1,y1,x2,y2,action,score"
+        "-d",
+        "--detections",
+        required=required,
+        metavar="FILE",
+        help="csv: video,timestamp,x1,y1,x2,y2,action,score; or .pkl as mmaction2 dumps its results",
     )
+
+
+def _add_videos(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--videos", metavar="DIR", help="show the worst errors of these videos in the HTML file")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -200,12 +272,12 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_rules(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--iou", type=float, default=0.5, help="least overlap of a true positive (default 0.5)")
+    parser.add_argument("--iou", type=float, default=0.5, help="IoU threshold of a true positive (default 0.5)")
     parser.add_argument(
         "--protocol",
         choices=("official", "pyslowfast", "mmaction2"),
         default="official",
-        help="whose way of counting (default official)",
+        help="evaluation protocol (default official)",
     )
     parser.add_argument(
         "--ties",

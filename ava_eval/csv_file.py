@@ -15,11 +15,33 @@ from ava_eval.errors import InputError
 from ava_eval.table import COLUMNS, WIDTHS, Table, microseconds
 
 BLOCK_BYTES = 1 << 24
+BOM = b"\xef\xbb\xbf"
+FORMATS = {  # first bytes -> what such a file is
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"PK\x03\x04": "a zip archive or Excel workbook",
+    b"\x80": "a pickle or other binary file (name a pickle .pkl)",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy array",
+    b"PAR1": "a Parquet file",
+    b"SQLite": "a database",
+    b"{": "JSON",
+    b"[": "JSON",
+    b"<": "HTML or XML",
+}
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
+ORDERS = {  # other orders of the columns after the timestamp -> where x1, y1, x2, y2, action id and score are in them
+    "x1, y1, x2, y2, score, action id": (0, 1, 2, 3, 5, 4),
+    "action id, x1, y1, x2, y2, score": (1, 2, 3, 4, 0, 5),
+    "score, x1, y1, x2, y2, action id": (1, 2, 3, 4, 5, 0),
+    "action id, score, x1, y1, x2, y2": (2, 3, 4, 5, 0, 1),
+    "score, action id, x1, y1, x2, y2": (2, 3, 4, 5, 1, 0),
+}
 PANDAS_BYTES = 1 << 20  # below this, importing pandas takes longer than it saves
 
 
 def read_csv(path: str | os.PathLike[str]) -> Table:
-    """Reads a csv (or .csv.gz) of rows with 2, 7 or 8 columns; blank lines are passed over and counted.
+    """Reads a csv (or .csv.gz) of rows with 2, 7 or 8 columns; blank lines are skipped and counted.
 
     A block of the file whose rows are all of 7 or all of 8 plain columns is parsed by pandas, anything else row by row
     with Python's csv, float and int, which is what the official code does; both give the same bits.
@@ -31,7 +53,8 @@ def read_csv(path: str | os.PathLike[str]) -> Table:
     video_codes: dict[str, int] = {}
     parts: list[tuple[np.ndarray, ...]] = []
     line, skipped = 1, 0
-    for block in _blocks(path):
+    notes: list[str] = []
+    for block in _blocks(path, notes):
         columns = _parse_with_pandas(block) or _parse_row_by_row(block, path, line)
         names, lines, videos, seconds, *others = columns
         codes = np.array([video_codes.setdefault(name, len(video_codes)) for name in names], dtype=np.int32)
@@ -47,22 +70,30 @@ def read_csv(path: str | os.PathLike[str]) -> Table:
         columns.append(np.concatenate([part[i] for part in parts]))
         parts = [(*part[:i], None, *part[i + 1 :]) for part in parts]
     lines, videos, times, has_box, boxes, actions, scores = columns
-    return Table(path, lines, list(video_codes), videos, times, has_box, boxes, actions, scores, skipped)
+    return Table(path, lines, list(video_codes), videos, times, has_box, boxes, actions, scores, skipped, tuple(notes))
 
 
 def _count_lines(block: bytes) -> int:
     return block.count(b"\n") + (not block.endswith(b"\n"))
 
 
-def _blocks(path: str) -> Iterator[bytes]:
+def _blocks(path: str, notes: list[str]) -> Iterator[bytes]:
     """Whole lines, some 16 MiB at a time, with line ends as \\n and without a byte order mark."""
     try:
-        with gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb") as file:
+        with open(path, "rb") as raw:
+            is_gzip = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if is_gzip or path.endswith(".gz") else open(path, "rb") as file:
             first = True
             while block := file.read(BLOCK_BYTES):
                 block += file.readline()
                 if first:
-                    block = block.removeprefix(b"\xef\xbb\xbf")
+                    _refuse_other_formats(block, path)
+                    if block.startswith(BOM):
+                        block = block.removeprefix(BOM)
+                        notes.append(
+                            f"{path}: starts with a byte order mark, which is skipped here; the official code takes it "
+                            "for a part of the first row's video id and so miscounts that row"
+                        )
                     first = False
                 if b"\r" in block:
                     block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -70,6 +101,17 @@ def _blocks(path: str) -> Iterator[bytes]:
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot read the file: {reason}") from None
+
+
+def _refuse_other_formats(start: bytes, path: str) -> None:
+    """Names formats that people mistake for a csv.
+
+    Raises:
+        InputError: if the first bytes of the file are one's.
+    """
+    for magic, what in FORMATS.items():
+        if start.startswith(magic):
+            raise InputError(f"{path}:1: the file is {what}, expected a csv in UTF-8: {', '.join(COLUMNS)}")
 
 
 def _parse_with_pandas(block: bytes) -> tuple | None:
@@ -132,7 +174,7 @@ def _parse_row_by_row(block: bytes, path: str, line: int) -> tuple:
             if len(row) not in WIDTHS:
                 raise InputError(
                     f"{path}:{line + reader.line_num - 1}: got {len(row)} column{'s' * (len(row) > 1)}, expected 7 or "
-                    f"8 ({', '.join(COLUMNS)}), or 2 for a frame without boxes"
+                    f"8 ({', '.join(COLUMNS)}), or 2 for a frame without boxes{_hint(row)}"
                 )
             try:
                 seconds = float(row[1])
@@ -167,13 +209,51 @@ def _columns(rows: list[tuple], video_codes: dict[str, int]) -> tuple:
 
 
 def _complaint(row: list[str]) -> str:
-    """What is wrong with the first field of the row that is not of its kind."""
+    """What is wrong with the first field of the row that is not of its kind, and how that usually comes about."""
     for name, text in zip(COLUMNS[1:], row[1:]):
         kind, expected = (int, "a whole number") if name == "action id" else (float, "a number")
-        try:
-            kind(text)
-        except ValueError:
-            hint = "; if this is a header, remove it" if name == "timestamp" and text.strip().isidentifier() else ""
+        if not _is(kind, text):
             shown = text if len(text) <= 40 else text[:40] + "..."
-            return f"the {name} is {shown!r}, expected {expected}{hint}"
+            return f"the {name} is {shown!r}, expected {expected}{_hint(row)}"
     raise AssertionError("the row has no such field")
+
+
+def _is(kind: type, text: str) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _hint(row: list[str]) -> str:
+    """A likely cause of a row that cannot be read, as the end of a sentence; empty if none is likely."""
+    if len(row) == 1:
+        for separator, name in SEPARATORS.items():
+            if len(row[0].strip().split(separator)) in WIDTHS:
+                return f"; the columns are separated by {name}, expected commas"
+        return ""
+    if not any(_is(float, text) for text in row[1:]):
+        return "; if this is a header, remove it"
+    if len(row) == 9 and row[0].strip().isdigit() and not _is(float, row[1]) and _is(float, row[2]):
+        return "; the first column looks like a row number: write the file without an index"
+    if len(row) == 14 and all(text.strip().lstrip("-").isdigit() for text in row[1:13]):
+        return "; the numbers look like they have decimal commas, expected decimal points"
+    if len(row) in WIDTHS and _is(float, row[0]) and not _is(float, row[1]):
+        return "; the first column is no video: expected video, timestamp, without a row number before them"
+    if len(row) == 8:
+        return _order_hint(row[2:])
+    return ""
+
+
+def _order_hint(fields: list[str]) -> str:
+    """Other orders of the last six columns in which the row makes sense."""
+    if not all(_is(float, text) for text in fields):
+        return ""
+    fitting = []
+    for name, places in ORDERS.items():
+        x1, y1, x2, y2, action, score = (fields[place] for place in places)
+        is_box = float(x1) < float(x2) and float(y1) < float(y2)
+        if is_box and _is(int, action) and int(action) >= 0 and 0 <= float(score) <= 1:
+            fitting.append(name)
+    return f"; the columns may be video, timestamp, {', or video, timestamp, '.join(fitting)}" if fitting else ""

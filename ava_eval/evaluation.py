@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ava_eval.average_precision import (
-    TIES,
-    average_precision,
-    best_f1,
-    count_ties,
-    mean_of_known,
-    mean_over_ids,
-    possible_range,
-)
+from ava_eval.average_precision import TIES
 from ava_eval.csv_file import read_csv
 from ava_eval.errors import InputError
 from ava_eval.label_map import LabelMap, load_label_map
-from ava_eval.matching import MatchTable, match
-from ava_eval.protocol import PROTOCOLS, Protocol
+from ava_eval.matching import match
+from ava_eval.pickle_file import SUFFIXES
+from ava_eval.protocol import PROTOCOLS
 from ava_eval.result import Evaluation
+from ava_eval.results_file import read_results
+from ava_eval.summary import summarize
 from ava_eval.table import Table, check_values, table_from_memory
 
 if TYPE_CHECKING:
@@ -30,7 +25,10 @@ if TYPE_CHECKING:
 
     Rows = str | os.PathLike[str] | pd.DataFrame | np.ndarray | list
 
-NEAR_ZERO = 0.01  # a mAP below it is looked into
+NEAR_ZERO = 0.01  # mAP below which something is wrong
+FAR = 0.4  # of the oracle mAP, below which the files are checked
+FEWEST = 20  # ground truths from which on that is checked
+FEW_BOXES = 0.6  # oracle mAP, below which they are checked too
 
 
 def evaluate(
@@ -63,15 +61,33 @@ def evaluate(
     _check_options(iou, protocol, ties)
     rules = PROTOCOLS[protocol]
     labels, unseen = load_label_map(label_map)
-    truth, found, left_out = load_tables(ground_truth, detections, excluded)
-    matches = match(truth, found, labels, left_out, rules)
-    result = summarise(matches, truth, found, labels, rules, iou, ties)
-    result.warnings.extend(_warnings(result, left_out, unseen))
-    if result.mAP < NEAR_ZERO:
-        from ava_eval.check import diagnose
-
-        result.warnings.extend(fault.line() for fault in diagnose(truth, found, labels, left_out).faults)
+    truth, found, excluded_rows = load_tables(ground_truth, detections, excluded)
+    matches = match(truth, found, labels, excluded_rows, rules)
+    result = summarize(matches, truth, found, labels, rules, iou, ties)
+    result.warnings.extend(_warnings(result, excluded_rows, unseen))
+    result.warnings.extend(_explain_low(result, excluded_rows))
     return result
+
+
+def _explain_low(result: Evaluation, excluded: Table | None) -> list[str]:
+    """What is wrong with the files, if the mAP is far below what the boxes allow, or few people have a box."""
+    truth, found = result.truth, result.found
+    labels = len(result.matches.ground_truth_rows)
+    if not labels or (labels < FEWEST and result.mAP >= NEAR_ZERO):
+        return []
+    from ava_eval.check import diagnose, oracle_on_sample
+
+    allowed = oracle_on_sample(truth, found, result.label_map) if result.mAP >= NEAR_ZERO else 1.0
+    if result.mAP >= FAR * allowed and allowed > FEW_BOXES:
+        return []
+    lines = [issue.line() for issue in diagnose(truth, found, result.label_map, excluded).issues]
+    if not lines and result.mAP < allowed / 4 and labels >= 100 and len(found):
+        allowed = oracle_on_sample(truth, found, result.label_map)
+        lines = [
+            f"the mAP is {result.mAP:.4f}, with every action on these boxes right it would be {allowed:.4f}; "
+            "`ava-eval check` finds no problem with the files, which leaves the scores of the actions"
+        ]
+    return lines
 
 
 def load_tables(ground_truth: Rows, detections: Rows, excluded: Rows | None) -> tuple[Table, Table, Table | None]:
@@ -91,51 +107,11 @@ def load_tables(ground_truth: Rows, detections: Rows, excluded: Rows | None) -> 
     return truth, found, left_out
 
 
-def summarise(
-    matches: MatchTable, truth: Table, found: Table, labels: LabelMap, rules: Protocol, iou: float, ties: str
-) -> Evaluation:
-    """AP of every class, their means, and the counts, from the match table; the warnings are still to come."""
-    true_positives = matches.true_positives(iou)
-    true_counts = np.bincount(matches.ground_truth_classes, minlength=len(labels)).tolist()
-    bounds = np.searchsorted(matches.classes, np.arange(len(labels) + 1))
-    aps, lowest, highest = np.full((3, len(labels)), np.nan)
-    tied = ambiguous = 0
-    best = []
-    for k, ground_truths in enumerate(true_counts):
-        scores, hits = matches.scores[bounds[k] : bounds[k + 1]], true_positives[bounds[k] : bounds[k + 1]]
-        best.append(best_f1(scores, hits, ground_truths))
-        if not ground_truths or not (len(scores) or rules.undetected_count):
-            continue
-        lowest[k] = highest[k] = aps[k] = average_precision(scores, hits, ground_truths, ties)
-        tied_here, ambiguous_here = count_ties(scores, hits)
-        tied, ambiguous = tied + tied_here, ambiguous + ambiguous_here
-        if ambiguous_here:
-            lowest[k], highest[k] = possible_range(scores, hits, ground_truths)
-    return Evaluation(
-        mAP=mean_over_ids(aps, labels.ids),
-        ap=dict(zip(labels.names, aps.tolist())),
-        groups={group: mean_of_known(aps[members]) for group, members in _groups(labels, rules).items()},
-        ground_truths=dict(zip(labels.names, true_counts)),
-        detections=dict(zip(labels.names, np.diff(bounds).tolist())),
-        best_f1=dict(zip(labels.names, best)),
-        ignored={what: count for what, count in matches.ignored.items() if count},
-        warnings=[],
-        tied=tied,
-        ambiguous=ambiguous,
-        mAP_range=(mean_over_ids(lowest, labels.ids), mean_over_ids(highest, labels.ids)),
-        iou=iou,
-        protocol=rules,
-        ties=ties,
-        label_map=labels,
-        matches=matches,
-        truth=truth,
-        found=found,
-    )
-
-
 def as_table(value: Rows, source: str) -> Table:
     """Reads a path, or takes what is in memory and calls it `source`."""
-    return read_csv(value) if isinstance(value, (str, os.PathLike)) else table_from_memory(value, source)
+    if not isinstance(value, (str, os.PathLike)):
+        return table_from_memory(value, source)
+    return read_results(value) if os.fspath(value).lower().endswith(SUFFIXES) else read_csv(value)
 
 
 def _check_options(iou: float, protocol: str, ties: str) -> None:
@@ -145,15 +121,6 @@ def _check_options(iou: float, protocol: str, ties: str) -> None:
         raise InputError(f"the protocol is {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
     if ties not in TIES:
         raise InputError(f"ties are to be broken {ties!r}, expected one of {', '.join(TIES)}")
-
-
-def _groups(labels: LabelMap, rules: Protocol) -> dict[str, np.ndarray]:
-    """{group: (K,) bool, its classes}."""
-    if rules.groups_by_id:
-        groups = np.array(["pose", "object", "person"])[np.searchsorted([14, 63], labels.ids)]
-    else:
-        groups = np.array(labels.groups)
-    return {group: groups == group for group in dict.fromkeys(groups.tolist()) if group}
 
 
 def _warnings(result: Evaluation, left_out: Table | None, unseen: list[str]) -> list[str]:
@@ -166,10 +133,12 @@ def _warnings(result: Evaluation, left_out: Table | None, unseen: list[str]) -> 
         )
     for table in (truth, found, left_out):
         if table is not None and table.skipped:
-            lines.append(f"{table.source}: {_plural(table.skipped, 'blank line')} passed over")
+            lines.append(f"{table.source}: {_plural(table.skipped, 'blank line')} skipped")
+        if table is not None:
+            lines.extend(table.notes)
     empty = int((~truth.has_box).sum())
     if empty and not rules.reads_empty_frames:
-        lines.append(f"{truth.source}: {_plural(empty, 'row')} of two columns passed over: {rules.name} has none")
+        lines.append(f"{truth.source}: {_plural(empty, 'row')} of two columns skipped: {rules.name} has none")
     if not len(matches.ground_truth_rows):
         lines.append(f"{truth.source}: no ground truth of any class of the label map, so there is no mAP")
     x1, y1, x2, y2 = truth.boxes[matches.ground_truth_rows].T

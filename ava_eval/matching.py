@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_eval.capacity import reading_order
 from ava_eval.label_map import LabelMap
+from ava_eval.max_detections import reading_order
 from ava_eval.protocol import OFFICIAL, Protocol
 from ava_eval.selection import Selection, select
 from ava_eval.table import Table

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_eval.capacity import run_starts
 from ava_eval.matching import nearest_box
+from ava_eval.max_detections import run_starts
 from ava_eval.result import Evaluation
 
 

@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from ava_eval.bootstrap import Comparison
-from ava_eval.mistakes import KINDS, MISSED
 from ava_eval.report import Report
 
 COLOURS = ("#3b6fb6", "#d9822b", "#4a9a5d", "#8a5aa8", "#b0473a", "#6b7680")
@@ -118,21 +117,21 @@ def sweep(report: Report) -> bytes:
     return draw(5.2, 3.8, paint)
 
 
-def mistakes(report: Report) -> bytes:
-    """What mending each kind of mistake would gain, and what the confident detections are."""
+def errors(report: Report) -> bytes:
+    """What fixing each type of error would gain, and how many errors the confident detections have."""
     base = report.result.mAP
-    kinds = [*KINDS, MISSED]
+    kinds = [e.kind for e in report.errors]
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        gains = [m.mended - base for m in report.mistakes]
+        gains = [e.fixed - base for e in report.errors]
         bars = left.barh(kinds, gains, color=COLOURS[: len(kinds)])
         left.bar_label(bars, [f"{gain:+.3f}" for gain in gains], padding=3)
         left.invert_yaxis()
         left.grid(visible=False, axis="y")
         left.set_xlim(0, max([0.01, *_finite(gains)]) * 1.25)
-        left.set_xlabel("mAP gained if mended")
-        counts = [m.confident for m in report.mistakes]
+        left.set_xlabel("mAP gained if fixed")
+        counts = [e.confident_count for e in report.errors]
         bars = right.barh(kinds, counts, color=COLOURS[: len(kinds)])
         right.bar_label(bars, [f"{count:,}" for count in counts], padding=3)
         right.invert_yaxis()
@@ -140,18 +139,18 @@ def mistakes(report: Report) -> bytes:
         right.grid(visible=False, axis="y")
         right.set_xlim(0, max([1, *counts]) * 1.35)
         right.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        right.set_xlabel("how many, at each class's best F1")
+        right.set_xlabel("errors at each class's best F1")
 
     return draw(8.6, 2.5, paint)
 
 
-def ceiling(report: Report) -> bytes:
-    """How far boxes and actions limit the mAP."""
-    found = report.ceiling
+def oracle(report: Report) -> bytes:
+    """The mAP beside the oracle mAPs."""
+    found = report.oracle
     rows = {
         "mAP": report.result.mAP,
-        "mAP on perfect boxes": found.perfect_boxes,
-        "mAP of perfect actions": found.perfect_actions,
+        "mAP with oracle boxes": found.oracle_boxes,
+        "mAP with oracle actions": found.oracle_actions,
         "person recall": found.person_recall,
     }
 

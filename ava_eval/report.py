@@ -1,15 +1,14 @@
-"""Everything that one matching pass tells, together: as text and as JSON (`ava_eval.page` makes it HTML)."""
+"""All analyses of one evaluation, as text and as JSON; `ava_eval.page` makes HTML of them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
 from ava_eval.bootstrap import DRAWS, Comparison, Interval, interval
-from ava_eval.breakdown import Ceiling, Part, by_frequency, by_height, ceiling, iou_sweep, precision_recall
-from ava_eval.mistakes import KINDS, MISSED, Mistake, count_mistakes
-from ava_eval.persons import find_persons
-from ava_eval.ranking import Ranking
+from ava_eval.error_analysis import MEANING, ErrorType
+from ava_eval.explain import Explainer
 from ava_eval.result import Evaluation, as_json, decimals, known
+from ava_eval.slices import Oracle, Part, by_frequency, by_height, iou_sweep, oracle, precision_recall
 
 Curve = list[tuple[float, float, float]]
 
@@ -22,21 +21,23 @@ class Report:
         result: the evaluation.
         interval: the mAP with its confidence interval over videos.
         sweep: {IoU threshold: mAP}.
-        mistakes: every kind of mistake.
-        ceiling: how far boxes limit the mAP.
+        errors: each of TIDE's error types.
+        oracle: how far boxes and actions limit the mAP.
         heights: the mAP by the height of the box.
         frequencies: the mAP by the frequency of the class.
         curves: {class name: points of recall, precision and score}.
+        explainer: of single classes.
     """
 
     result: Evaluation
     interval: Interval
     sweep: dict[float, float]
-    mistakes: list[Mistake]
-    ceiling: Ceiling
+    errors: list[ErrorType]
+    oracle: Oracle
     heights: list[Part]
     frequencies: list[Part]
     curves: dict[str, Curve]
+    explainer: Explainer
 
     @property
     def sweep_mean(self) -> float:
@@ -49,11 +50,11 @@ class Report:
             "confidence_interval": known({"low": self.interval.low, "high": self.interval.high}),
             "mAP_by_iou": {f"{iou:.2f}": known(value) for iou, value in self.sweep.items()},
             "mAP_0.5_to_0.95": known(self.sweep_mean),
-            "mistakes": {
-                m.kind: {"count": m.count, "confident": m.confident, "mAP_if_mended": known(m.mended)}
-                for m in self.mistakes
+            "errors": {
+                e.kind: {"count": e.count, "confident": e.confident_count, "fixed_mAP": known(e.fixed)}
+                for e in self.errors
             },
-            "detector_ceiling": known(asdict(self.ceiling)),
+            "oracle": known(asdict(self.oracle)),
             "by_height": [_part(part) for part in self.heights],
             "by_class_frequency": [_part(part) for part in self.frequencies],
             "precision_recall": {
@@ -77,21 +78,21 @@ class Report:
         lines += ["IoU threshold   mAP"]
         lines += [f"{iou:>13.2f}  {decimals(value)}" for iou, value in self.sweep.items()]
         lines += [f"{'0.50 to 0.95':>13}  {decimals(self.sweep_mean)}", ""]
-        lines += [f"{'mistake':<13} {'count':>9} {'confident':>9}  mAP if mended"]
-        for m in self.mistakes:
-            lines.append(f"{m.kind:<13} {m.count:>9} {m.confident:>9}  {decimals(m.mended)} ({m.mended - base:+.4f})")
-        lines += [""]
-        lines += [f"  {kind}: {what}" for kind, what in KINDS.items()]
-        lines += [f"  {MISSED}: ground truth that no detection is matched to"]
-        lines += ["  confident: at the score that gives the class its best F1", ""]
-        ceiling = self.ceiling
+        lines += [f"{'error':<6} {'count':>9} {'at best F1':>10}  fixed mAP"]
+        for e in self.errors:
+            lines.append(
+                f"{e.kind:<6} {e.count:>9} {e.confident_count:>10}  {decimals(e.fixed)} ({e.fixed - base:+.4f})"
+            )
+        lines += ["", *(f"  {kind}: {what}" for kind, what in MEANING.items())]
+        lines += ["  at best F1: of the detections that score enough for their class's best F1", ""]
+        allowed = self.oracle
         lines += [
-            f"{decimals(ceiling.person_recall)}  of {ceiling.persons} persons have a box that overlaps enough",
-            f"{decimals(ceiling.perfect_actions)}  would be the mAP of perfect actions on these boxes",
-            f"{decimals(base)}  is the mAP",
-            f"{decimals(ceiling.perfect_boxes)}  would be the mAP of these actions on perfect boxes",
+            f"{decimals(allowed.person_recall)}  recall of the {allowed.persons} people: a box overlaps enough",
+            f"{decimals(allowed.oracle_actions)}  mAP with oracle actions: every action on these boxes right",
+            f"{decimals(base)}  mAP",
+            f"{decimals(allowed.oracle_boxes)}  mAP with oracle boxes: these actions on the boxes of the ground truth",
         ]
-        for title, parts in (("height of box", self.heights), ("ground truths a class", self.frequencies)):
+        for title, parts in (("box height", self.heights), ("GT per class", self.frequencies)):
             if parts:
                 width = max(len(title), *(len(part.name) for part in parts))
                 lines += ["", f"{title:<{width}}  {'ground truths':>13}  {'classes':>7}     mAP"]
@@ -107,19 +108,21 @@ def analyse(result: Evaluation, draws: int = DRAWS, seed: int = 0) -> Report:
 
     Args:
         result: the evaluation.
-        draws: how often the videos are drawn anew for the confidence interval.
+        draws: how often the videos are resampled for the confidence interval.
         seed: of these draws.
     """
-    ranking, persons = Ranking.of(result), find_persons(result)
+    explainer = Explainer(result)
+    ranking, persons = explainer.ranking, explainer.persons
     return Report(
         result=result,
         interval=interval(result, ranking, draws, seed),
         sweep=iou_sweep(result, ranking),
-        mistakes=count_mistakes(result, persons, ranking),
-        ceiling=ceiling(result, persons, ranking),
+        errors=explainer.errors,
+        oracle=oracle(result, persons, ranking),
         heights=by_height(result, persons, ranking),
         frequencies=by_frequency(result, ranking),
         curves=precision_recall(result, ranking),
+        explainer=explainer,
     )
 
 
@@ -140,14 +143,18 @@ def comparison_text(comparison: Comparison) -> str:
     """A comparison for a terminal."""
     first, second, change = comparison.first, comparison.second, comparison.mAP
     lines = [
-        f"first   {first.found.source}: mAP {first.mAP:.6f}",
-        f"second  {second.found.source}: mAP {second.mAP:.6f}",
-        f"second - first: {change.value:+.6f}, 95 % interval over {comparison.videos} videos {_range(change, '+')}, "
-        f"p <= {comparison.p_value:.3g}",
+        f"first   {first.found.source}: mAP {_six(first.mAP)}",
+        f"second  {second.found.source}: mAP {_six(second.mAP)}",
+    ]
+    if not comparison.is_known:
+        return "\n".join([*lines, f"second - first: {_six(change.value, '+')}", "", nothing_known(comparison)])
+    lines += [
+        f"second - first: {_six(change.value, '+')}, 95 % interval over {comparison.videos} videos "
+        f"{_range(change, '+')}, p <= {comparison.p_value:.3g}",
         "",
     ]
     if not comparison.moved:
-        return "\n".join([*lines, "no class moved: every class's interval holds zero"])
+        return "\n".join([*lines, "no class moved: every class's interval contains zero"])
     width = max(map(len, comparison.moved))
     lines.append(f"{'classes that moved':<{max(width, 18)}}   first  second  difference  95 % interval")
     for name, moved in comparison.moved.items():
@@ -156,11 +163,26 @@ def comparison_text(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def nothing_known(comparison: Comparison) -> str:
+    """Why a comparison has no interval and no p-value."""
+    if comparison.videos >= 2:
+        return "no interval and no p-value: no class has ground truth"
+    videos = ("no video counts", "only one video counts")[comparison.videos]
+    return (
+        f"{videos}: whether the difference is chance cannot be said, for any class; compare on two videos or more "
+        "(on ten or more for a useful interval)"
+    )
+
+
 def _part(part: Part) -> dict[str, object]:
     return asdict(part) | {"mAP": known(part.mAP)}
 
 
 def _range(interval: Interval, sign: str = "") -> str:
     if interval.low != interval.low:
-        return "unknown, for there is but one video"
+        return "unknown (fewer than two videos)"
     return f"{interval.low:{sign}.4f} to {interval.high:{sign}.4f}"
+
+
+def _six(value: float, sign: str = "") -> str:
+    return "-" if value != value else f"{value:{sign}.6f}"

@@ -110,10 +110,10 @@ class Evaluation:
         lines += [f"{group:<{width}}  {decimals(value)}" for group, value in self.groups.items()]
         lines.append(f"{'mean of the classes':<{width}}  {decimals(self.mAP)}")
         if self.ignored:
-            lines += ["", "rows that do not count"]
+            lines += ["", "ignored rows"]
             lines += [f"{count:>10}  {what}" for what, count in self.ignored.items()]
         if self.protocol.name != "official":
-            lines += ["", f"counted as {self.protocol.name} does, not by the official protocol"]
+            lines += ["", f"by the protocol of {self.protocol.name}, not the official one"]
         lines += ["", f"mAP@{self.iou:g}IOU {self.mAP:.6f}"]
         return "\n".join(lines)
 

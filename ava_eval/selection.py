@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_eval.capacity import cap, run_starts
 from ava_eval.errors import InputError
 from ava_eval.label_map import LabelMap
+from ava_eval.max_detections import cap, run_starts
 from ava_eval.protocol import OFFICIAL, Protocol
 from ava_eval.table import Table
 

@@ -30,6 +30,7 @@ class Table:
         actions: (R,) int64, class ids.
         scores: (R,) float64; 1.0 where the file has no eighth column. In AVA's ground truth it is the person id.
         skipped: how many blank lines the file has.
+        notes: what the user should know about how the file was read, a line each.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Table:
     actions: np.ndarray
     scores: np.ndarray
     skipped: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -114,6 +116,25 @@ def table_from_memory(data: object, source: str) -> Table:
     for i, column in enumerate(columns[1:]):
         numbers[:, i] = _as_numbers(column, source, COLUMNS[i + 1])
     return _assemble(source, names, videos, numbers)
+
+
+def table_from_columns(
+    source: str,
+    videos: Sequence[str],
+    seconds: np.ndarray,
+    boxes: np.ndarray,
+    actions: np.ndarray,
+    scores: np.ndarray,
+    notes: Sequence[str] = (),
+) -> Table:
+    """A table of rows that all have a box, from (R,) columns and (R, 4) boxes."""
+    code_of: dict[str, int] = {}
+    codes = np.array([code_of.setdefault(name, len(code_of)) for name in videos], dtype=np.int32)
+    lines = np.arange(1, len(codes) + 1)
+    times = microseconds(np.asarray(seconds, dtype=np.float64), source, lines)
+    has_box = np.ones(len(codes), dtype=bool)
+    actions = actions.astype(np.int64)
+    return Table(source, lines, list(code_of), codes, times, has_box, boxes, actions, scores, notes=tuple(notes))
 
 
 def _assemble(source: str, names: list[str], videos: np.ndarray, numbers: np.ndarray) -> Table:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 import os
-import pickle
 from dataclasses import dataclass
 
 import numpy as np
 
 from ava_eval.errors import InputError
+from ava_eval.pickle_file import load_pickle
 
 COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2", "class id", "tube id", "score")
 
@@ -86,26 +86,6 @@ def _tube(source: str, video: str, class_id: int, name: str, rows: object) -> Tu
     return Tube(video, class_id, frames, array[:, 1:5], float(array[:, 5].mean()) if array.shape[1] > 5 else 1.0)
 
 
-PLAIN = {  # what a pickle may name: none of it can run anything
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("collections", "OrderedDict"),
-    ("_codecs", "encode"),  # how bytes are written for Python 2
-    ("__builtin__", "bytes"),
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Opens arrays and plain containers; whatever else a file names is refused."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in PLAIN:
-            raise InputError(f"holds {module}.{name}, expected arrays, lists and dicts alone")
-        return super().find_class(module, name)
-
-
 def read_tube_pickle(path: str | os.PathLike[str], split: int = 1) -> tuple[list[Tube], dict[int, str]]:
     """The test tubes and {class id: name} of a ground-truth pickle as UCF101-24, JHMDB and MultiSports have it.
 
@@ -120,8 +100,7 @@ def read_tube_pickle(path: str | os.PathLike[str], split: int = 1) -> tuple[list
         InputError: if the file cannot be read or holds anything else.
     """
     try:
-        with open(path, "rb") as file:
-            content = _PlainUnpickler(file, encoding="latin1").load()
+        content = load_pickle(path)
         labels, videos, tubes = content["labels"], content["test_videos"][split - 1], content["gttubes"]
         names = dict(enumerate(map(str, labels)))
         found = []
@@ -133,8 +112,6 @@ def read_tube_pickle(path: str | os.PathLike[str], split: int = 1) -> tuple[list
         return found, names
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the file: {error.strerror}") from None
-    except Exception as error:  # a pickle may fail in any way
+    except Exception as error:  # the content may be of any form
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{path}: not ground-truth tubes with a split {split} ({what})") from None

@@ -16,7 +16,7 @@ FORBIDDEN = {
     "avsf_det/visual": ["media", "data", "models", "engine", "detectors", "ava_eval", "torch"],
     "avsf_det/engine": ["web", "avsf_det.cli"],
     "detectors": ["data", "engine", "visual", "web", "avsf_det.config", "avsf_det.cli", "ava_eval"],
-    "ava_eval": ["avsf_det", "detectors", "torch", "cv2", "av"],
+    "ava_eval": ["avsf_det", "detectors", "torch", "cv2"],
 }
 LAYERS = ("media", "models", "data", "engine", "visual", "web")  # of avsf_det
 YACS = (
@@ -57,6 +57,13 @@ def test_a_package_knows_nothing_of_what_comes_after_it(folder):
     for path in paths:
         wrong = {m for m in imports(path) if any(within(m, package) for package in forbidden)}
         assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+def test_the_evaluator_decodes_videos_in_one_module_when_asked_to():
+    importing = {path.name for path in modules("ava_eval") if any(within(m, "av") for m in imports(path))}
+    assert importing == {"thumbnails.py"}
+    code = "import sys, ava_eval.page; assert 'av' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_configurations_stop_at_the_border():

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ava_eval import Evaluation
-from ava_eval.evaluation import as_table, summarise
+from ava_eval.evaluation import as_table
 from ava_eval.matching import match
 from ava_eval.result import as_json, known
+from ava_eval.summary import summarize
 
 COLUMNS = ("AP with sound", "without", "difference", "change of right", "of others")
 
@@ -45,7 +46,7 @@ def audio_effects(evaluation: Evaluation, silent: np.ndarray, excluded: Path | N
     table = replace(found, scores=silent.astype(np.float64))
     left_out = None if excluded is None else as_table(excluded, "excluded timestamps")
     other = match(evaluation.truth, table, evaluation.label_map, left_out, rules)
-    without = summarise(other, evaluation.truth, table, evaluation.label_map, rules, evaluation.iou, evaluation.ties)
+    without = summarize(other, evaluation.truth, table, evaluation.label_map, rules, evaluation.iou, evaluation.ties)
     change, hits = (found.scores - table.scores)[matches.rows], matches.true_positives(evaluation.iou)
     return {
         name: AudioEffect(

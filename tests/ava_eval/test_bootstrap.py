@@ -65,3 +65,53 @@ def test_the_classes_that_moved_are_named_with_how_far(scene, rows_of):
     assert 0 < change.low <= change.value <= change.high
     assert comparison.mAP.value == pytest.approx(change.value / sum(not math.isnan(ap) for ap in scene.ap.values()))
     assert comparison.p_value <= 0.05 and comparison.videos == 4
+
+
+def draw_video(rng):
+    """Per class: scores, whether each is a true positive, and how many ground truths; videos differ a lot."""
+    quality, classes = rng.normal(0, 0.7), []
+    for rate in (3, 2, 1):
+        truths = rng.poisson(rate * np.exp(rng.normal(0, 0.8)))
+        hits = np.concatenate([np.ones(rng.binomial(truths, 0.85), bool), np.zeros(rng.poisson(5), bool)])
+        classes.append((rng.normal(1.5 * hits + quality * (0.5 + hits / 2), 1), hits, truths))
+    return classes
+
+
+def rows_of_videos(videos):
+    """The same as rows: each ground truth and each detection at a box of its own."""
+    truth, found = [], []
+    for v, classes in enumerate(videos):
+        for k, (scores, hits, truths) in enumerate(classes):
+            truth += [[f"v{v}", 1, 10 * i, 10 * k, 10 * i + 5, 10 * k + 5, k + 1] for i in range(truths)]
+            places = np.where(hits, np.cumsum(hits) - 1, 1000 + np.arange(len(hits)))
+            for i, score in zip(places, scores):
+                found.append([f"v{v}", 1, 10 * i, 10 * k, 10 * i + 5, 10 * k + 5, k + 1, float(score)])
+    return truth, found
+
+
+@pytest.mark.parametrize(("videos", "least"), [(5, 0.85), (20, 0.87)])
+def test_interval_covers_the_population_mAP(videos, least):
+    rng = np.random.default_rng(0)
+    labels = {1: "stand", 2: "sit", 3: "walk"}
+    population = [draw_video(rng) for _ in range(1500)]
+    true_mAP = evaluate(*rows_of_videos(population), labels, protocol="pyslowfast").mAP
+    held = []
+    for _ in range(120):
+        chosen = [population[i] for i in rng.integers(0, len(population), videos)]
+        result = evaluate(*rows_of_videos(chosen), labels, protocol="pyslowfast")
+        found = interval(result, Ranking.of(result), draws=100)
+        held.append(found.low <= true_mAP <= found.high)
+    assert np.mean(held) >= least
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (63, 1.998)]
+)
+def test_student_t_matches_published_quantiles(freedom, quantile):
+    assert bootstrap.student_t(freedom) == pytest.approx(quantile, rel=0.01)
+
+
+def test_interval_of_equal_videos_is_the_mAP():
+    rows = [[f"v{i}", 1, 0, 0, 1, 1, 1] for i in range(4)]
+    result = evaluate(rows, [[*row, 0.5] for row in rows], {1: "stand"})
+    assert interval(result, Ranking.of(result)) == bootstrap.Interval(1.0, 1.0, 1.0)

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import re
@@ -45,7 +46,7 @@ def test_a_report_is_printed_and_goes_into_the_json_and_the_page(files, tmp_path
     paths = [str(tmp_path / name) for name in ("result.json", "report.html")]
     assert main([*options(files), "--report", "--json", paths[0], "--html", paths[1]]) == 0
     out = capsys.readouterr().out
-    assert "mAP if mended" in out and out.endswith("mAP@0.5IOU 1.000000\n")
+    assert "fixed mAP" in out and out.endswith("mAP@0.5IOU 1.000000\n")
     assert json.loads((tmp_path / "result.json").read_text())["mAP_by_iou"]["0.95"] == 1.0
     assert "<h1>Action detection: evaluation</h1>" in (tmp_path / "report.html").read_text()
 
@@ -60,11 +61,11 @@ def test_protocols_and_ties(files, capsys):
 def test_check_names_the_fault_and_says_so_by_its_status(files, tmp_path, capsys):
     command = ["check", *options(files)]
     assert main(command) == 0
-    assert "no fault found" in capsys.readouterr().out
+    assert "no problem found" in capsys.readouterr().out
     files["-d"].write_text(f"{ROW.replace('v,', 'v.mp4,')},0.9\n")
     assert main([*command, "--json", str(tmp_path / "check.json")]) == 1
-    assert "FAULT video ids with an extension" in capsys.readouterr().out
-    [fault] = json.loads((tmp_path / "check.json").read_text())["faults"]
+    assert "PROBLEM video ids with an extension" in capsys.readouterr().out
+    [fault] = json.loads((tmp_path / "check.json").read_text())["issues"]
     assert fault["name"] == "video ids with an extension" and "'v.mp4'" in fault["evidence"]
     assert main(options(files)) == 0
     assert "ava-eval: warning: video ids with an extension: " in capsys.readouterr().err
@@ -107,7 +108,7 @@ def test_what_is_missing_is_asked_for(command, capsys):
 
 def test_the_examples_of_the_help_parse():
     lines = [line.split("   ")[0].split() for line in EXAMPLES.splitlines() if line.startswith("  ava-eval")]
-    assert len(lines) == 7
+    assert len(lines) == 8
     for words in lines:
         _parser().parse_args(words[1:])
 
@@ -123,6 +124,67 @@ def test_a_malformed_row_is_one_line_and_status_two(files, capsys):
     assert main(options(files)) == 2
     place = f"{files['-d']}:2"
     assert capsys.readouterr().err == f"ava-eval: {place}: the score is 'high', expected a number\n"
+
+
+UNREADABLE = {
+    "empty": (b"", "the file has no rows"),
+    "blank lines": (b"\n\r\n", "the file has no rows"),
+    "byte order mark": (b"\xef\xbb\xbf", "the file has no rows"),
+    "header": (b"video_id,timestamp,x1,y1,x2,y2,action_id,score\n", "if this is a header, remove it"),
+    "binary": (bytes(range(128, 256)), "binary"),
+    "UTF-16": (f"{ROW},0.5\n".encode("utf-16"), "UTF-16"),
+    "json": (b'[{"video": 1}]', "JSON"),
+    "semicolons": (f"{ROW},0.5\n".replace(",", ";").encode(), "separated by semicolons"),
+    "tabs": (f"{ROW},0.5\n".replace(",", "\t").encode(), "separated by tabs"),
+    "index": (f"0,{ROW},0.5\n".encode(), "row number"),
+    "swapped": (b"902,v,0.1,0.2,0.3,0.4,12,0.5\n", "expected video, timestamp"),
+    "score before action": (b"v,902,0.5,0.1,0.7,0.4,0.93,12\n", "x1, y1, x2, y2, score, action id"),
+    "action first": (b"v,902,12,0.1,0.2,0.3,0.4,0.93\n", "action id, x1, y1, x2, y2, score"),
+    "five columns": (b"v,902,0.1,0.2,0.3\n", "got 5 columns"),
+    "damaged gzip": (b"\x1f\x8b\x08junk", "cannot read the file"),
+}
+
+
+@pytest.mark.parametrize("command", [[], ["check"], ["explain"]])
+@pytest.mark.parametrize(("content", "expected"), UNREADABLE.values(), ids=UNREADABLE)
+def test_main_unreadable_detections_is_one_line_and_status_two(files, capsys, command, content, expected):
+    files["-d"].write_bytes(content)
+    assert main([*command, *options(files), *(["stand"] if command == ["explain"] else [])]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith(f"ava-eval: {files['-d']}:") and expected in err
+
+
+def test_main_missing_file_or_folder_is_status_two(files, tmp_path, capsys):
+    for path, reason in ((tmp_path / "none.csv", "No such file"), (tmp_path, "Is a directory")):
+        assert main(options(files | {"-d": path})) == 2
+        assert reason in capsys.readouterr().err
+
+
+def test_main_compressed_file_is_read_whatever_its_name(files, capsys):
+    files["-d"].write_bytes(gzip.compress(f"{ROW},0.5\n".encode()))
+    assert main(options(files)) == 0
+    assert capsys.readouterr().out.endswith("mAP@0.5IOU 1.000000\n")
+
+
+def test_main_byte_order_mark_is_skipped_with_a_warning(files, capsys):
+    files["-d"].write_bytes(b"\xef\xbb\xbf" + f"{ROW},0.5\n".encode())
+    assert main(options(files)) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("mAP@0.5IOU 1.000000\n") and "starts with a byte order mark" in err
+
+
+def test_explain_prints_and_writes_the_errors_of_a_class(files, tmp_path, capsys):
+    files["-d"].write_text(f"{ROW},0.9\nv,902,0.6,0.6,0.9,0.9,12,0.95\n")
+    outputs = ["--json", str(tmp_path / "e.json"), "--html", str(tmp_path / "e.html")]
+    for name in (["stand"], ["12"], ["--class", "STA"]):
+        assert main(["explain", *options(files), *name, *outputs]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("stand: AP 0.5000") and re.search(r"^Bkg +1 +1 +1\.0000 \+0\.5000", out, re.MULTILINE)
+        assert "Bkg  v at 902 s, box 0.600, 0.600, 0.900, 0.900, score 0.950" in out
+    assert json.loads((tmp_path / "e.json").read_text())["errors"]["Bkg"]["fixed_AP"] == 1
+    assert "<h1>Action detection: stand</h1>" in (tmp_path / "e.html").read_text()
+    assert main(["explain", *options(files), "juggle"]) == 2
+    assert "the class 'juggle' is not in the label map" in capsys.readouterr().err
 
 
 def test_a_result_that_cannot_be_written_leaves_nothing_behind(files, tmp_path, capsys):
@@ -185,6 +247,6 @@ def test_whatever_a_file_holds_there_is_a_result_or_one_line_with_its_place(
         assert re.fullmatch(rf"ava-eval: {re.escape(str(victim))}:(\d+:)? [^\n]+\n", err)
         assert out == ""
     elif command:
-        assert status == int("FAULT" in out) and out.startswith("ground truth: ")
+        assert status == int("PROBLEM" in out) and out.startswith("ground truth: ")
     else:
         assert status == 0 and out.splitlines()[-1].startswith("mAP@0.5IOU ")

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ava_eval import LabelMap, evaluate
+from ava_eval import LabelMap, evaluate, markup
 from ava_eval.bootstrap import compare
 from ava_eval.page import comparison_page, report_page
 from ava_eval.report import analyse
@@ -41,7 +41,7 @@ def test_a_page_needs_nothing_but_itself(pages):
     for page in pages:
         elements = Elements(page)
         assert not elements.open or set(elements.open) <= {"p"}
-        assert not elements.tags & {"script", "link", "iframe", "object"}
+        assert not elements.tags & {"link", "iframe", "object"}
         sources = [value for _, name, value in elements.attributes if name in ("src", "href")]
         assert sources and all(value.startswith("data:image/svg+xml;base64,") for value in sources)
         assert any("default-src 'none'" in str(value) for _, _, value in elements.attributes)
@@ -69,7 +69,7 @@ def test_names_are_text_whatever_they_hold():
     result = evaluate(truth, found, labels)
     result.warnings.append(HOSTILE)
     for page in (report_page(analyse(result, draws=5)), comparison_page(compare(result, result, draws=5))):
-        assert "<script" not in page
+        assert page.replace(f"<script>{markup.SCRIPT}</script>", "").count("<script") == 0
         pictures = [base64.b64decode(data) for data in re.findall(r"base64,([^\"]+)", page)]
         assert all(b"<script" not in picture for picture in pictures)
         assert any("日本語 ☃".encode() in picture for picture in pictures)

@@ -11,7 +11,7 @@ def test_every_picture_is_drawn_without_the_global_state_of_matplotlib(scene):
 
     before = dict(matplotlib.rcParams)
     report = analyse(scene, draws=10)
-    for paint in (plots.classes, plots.precision_recall, plots.sweep, plots.mistakes, plots.ceiling, plots.heights):
+    for paint in (plots.classes, plots.precision_recall, plots.sweep, plots.errors, plots.oracle, plots.heights):
         picture = paint(report)
         assert ElementTree.fromstring(picture) is not None
         assert picture == paint(report)

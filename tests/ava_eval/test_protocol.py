@@ -77,15 +77,15 @@ def test_mmaction2_groups_by_id_whatever_the_label_map_says(run):
 def test_the_forks_know_whole_seconds_and_no_frames_without_boxes(run, protocol):
     result = run([f"v,1.0,{BOX},1", "v,1", "v,2"], [f"v,0001,{BOX},1,0.5"], protocol=protocol)
     assert result.mAP == 1.0
-    assert f"2 rows of two columns passed over: {protocol} has none" in result.warnings[0]
+    assert f"2 rows of two columns skipped: {protocol} has none" in result.warnings[0]
     with pytest.raises(InputError, match=rf"det.csv:1: the timestamp is 1.5, but {protocol} knows frames by whole"):
         run([f"v,1,{BOX},1"], [f"v,1.5,{BOX},1,0.5"], protocol=protocol)
 
 
 def test_the_table_says_which_protocol_it_is_unless_it_is_the_official_one(run):
     texts = [run([f"v,1,{BOX},1"], [f"v,1,{BOX},1,0.9"], protocol=p).table() for p in PROTOCOLS]
-    assert ["counted as" in text for text in texts] == [False, True, True]
-    assert "counted as mmaction2 does" in texts[2]
+    assert ["not the official one" in text for text in texts] == [False, True, True]
+    assert "by the protocol of mmaction2" in texts[2]
 
 
 @pytest.mark.parametrize("options", [{"protocol": "coco"}, {"ties": "random"}])

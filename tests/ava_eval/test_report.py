@@ -5,6 +5,7 @@ import pytest
 
 from ava_eval import evaluate
 from ava_eval.bootstrap import compare
+from ava_eval.page import comparison_page
 from ava_eval.report import analyse, comparison_dict, comparison_text
 
 
@@ -16,8 +17,8 @@ def report(scene):
 def test_text_has_every_analysis_and_its_number(report):
     text = report.text()
     assert re.search(rf"^ +0\.50 +{report.result.mAP:.4f}$", text, re.MULTILINE)
-    assert re.search(r"^wrong action +\d+ +\d+  0\.\d{4} \(\+0\.\d{4}\)$", text, re.MULTILINE)
-    assert "persons have a box that overlaps enough" in text
+    assert re.search(r"^Cls +\d+ +\d+  0\.\d{4} \(\+0\.\d{4}\)$", text, re.MULTILINE)
+    assert "people: a box overlaps enough" in text
     assert re.search(r"^small \(to 0\.\d+\) +\d+ +\d+  [0-9. -]+$", text, re.MULTILINE)
     assert "confidence interval of the mAP over videos (95 %): 0." in text
 
@@ -27,8 +28,8 @@ def test_json_has_the_evaluation_and_every_analysis_without_nan(report):
     assert content["mAP"] == report.result.mAP and content["AP"]["stand"] == report.result.to_dict()["AP"]["stand"]
     assert content["mAP_by_iou"]["0.75"] == report.sweep[0.75]
     assert content["confidence_interval"]["low"] < content["mAP"] < content["confidence_interval"]["high"]
-    assert set(content["mistakes"]) == {"duplicate", "wrong action", "location", "background", "missed"}
-    assert content["detector_ceiling"]["person_recall"] == report.ceiling.person_recall
+    assert set(content["errors"]) == {"Cls", "Loc", "Dup", "Bkg", "Miss"}
+    assert content["oracle"]["person_recall"] == report.oracle.person_recall
     curve = next(curve for curve in content["precision_recall"].values() if curve)
     assert len(curve["recall"]) == len(curve["precision"]) == len(curve["score"])
 
@@ -45,7 +46,7 @@ def test_json_has_the_evaluation_and_every_analysis_without_nan(report):
 @pytest.mark.parametrize("protocol", ["official", "mmaction2"])
 def test_there_is_a_report_however_little_there_is(truth, found, protocol):
     report = analyse(evaluate(truth, found, {1: "stand", 2: "sit"}, protocol=protocol))
-    assert "mistake" in report.text() and json.loads(report.to_json())["mistakes"]
+    assert "fixed mAP" in report.text() and json.loads(report.to_json())["errors"]
 
 
 def test_a_comparison_names_both_files_and_what_moved(scene):
@@ -55,3 +56,14 @@ def test_a_comparison_names_both_files_and_what_moved(scene):
     assert "second - first: +0.000000" in text and "no class moved" in text
     content = json.loads(json.dumps(comparison_dict(comparison), allow_nan=False))
     assert content["difference"] == {"value": 0, "low": 0, "high": 0} and content["moved"] == []
+
+
+@pytest.mark.parametrize("truth", [[["v", 1, 0, 0, 1, 1, 1]], []])
+def test_comparison_text_one_video_says_that_nothing_can_be_said(truth):
+    found = [["v", 1, 0, 0, 1, 1, 1, 0.5]]
+    comparison = compare(evaluate(truth, found, {1: "stand"}), evaluate(truth, [], {1: "stand"}))
+    text = comparison_text(comparison)
+    assert "whether the difference is chance cannot be said" in text
+    assert "nan" not in text.lower() and "no class moved" not in text
+    assert "nan" not in re.sub('base64,[^"]+', "", comparison_page(comparison)).lower()
+    assert json.loads(json.dumps(comparison_dict(comparison), allow_nan=False))["p_value"] is None

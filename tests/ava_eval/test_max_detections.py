@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_eval.capacity import cap, run_starts
+from ava_eval.max_detections import cap, run_starts
 from ava_eval.table import table_from_memory
 
 

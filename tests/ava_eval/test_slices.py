@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from ava_eval import evaluate
-from ava_eval.breakdown import by_frequency, by_height, ceiling, iou_sweep, precision_recall
 from ava_eval.persons import find_persons
 from ava_eval.ranking import Ranking
+from ava_eval.slices import by_frequency, by_height, iou_sweep, oracle, precision_recall
 
 MAP = {1: "stand", 2: "sit"}
 
@@ -52,24 +52,24 @@ def test_classes_are_parted_by_powers_of_ten():
     ]
 
 
-def test_the_ceiling_is_what_perfect_actions_and_perfect_boxes_give(scene, rows_of):
-    found = ceiling(scene, find_persons(scene), Ranking.of(scene))
+def test_the_oracle_is_what_oracle_actions_and_oracle_boxes_give(scene, rows_of):
+    found = oracle(scene, find_persons(scene), Ranking.of(scene))
     truth = rows_of(scene.truth)
     boxes = {(row[0], row[1], *row[2:6]) for row in rows_of(scene.found)}
-    perfect = [[*box, action, 1.0] for box in boxes for action in {row[6] for row in truth}]
-    oracle = evaluate(truth, perfect, "ava_v2.2", protocol="pyslowfast")  # has no cap
-    recalls = oracle.matches.true_positives(0.5)
-    hit = np.bincount(oracle.matches.classes[recalls], minlength=60)
-    counts = np.array(list(oracle.ground_truths.values()))
-    assert found.perfect_actions == pytest.approx(np.mean(hit[counts > 0] / counts[counts > 0]), abs=0.01)
-    assert scene.mAP < found.perfect_boxes <= 1
+    every = [[*box, action, 1.0] for box in boxes for action in {row[6] for row in truth}]
+    result = evaluate(truth, every, "ava_v2.2", protocol="pyslowfast")  # has no cap
+    recalls = result.matches.true_positives(0.5)
+    hit = np.bincount(result.matches.classes[recalls], minlength=60)
+    counts = np.array(list(result.ground_truths.values()))
+    assert found.oracle_actions == pytest.approx(np.mean(hit[counts > 0] / counts[counts > 0]), abs=0.01)
+    assert scene.mAP < found.oracle_boxes <= 1
     assert found.persons == len({tuple(row[:6]) for row in truth})
 
 
-def test_perfect_boxes_count_a_detection_once_for_each_person_and_class():
+def test_oracle_boxes_count_a_detection_once_for_each_person_and_class():
     truth = [["v", 1, 0, 0, 4, 4, 1], ["v", 1, 10, 10, 14, 14, 1]]
     found = [["v", 1, 0, 0, 4, 1, 1, 0.9], ["v", 1, 0, 0, 4, 4, 1, 0.8], ["v", 1, 30, 30, 31, 31, 1, 0.99]]
     result, persons, ranking = parts(truth, found)
     assert result.mAP == pytest.approx(1 / 6)
-    assert ceiling(result, persons, ranking).perfect_boxes == 0.5
-    assert ceiling(result, persons, ranking).person_recall == 0.5
+    assert oracle(result, persons, ranking).oracle_boxes == 0.5
+    assert oracle(result, persons, ranking).person_recall == 0.5

@@ -1,4 +1,4 @@
-"""The mAP by parts: over IoU thresholds, by the height of the box, by the frequency of the class, by detector."""
+"""The mAP over IoU thresholds, by the height of the box, by the frequency of the class, and with oracles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ava_eval.average_precision import mean_of_known
-from ava_eval.mistakes import NEARLY
+from ava_eval.error_analysis import NEARLY
 from ava_eval.persons import Persons
 from ava_eval.ranking import Ranking
 from ava_eval.result import Evaluation
@@ -34,21 +34,22 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Ceiling:
-    """What boxes alone allow.
+class Oracle:
+    """What the mAP would be if the boxes, or the actions, were right.
 
     Attributes:
-        persons: how many persons the ground truth has.
-        person_recall: share of them that a detection overlaps enough, and no other person more.
-        perfect_actions: the mAP if on these boxes every action were right.
-        perfect_boxes: the mAP if these actions were on right boxes: each detection takes the box of the person that it
-            overlaps most (by 0.1 at least, others are taken away), and counts once for each person and class.
+        persons: how many people the ground truth has: different boxes of a frame.
+        person_recall: fraction of them that a detection overlaps enough, and no other person more.
+        oracle_actions: the mAP if every action on these boxes were right.
+        oracle_boxes: the mAP if these actions were on the boxes of the ground truth: each detection takes the box of
+            the person that it overlaps most (by 0.1 at least; others are removed), and counts once per person and
+            class.
     """
 
     persons: int
     person_recall: float
-    perfect_actions: float
-    perfect_boxes: float
+    oracle_actions: float
+    oracle_boxes: float
 
 
 def iou_sweep(result: Evaluation, ranking: Ranking) -> dict[float, float]:
@@ -110,7 +111,7 @@ def by_frequency(result: Evaluation, ranking: Ranking) -> list[Part]:
     return parts
 
 
-def ceiling(result: Evaluation, persons: Persons, ranking: Ranking) -> Ceiling:
+def oracle(result: Evaluation, persons: Persons, ranking: Ranking) -> Oracle:
     """How far the boxes limit the mAP, and how far the actions do."""
     matches = result.matches
     found = persons.found(result.iou)
@@ -131,9 +132,9 @@ def ceiling(result: Evaluation, persons: Persons, ranking: Ranking) -> Ceiling:
     true_claims = persons.of_truth * classes + matches.ground_truth_classes
     hits[on_person[chosen]] = np.isin(claims[chosen], true_claims)
     truths = np.bincount(np.unique(true_claims) % classes, minlength=classes)
-    return Ceiling(
+    return Oracle(
         persons=len(found),
         person_recall=float(found.mean()) if len(found) else float("nan"),
-        perfect_actions=mean_of_known(recalls),
-        perfect_boxes=ranking.mean(hits, keep, truths),
+        oracle_actions=mean_of_known(recalls),
+        oracle_boxes=ranking.mean(hits, keep, truths),
     )
