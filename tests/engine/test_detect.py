@@ -166,7 +166,10 @@ def names(video, tmp_path):
 CSV = replace(OPTIONS, outputs=("csv",))
 
 
-@pytest.mark.parametrize("name", ["..mp4", "...mp4", ".mp4", " .mp4", "a\nb.mp4", "x" * 251 + ".mp4", "take\udcff.mp4"])
+ODD_NAMES = ("..mp4", "...mp4", ".mp4", " .mp4", "a\nb.mp4", "x" * 251 + ".mp4", "take\udcff.mp4")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
 def test_detect_odd_names_write_nothing_outside_of_their_results(names, predictor, boxes, tmp_path, name):
     out = tmp_path / "parent" / "out"
     out.mkdir(parents=True)
