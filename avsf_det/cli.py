@@ -29,6 +29,7 @@ from avsf_det.commands.detector import add_detector_commands
 from avsf_det.commands.export import add_export_command
 from avsf_det.commands.serve import add_serve_command
 from avsf_det.errors import UserError
+from avsf_det.processes import log_to_stderr
 
 if TYPE_CHECKING:
     from avsf_det.engine.folds import FoldsResult
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0 done, 1 some inputs failed, 2 the user can mend it, 130 interrupted."""
     options = _parser().parse_args(arguments)
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR  # of torchrun's processes one talks
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(level)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold any bytes
     from ava_eval.errors import InputError

@@ -6,9 +6,13 @@ They are not forked from this one, whose threads and decoders they would inherit
 from __future__ import annotations
 
 import ctypes
+import logging
 import multiprocessing
+import sys
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+
+from avsf_det.errors import printable
 
 
 def forkserver_context(module: str) -> BaseContext:
@@ -20,6 +24,20 @@ def forkserver_context(module: str) -> BaseContext:
     context.set_forkserver_preload([module])
     forkserver.ensure_running()
     return context
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Messages without control characters, which names of files may hold, and which terminals obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
+
+
+def log_to_stderr(level: int) -> None:
+    """Print messages from this level on to stderr, unless logging was set up already."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def trim_memory() -> None:

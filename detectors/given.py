@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from avsf_det.errors import UserError
+from avsf_det.errors import UserError, printable
 from avsf_det.structures import VIDEO_SUFFIXES, Keyframe, Persons
 from detectors.files import file_sha256
 
@@ -99,7 +99,10 @@ class GivenBoxes:
         if video not in self._unknown:
             self._unknown.add(video)
             logger.warning(
-                "%s: no boxes for video '%s'; it has %s", self._path, video, ", ".join(list(self._videos)[:3])
+                "%s: no boxes for video '%s'; it has %s",
+                self._path,
+                printable(video),
+                ", ".join(list(self._videos)[:3]),
             )
 
 

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from avsf_det.errors import printable
+
 OVERRIDES = "KEY VALUE pairs that change the configuration; `avsf-det config` lists all keys"
 
 
@@ -68,17 +70,12 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
 def tell_results(results: Mapping[Path, object], failed: Mapping[Path, str], videos: int) -> int:
     """Print what came of each video, and which of so many are left out and why; the exit status."""
     for path, result in results.items():
-        print(f"{one_line(path)}: {result.summary()}")
+        print(f"{printable(str(path))}: {result.summary()}")
     if failed:
         print(f"{len(failed)} of {videos} left out:", file=sys.stderr)
         for reason in failed.values():
             print(f"  {reason}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def one_line(text: object) -> str:
-    """Text such as a file's name with its line breaks and other control characters spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
 
 
 def real(least: float, most: float) -> Callable[[str], float]:

@@ -16,10 +16,10 @@ from tqdm import tqdm
 from avsf_det.engine.annotate import read_envelope
 from avsf_det.engine.clip_predictor import ClipPredictor
 from avsf_det.engine.each_video import process_each
-from avsf_det.engine.output import make_output, printable
+from avsf_det.engine.output import make_output
 from avsf_det.engine.question import Question, questions
 from avsf_det.engine.result_cache import Owner, ResultCache
-from avsf_det.errors import UserError
+from avsf_det.errors import UserError, printable
 from avsf_det.files import software_versions
 from avsf_det.media.video import VideoInfo, probe
 from avsf_det.processes import trim_memory

@@ -18,13 +18,13 @@ from avsf_det.data.film import Film, Moment
 from avsf_det.data.video_table import VIDEO_TABLE, recorded_frame_rates
 from avsf_det.engine.each_video import process_each
 from avsf_det.engine.evaluate import CHUNK
-from avsf_det.engine.output import make_output, printable
+from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import BATCH, link_persons, smooth_actions
 from avsf_det.engine.pipeline import ahead
 from avsf_det.engine.predictor import Predictor, groups_of
 from avsf_det.engine.result_cache import Owner, ResultCache, written_files
 from avsf_det.engine.results import AUDIO_SUFFIX, SUFFIXES, Detections, write_results
-from avsf_det.errors import UserError
+from avsf_det.errors import UserError, printable
 from avsf_det.files import software_versions
 from avsf_det.media.shots import Change, as_array, cuts_of, resume_times
 from avsf_det.media.source import VideoSource, as_source, find_sources, probe_source

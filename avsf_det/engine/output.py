@@ -44,17 +44,6 @@ def make_output(folder: str | Path, setting: str) -> Path:
     return folder
 
 
-def printable(text: str) -> str:
-    r"""Text that any file, terminal and page takes: control characters and bytes that are not UTF-8 as `\x1b`.
-
-    Example:
-        >>> printable("take\udcff 1")
-        'take\\xff 1'
-    """
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
-
-
 def safe_name(name: str, max_bytes: int = _LONGEST) -> str:
     """A name for the results of a video, made from the video's own: never hidden, never another folder's, not too long.
 
@@ -65,8 +54,7 @@ def safe_name(name: str, max_bytes: int = _LONGEST) -> str:
         >>> safe_name("my film"), safe_name(".."), safe_name("../etc/passwd")
         ('my film', 'video', '_etc_passwd')
     """
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    text = re.sub(r"\\x([0-9a-f]{2})", r"_\1", text) if text != name else text
+    text = re.sub("[\udc80-\udcff]", lambda byte: f"_{ord(byte[0]) - 0xDC00:02x}", name)
     kept = "".join("_" if c in _UNSAFE or unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
     kept = kept.strip(". ") or "video"
     if len(kept.encode()) > max_bytes:

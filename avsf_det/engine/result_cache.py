@@ -23,7 +23,7 @@ from typing import IO
 import numpy as np
 
 from avsf_det.engine.output import numbered
-from avsf_det.errors import UserError
+from avsf_det.errors import UserError, printable
 from avsf_det.media.shots import as_array
 from avsf_det.media.source import VideoSource, as_source
 from avsf_det.structures import Persons
@@ -59,7 +59,7 @@ class Owner:
     def owns(self, record: Mapping) -> bool:
         """Whether a record is of this video: of the same path, or of the same content."""
         same_content = self.content and record.get("content") == self.content
-        return bool(record) and bool(record.get("video") == _utf8(self.name) or same_content)
+        return bool(record) and bool(record.get("video") == printable(self.name) or same_content)
 
 
 class ResultCache:
@@ -110,7 +110,7 @@ class ResultCache:
                 path.unlink()
             self._record.pop("result", None)
         self._record.setdefault("files", {})
-        self._record |= {"video": _utf8(self._owner.name), "content": self._owner.content, "key": self._key}
+        self._record |= {"video": printable(self._owner.name), "content": self._owner.content, "key": self._key}
         self._write_record()
 
     def chunk(self, number: int) -> tuple[list[Persons], np.ndarray] | None:
@@ -251,7 +251,7 @@ def record_files(stem: Path, video: str, names: Iterable[str]) -> None:
 
     For results of which nothing else is kept, such as those of a stream.
     """
-    record = {"video": _utf8(video), "content": "", "files": dict.fromkeys(names)}
+    record = {"video": printable(video), "content": "", "files": dict.fromkeys(names)}
     write_whole(stem.parent / STATE_FOLDER / stem.name / _RECORD, json.dumps(record).encode())
 
 
@@ -279,11 +279,6 @@ def _in_use(folder: Path) -> bool:
         return True
     with lock:
         return any(folder.glob(_CHUNKS))
-
-
-def _utf8(text: str) -> str:
-    """Text as JSON can hold it, whatever bytes a path is made of."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _state(path: Path) -> list[int | str]:

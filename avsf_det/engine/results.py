@@ -13,8 +13,7 @@ from urllib.parse import quote
 from ava_eval.label_map import LabelMap
 from avsf_det.engine.annotate import annotate_video, cut_thumbnails, read_envelope
 from avsf_det.engine.evaluate import audio_rows, detection_rows, write_detections
-from avsf_det.engine.output import printable
-from avsf_det.errors import UserError
+from avsf_det.errors import UserError, printable
 from avsf_det.files import written_whole
 from avsf_det.media.source import VideoSource, as_source
 from avsf_det.media.video import VideoInfo

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from avsf_det.engine.detect import DetectOptions, detect_videos, find_videos, keyframe_times
-from avsf_det.engine.output import printable
 from avsf_det.engine.persons import open_detector
 from avsf_det.engine.predictor import Predictor
-from avsf_det.errors import UserError
+from avsf_det.errors import UserError, printable
 from avsf_det.media.audio import AudioReader
 from avsf_det.media.source import VideoSource, probe_source
 from avsf_det.media.video import VideoInfo, VideoReader, probe

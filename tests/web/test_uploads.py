@@ -175,7 +175,9 @@ def test_uploads_bad_video_of_any_name_removes_no_results(uploads, video, tmp_pa
         assert {path.name for path in tmp_path.iterdir()} == {"served", "upload"}
 
 
-@pytest.mark.parametrize("name", ["..mp4", "x" * 250 + ".mp4", "\udcff.MP4", "a/\u202eb\n.mp4", "<b>&.mp4", "nul.mp4"])
+@pytest.mark.parametrize(
+    "name", ["..mp4", "x" * 250 + ".mp4", "\udcff.MP4", "a/\u202eb\n.mp4", "<b>&.mp4", "nul.mp4"], ids=ascii
+)
 def test_uploads_any_name_is_detected_within_the_folder(uploads, video, tmp_path, name):
     before = set(tmp_path.iterdir())
     _, found = uploads.detect(video, Reports(), name)

@@ -20,7 +20,7 @@ from avsf_det.engine.many.job import FAILED, HALTED, Job, Outcome, attempt
 from avsf_det.engine.many.storage import Attempts, Storage
 from avsf_det.errors import UserError, describe_error
 from avsf_det.media import track
-from avsf_det.processes import forkserver_context
+from avsf_det.processes import forkserver_context, log_to_stderr
 
 ATTEMPTS = 3  # at a video whose worker dies
 TICK = 0.2  # seconds for which outcomes are waited for at a time
@@ -163,7 +163,7 @@ def _serve(connection: Connection, work: Work, number: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which leaks when the process is killed
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log_to_stderr(logging.WARNING)
     torch.set_num_threads(work.threads)
     track.set_num_threads(work.threads)
     if torch.cuda.device_count():
