@@ -153,11 +153,12 @@ def classify_video(
             raise UserError(f"{path}: the model's scores are NaN or inf; check the checkpoint's weights")
         windows = _Windows(starts, np.minimum(starts + span, info.duration), scores, silent)
         asked = questions(predictor.heads)
-        cache.begin_writing()
-        write_whole(files["csv"], _csv(printable(path.stem), windows, asked, options).encode())
+        with cache.writing(files["csv"]):
+            write_whole(files["csv"], _csv(printable(path.stem), windows, asked, options).encode())
         bands = [_band(question, windows, options, MAX_ROWS // len(asked)) for question in asked]
         envelope = read_envelope(path, info)
-        draw_class_timeline(files["timeline"], windows.starts, windows.ends, bands, info.duration, envelope, name)
+        with cache.writing(files["timeline"]):
+            draw_class_timeline(files["timeline"], windows.starts, windows.ends, bands, info.duration, envelope, name)
         best = [[question.name, _best(question, windows, options)] for question in asked]
         result = VideoClasses(files, len(starts), best, info.has_audio, info.missing)
         note = {name: value for name, value in asdict(result).items() if name not in ("files", "reused")}

@@ -217,6 +217,8 @@ def detect_video(
             return VideoResult(files, **note, reused=True)
         times, name = keyframe_times(info, options.rate), f"{title} {printable(as_source(path).path.name)}".strip()
         persons, changes = _score(path, times, predictor, detector, options.cache, cache, name, progress_bar)
+        if not all(np.isfinite(found.actions).all() for found in persons):
+            raise UserError(f"{path}: the model's scores are NaN or inf; check the checkpoint's weights")
         cuts = cuts_of(changes)
         persons = link_persons(persons, times, cuts)
         if options.smooth:
@@ -224,9 +226,8 @@ def detect_video(
         found = Detections(path, info, times, persons, cuts, printable(as_source(path).path.name))
         shown = options.outputs, options.threshold, options.top_k
         drawn = len(times) if "mp4" in options.outputs else 0
-        cache.begin_writing()
         with progress_bar(total=drawn, desc=f"{name}: results", unit="keyframe", disable=None) as bar:
-            files = write_results(stem, found, predictor.label_map, *shown, bar.update)
+            files = write_results(stem, found, predictor.label_map, *shown, bar.update, cache.writing)
         result = VideoResult(
             {output: file for output, file in files.items() if output in SUFFIXES},
             keyframes=len(times),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -45,7 +46,7 @@ def process_each(
     Raises:
         UserError: if the disk is full, since no other video can be done either.
     """
-    results, failed, taken = {}, {}, set()
+    results, failed, taken = {}, {}, names_of_inputs(videos, output)
     for number, video in enumerate(videos, 1):
         try:
             name, owner = safe_name(as_source(video).stem), Owner.of(video)
@@ -59,6 +60,17 @@ def process_each(
                 raise UserError(f"{describe_error(error)}; rerun the same command to resume") from error
             failed[video] = failure(video, error)
     return results, failed
+
+
+def names_of_inputs(videos: Sequence[object], output: Path) -> set[str]:
+    """The names, in lower case, of files in a folder that are inputs: no result may have one, whatever is asked for."""
+    folder, names = os.path.realpath(output), set()
+    for video in videos:
+        path = as_source(video).path
+        for place in (os.path.abspath(path), os.path.realpath(path)):
+            if os.path.realpath(os.path.dirname(place)) == folder:
+                names.add(os.path.basename(place).lower())
+    return names
 
 
 def cut_off(video: object, missing: float) -> str:

@@ -7,15 +7,17 @@ results are never taken for input.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import io
 import json
 import logging
 import os
+import stat
 import zipfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 STATE_FOLDER = ".avsf-det"
 """Within the output folder. Without it, results of earlier runs count as files of somebody else."""
 _RECORD = "results.json"
+_INPUT = "is the video itself"
 _CHUNKS = "[0-9]" * 6 + ".npz"
 _COLUMNS = tuple(field.name for field in fields(Persons))
 
@@ -101,17 +104,21 @@ class ResultCache:
 
     def _claim(self) -> None:
         record = _read_record(self._folder)
-        taken = conflict(self._output, self._folder.name, self._owner, self._files)
-        if taken and not self._overwrite:
-            raise UserError(f"{taken}; choose another folder with --output, or replace it with --overwrite")
+        self._check_files()
         self._record = record if self._owner.owns(record) else {}
         if self._record.get("key") != self._key:
-            for path in self._folder.glob(_CHUNKS):
+            for path in self._folder.glob(_CHUNKS) if record else ():
                 path.unlink()
             self._record.pop("result", None)
         self._record.setdefault("files", {})
         self._record |= {"video": printable(self._owner.name), "content": self._owner.content, "key": self._key}
         self._write_record()
+
+    def _check_files(self) -> None:
+        """Raise UserError if the files that are going to be written would replace something else."""
+        taken = conflict(self._output, self._folder.name, self._owner, self._files, locked=True)
+        if taken and not (self._overwrite and not taken.endswith(_INPUT)):
+            raise UserError(f"{taken}; choose another folder with --output, or replace it with --overwrite")
 
     def chunk(self, number: int) -> tuple[list[Persons], np.ndarray] | None:
         """What `keep_chunk` kept; None if nothing was, or it is damaged."""
@@ -157,10 +164,20 @@ class ResultCache:
         written = self._record.get("written", [])
         return result if all(_unchanged(self._output / name, files.get(name)) for name in written) else None
 
-    def begin_writing(self) -> None:
-        """Note that the files are being written: until `finish`, they are ours in any state."""
-        self._record["files"] |= dict.fromkeys(self._files)
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[None]:
+        """While the block lasts, a result file is written: it is ours in any state, and then in the one it has.
+
+        Raises:
+            UserError: if the file came to be somebody else's while scores were computed.
+        """
+        if path.name in self._files:
+            self._check_files()
         self._record.pop("result", None)
+        self._record["files"][path.name] = None
+        self._write_record()
+        yield
+        self._record["files"][path.name] = _state(path)
         self._write_record()
 
     def finish(self, how: str, files: Iterable[Path], result: Mapping[str, object]) -> None:
@@ -169,10 +186,7 @@ class ResultCache:
         Raises:
             UserError: if it cannot be written.
         """
-        self._record["files"] = {name: state for name, state in self._record["files"].items() if state}
-        written = {path.name: _state(path) for path in files}
-        self._record["files"] |= written
-        self._record |= {"how": how, "written": list(written), "result": dict(result)}
+        self._record |= {"how": how, "written": [path.name for path in files], "result": dict(result)}
         self._write_record()
 
     def _write_record(self) -> None:
@@ -207,22 +221,32 @@ def choose_name(
     """
     for new in numbered(name, ending):
         names = [f"{new}{suffix}" for suffix in suffixes]
-        if any(one.lower() in taken for one in names):
-            continue
-        reason = "" if overwrite else conflict(output, new, owner, names)
-        if not reason:
-            return new
+        if blocked := next((one for one in names if one.lower() in taken), ""):
+            reason = f"{output / blocked} is an input, or of another video of this run"
+        else:
+            reason = conflict(output, new, owner, names)
+            if not reason or (overwrite and not reason.endswith(_INPUT)):
+                return new
         if new == f"{name}{ending}":
-            logger.warning("%s; the results get a number behind their name (--overwrite replaces it)", reason)
+            logger.warning("%s; the results get a number behind their name", reason)
     raise AssertionError("numbers do not end")
 
 
-def conflict(output: Path, name: str, owner: Owner, files: Iterable[str]) -> str:
-    """Why results of a video must not be written under a name: what they would replace; "" if nothing."""
+def conflict(output: Path, name: str, owner: Owner, files: Iterable[str], locked: bool = False) -> str:
+    """Why results of a video must not be written under a name: what they would replace; "" if nothing.
+
+    Args:
+        output: the folder.
+        name: of the results.
+        owner: the video.
+        files: names of the files that will be written.
+        locked: whether this process holds the name's lock.
+    """
     folder = output / STATE_FOLDER / name
     record = _read_record(folder)
     if record and not owner.owns(record):
-        if any(os.path.lexists(output / file) for file in record["files"]) or _in_use(folder):
+        exists = any("\0" not in file and os.path.lexists(output / file) for file in record["files"])
+        if exists or any(folder.glob(_CHUNKS)) or (not locked and _in_use(folder)):
             return f"{output / name} has the results of {record.get('video')}"
         record = {}
     written = record.get("files", {})
@@ -230,6 +254,8 @@ def conflict(output: Path, name: str, owner: Owner, files: Iterable[str]) -> str
         path = output / file
         if not os.path.lexists(path):
             continue
+        if os.path.realpath(path) == owner.name or _is_same(path, owner.name):
+            return f"{path} {_INPUT}"
         if file not in written:
             return f"{path} exists and was not written by avsf-det for this video"
         if written[file] and not _unchanged(path, written[file]):
@@ -256,10 +282,16 @@ def record_files(stem: Path, video: str, names: Iterable[str]) -> None:
 
 
 def _lock(folder: Path) -> IO | None:
-    """An open file that only one process can hold, and that the system lets go when that ends; None if it is held."""
+    """An open file that only one process can hold, and that the system releases when it ends; None if it is held."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / "lock", "ab")  # noqa: SIM115
+        if folder.is_symlink() or folder.parent.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link")
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # neither follows a link nor waits for a pipe
+        lock = open(os.open(folder / "lock", flags, 0o666), "r+b")  # noqa: SIM115
+        if not stat.S_ISREG(os.fstat(lock.fileno()).st_mode):
+            lock.close()
+            raise OSError(errno.EINVAL, "its lock is not a regular file")
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another folder with --output") from None
     try:
@@ -273,26 +305,32 @@ def _lock(folder: Path) -> IO | None:
 
 
 def _in_use(folder: Path) -> bool:
-    """Whether scores are kept in a folder, or a process is at work in it."""
+    """Whether a process is at work in a folder."""
     lock = _lock(folder)
-    if lock is None:
-        return True
-    with lock:
-        return any(folder.glob(_CHUNKS))
+    if lock is not None:
+        lock.close()
+    return lock is None
+
+
+def _is_same(path: Path, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False
 
 
 def _state(path: Path) -> list[int | str]:
     """Size, date and hash of a file."""
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns, file_sha256(path)]
+    now = path.stat()
+    return [now.st_size, now.st_mtime_ns, file_sha256(path)]
 
 
 def _unchanged(path: Path, state: object) -> bool:
     """Whether a file is as it was in a state; one that was copied since, and has another date, is."""
     try:
         size, modified, digest = state
-        stat = path.stat()
-        return stat.st_size == size and (stat.st_mtime_ns == modified or file_sha256(path) == digest)
+        now = path.stat()
+        return now.st_size == size and (now.st_mtime_ns == modified or file_sha256(path) == digest)
     except (OSError, TypeError, ValueError):
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -58,6 +59,7 @@ def write_results(
     threshold: float | Sequence[float],
     top_k: int,
     on_progress: Callable[[int], object] = lambda keyframes: None,
+    writing: Callable[[Path], AbstractContextManager] = nullcontext,
 ) -> dict[str, Path]:
     """Write what is asked for, each file whole or not at all.
 
@@ -70,6 +72,7 @@ def write_results(
             all, or K. The csv and the JSON lines have all scores.
         top_k: actions shown for a person at most.
         on_progress: called with the number of keyframes drawn since the last call.
+        writing: gives a context in which a file is written.
 
     Returns:
         The files, by output.
@@ -83,20 +86,27 @@ def write_results(
     if "mp4" in files:
         annotator = Annotator(names, label_map.groups, top_k, threshold)
         moments = found.times, found.persons, found.cuts
-        thumbnails = annotate_video(found.path, files["mp4"], found.info, *moments, annotator, envelope, on_progress)
+        with writing(files["mp4"]):
+            thumbnails = annotate_video(
+                found.path, files["mp4"], found.info, *moments, annotator, envelope, on_progress
+            )
     elif drawn:
         thumbnails = cut_thumbnails(found.path, found.times, found.persons)
     if "csv" in files:
-        write_detections(files["csv"], csv_rows(video_id, found.times, found.persons, label_map))
+        with writing(files["csv"]):
+            write_detections(files["csv"], csv_rows(video_id, found.times, found.persons, label_map))
         if any(persons.silent.size for persons in found.persons):
             files["audio"] = Path(f"{stem}{AUDIO_SUFFIX}")
-            write_detections(files["audio"], audio_rows(video_id, found.times, found.persons, label_map))
+            with writing(files["audio"]):
+                write_detections(files["audio"], audio_rows(video_id, found.times, found.persons, label_map))
     if "jsonl" in files:
-        write_lines(files["jsonl"], (json_line(video_id, *one, names) for one in zip(found.times, found.persons)))
+        with writing(files["jsonl"]):
+            write_lines(files["jsonl"], (json_line(video_id, *one, names) for one in zip(found.times, found.persons)))
     duration = found.info.duration
     if "timeline" in files:
         shown = {"title": found.title, "threshold": threshold}
-        draw_timeline(files["timeline"], found.times, found.persons, names, duration, envelope, thumbnails, **shown)
+        with writing(files["timeline"]):
+            draw_timeline(files["timeline"], found.times, found.persons, names, duration, envelope, thumbnails, **shown)
     if "page" in files:
         file = as_source(found.path).path
         sources = [] if file.is_dir() else [(relative_url(file, stem.parent), False)]
@@ -116,7 +126,8 @@ def write_results(
             threshold,
             top_k,
         )
-        write_whole(files["page"], page.encode())
+        with writing(files["page"]):
+            write_whole(files["page"], page.encode())
     return files
 
 

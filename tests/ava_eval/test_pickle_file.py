@@ -88,7 +88,7 @@ class Evil:
         b"\x80\x02cnumpy\nndarray\n)R.",
         b"\x82\x01.",
     ],
-    ids=str,
+    ids=lambda content: type(content).__name__,
 )
 def test_load_pickle_whatever_could_run_is_refused(dumped, tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)

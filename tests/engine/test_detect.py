@@ -191,9 +191,29 @@ def test_detect_files_of_the_user_are_not_replaced_unless_asked(names, predictor
         assert not failed and results[film].files["mp4"].name == "film_2.mp4"
     assert results[film].reused and film.read_bytes() == before
     assert {film.with_name(name).read_text() for name in ("film.csv", "film.png")} == {"mine"}
-    assert "exists and was not written by avsf-det" in caplog.text
+    assert "film.mp4 is an input" in caplog.text
     results, _ = detect_videos([film], film.parent, predictor, boxes, replace(CSV, overwrite=True))
     assert results[film].files["csv"].name == "film.csv" and film.with_name("film.csv").read_text() != "mine"
+
+
+def test_detect_overwrite_never_replaces_an_input(names, predictor, boxes):
+    inputs = names("a.mov", "a.mp4", "b.mp4")
+    before = [path.read_bytes() for path in inputs]
+    options = replace(OPTIONS, outputs=("mp4",), overwrite=True)
+    results, failed = detect_videos(inputs, inputs[0].parent, predictor, boxes, options)
+    assert not failed and [path.read_bytes() for path in inputs] == before
+    assert len({result.files["mp4"] for result in results.values()} | set(inputs)) == 6
+
+
+def test_detect_weights_that_give_nan_are_an_error(video, predictor, boxes, tmp_path, monkeypatch):
+    score = predictor.score_keyframes
+
+    def broken(*arguments):
+        return [found.replace(actions=found.actions * np.nan) for found in score(*arguments)]
+
+    monkeypatch.setattr(predictor, "score_keyframes", broken)
+    _, failed = detect_videos([video], tmp_path, predictor, boxes, CSV)
+    assert "scores are NaN or inf" in failed[video] and shown(tmp_path) == []
 
 
 def test_detect_one_name_in_two_runs_keeps_both_results(names, predictor, boxes, tmp_path, video):

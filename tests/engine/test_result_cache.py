@@ -1,3 +1,5 @@
+import json
+import os
 import shutil
 
 import numpy as np
@@ -32,8 +34,8 @@ def finish(stem, owner=VIDEO, text="rows"):
     """The csv of a finished run."""
     path = stem.with_name(f"{stem.name}.csv")
     with cache(stem, owner=owner, files=[path.name]) as kept:
-        kept.begin_writing()
-        path.write_text(text)
+        with kept.writing(path):
+            path.write_text(text)
         kept.finish("so", [path], {"persons": 2})
     return path
 
@@ -113,7 +115,8 @@ def test_results_of_another_video_are_not_replaced(stem, tmp_path):
         pass
     with cache(stem, owner=OTHER, overwrite=True) as kept:
         assert kept.finished("so") is None
-        kept.begin_writing()
+        with kept.writing(stem.with_name("film.csv")):
+            pass
     assert choose_name("film", tmp_path, OTHER, [".csv"]) == "film"
 
 
@@ -128,7 +131,7 @@ def test_scores_of_an_interrupted_run_keep_the_name(stem, tmp_path):
 def test_choose_name_file_of_the_user_gets_a_number_and_a_warning(tmp_path, caplog):
     (tmp_path / "film.csv").write_text("mine")
     assert choose_name("film", tmp_path, VIDEO, [".mp4", ".csv"]) == "film_2"
-    assert "film.csv exists and was not written by avsf-det" in caplog.text and "--overwrite" in caplog.text
+    assert "film.csv exists and was not written by avsf-det" in caplog.text and "get a number" in caplog.text
     assert choose_name("film", tmp_path, VIDEO, [".mp4"]) == "film"
     assert choose_name("film", tmp_path, VIDEO, [".mp4", ".csv"], overwrite=True) == "film"
     assert choose_name("film", tmp_path, VIDEO, [".mp4"], taken={"film.mp4"}) == "film_2"
@@ -157,3 +160,62 @@ def test_written_files_lists_results_and_nothing_else(stem, tmp_path):
     finish(stem)
     (tmp_path / "mine.csv").touch()
     assert written_files(tmp_path) == {"film.csv"} and written_files(tmp_path / "none") == set()
+
+
+def test_file_of_the_user_that_came_while_scores_were_computed_is_kept(stem):
+    path = stem.with_name("film.csv")
+    with cache(stem) as kept:
+        path.write_text("mine")
+        with pytest.raises(UserError, match="was not written by avsf-det"), kept.writing(path):
+            path.write_text("results")
+    assert path.read_text() == "mine"
+
+
+def test_file_of_the_user_that_came_after_an_interruption_is_kept(stem, tmp_path):
+    with pytest.raises(KeyboardInterrupt), cache(stem, files=["film.csv", "film.html"]) as kept:
+        with kept.writing(stem.with_name("film.csv")):
+            stem.with_name("film.csv").write_text("results")
+        raise KeyboardInterrupt
+    assert choose_name("film", tmp_path, VIDEO, [".csv", ".html"]) == "film"
+    stem.with_name("film.html").write_text("mine")
+    assert choose_name("film", tmp_path, VIDEO, [".csv", ".html"]) == "film_2"
+
+
+def test_video_itself_is_never_replaced(tmp_path):
+    (tmp_path / "film.mp4").write_text("video")
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "film.mp4").symlink_to(tmp_path / "film.mp4")
+    (tmp_path / "hard").mkdir()
+    (tmp_path / "hard" / "film.mp4").hardlink_to(tmp_path / "film.mp4")
+    owner = Owner(str(tmp_path / "film.mp4"), "content")
+    for folder in (tmp_path, tmp_path / "link", tmp_path / "hard"):
+        assert choose_name("film", folder, owner, [".mp4"], overwrite=True) == "film_2"
+        own = ResultCache(folder / "film", owner, "key", ["film.mp4"], overwrite=True)
+        with pytest.raises(UserError, match="is the video itself"), own:
+            pass
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_state_folder_of_somebody_else_is_not_touched(stem, tmp_path, kind):
+    folder, foreign = tmp_path / STATE_FOLDER / "film", tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "000001.npz").write_text("mine")
+    folder.parent.mkdir()
+    if kind == "link":
+        folder.symlink_to(foreign)
+    else:
+        folder.mkdir()
+        os.mkfifo(folder / "lock")
+    with pytest.raises(UserError, match="cannot write to"), cache(stem):
+        raise AssertionError("it was entered")
+    assert [path.name for path in foreign.iterdir()] == ["000001.npz"]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "../film.csv", "gone.csv"])
+def test_record_of_results_that_are_gone_does_not_block_a_name(stem, tmp_path, name):
+    folder = tmp_path / STATE_FOLDER / "film"
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps({"video": "other", "files": {name: None}}))
+    assert choose_name("film", tmp_path, VIDEO, [".csv"]) == "film"
+    with cache(stem):
+        pass

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from avsf_det.engine.each_video import names_of_inputs
 from avsf_det.engine.many.job import DONE, HALTED, Job, Outcome
 from avsf_det.engine.many.manifest import Manifest
 from avsf_det.engine.many.storage import Attempts, Storage, is_url
@@ -114,7 +115,8 @@ def named_jobs(
         sources.setdefault(str(video) if is_url(video) else os.path.abspath(as_source(video).path), video)
     earlier = {video: manifest.get(video) for video in sources}
     reserved = {outcome.name for video, outcome in earlier.items() if outcome} | manifest.names_of_others(sources)
-    jobs, taken = [], set()
+    jobs = []
+    taken = names_of_inputs([v for v in sources.values() if not is_url(v)], storage.local) if storage.local else set()
     for video, source in sources.items():
         known = earlier[video]
         others = reserved - ({known.name} if known else set())
