@@ -71,6 +71,10 @@ class TrainLoader:
         """Batches of an epoch, the same on every rank."""
         return len(self._sampler)
 
+    def content(self) -> dict[str, object]:
+        """What identifies the samples, see `VideoSamples.content`."""
+        return self.samples.content()
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on.
 
@@ -121,6 +125,11 @@ class JointLoader:
     def __len__(self) -> int:
         """Batches of an epoch."""
         return self._steps * (self._per_step + 1)
+
+    def content(self) -> dict[str, object]:
+        """What identifies the samples of both."""
+        first, second = self._first.content(), self._second.content()
+        return first | {f"clip_{name}": value for name, value in second.items()}
 
     @property
     def _steps(self) -> int:

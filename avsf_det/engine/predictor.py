@@ -26,7 +26,7 @@ from avsf_det.engine.network import Network
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.models.build import build_model
-from avsf_det.models.checkpoint import load_checkpoint, load_weights
+from avsf_det.models.checkpoint import load_checkpoint, load_own_weights
 from avsf_det.models.importers import is_ours
 from avsf_det.structures import Persons
 
@@ -309,12 +309,7 @@ def load_all_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: 
     Raises:
         UserError: if they are those of another model.
     """
-    report = load_weights(model, state)
-    if report.differing:
-        raise UserError(
-            f"{path}: weights of another model than the configured one: {report}, such as {report.differing[0]}; "
-            "take the configuration they were trained with"
-        )
+    load_own_weights(model, state, path)
 
 
 def groups_of(items: Iterable, size: int) -> Iterable[list]:
