@@ -164,6 +164,12 @@ class Trainer:
             describe_schedule(cfg, cfg.TRAIN.BATCH_SIZE),
         )  # fmt: skip
 
+        if cfg.TRAIN.EVAL_PERIOD and not self.task.selects_best:
+            logger.info(
+                "DATA.EVAL_SPLIT %s is the test list: it chooses no best.pyth; use the last checkpoint",
+                cfg.DATA.EVAL_SPLIT,
+            )
+
     def _train_epoch(self, bar: tqdm) -> None:
         """Finish the epoch that is under way."""
         per_step = self.task.batches_per_step
@@ -312,7 +318,8 @@ class Trainer:
             judgement = self.task.judge(self.learner.whole_model(), self.output, self.epoch, self._heed_stop)
         set_generator_states(states, self.device)
         found, name = distributed.from_main(judgement and judgement.measures), self.task.measure
-        if better := found[name] > self.log.best(name):
+        better = self.task.selects_best and found[name] > self.log.best(name)
+        if better:
             self._save(best=True)
         self.log.write("eval", self.step, found)
         self.log.picture("examples", self.step, judgement and judgement.picture)

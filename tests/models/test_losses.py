@@ -168,3 +168,21 @@ def test_nothing_is_asked_for_but_a_gradient():
     loss = no_loss(logits, torch.zeros(3, 0))
     loss.backward()
     assert loss.item() == 0 and torch.equal(logits.grad, torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("ratio", [1.0, 5.0, 20.0])
+def test_effective_number_weights_differ_at_most_by_the_ratio(ratio):
+    counts = torch.tensor([*COUNTS, 0], dtype=torch.float64)
+    weights = effective_number_weights([*COUNTS, 0], 0.999, ratio).double()
+    assert weights.max() / weights.min() == pytest.approx(ratio, rel=1e-5)
+    shown = counts.clamp(min=1)
+    assert ((weights * shown).sum() / shown.sum()).item() == pytest.approx(1.0, rel=1e-5)
+    unlimited = effective_number_weights(COUNTS, 0.999, 0.0)
+    assert torch.equal(unlimited, effective_number_weights(COUNTS, 0.999, 1e9))
+
+
+def test_effective_number_weights_with_a_ratio_below_one_raises():
+    with pytest.raises(
+        UserError, match=r"CLASS_BALANCE_MAX_RATIO: max_ratio: got 0\.5, expected 0 or a number from 1 on"
+    ):
+        make("CLASS_BALANCE", "effective_number", "CLASS_BALANCE_MAX_RATIO", "0.5", counts=COUNTS)
