@@ -90,8 +90,8 @@ class Trainer:
         """Give a model its first weights; the names of the tensors that may be frozen."""
         if resumed:
             path, checkpoint = resumed
-            self.task.check_classes(checkpoint, path)
             check_resume_compatible(checkpoint, path, checkpoint_cfg(checkpoint, path), self.cfg, self.content)
+            self.task.check_classes(checkpoint, path)
             load_all_weights(model, checkpoint["model_state"], path)
             return checkpoint["model_state"].keys() - set(checkpoint.get("thawed", ()))
         if self.cfg.TRAIN.CHECKPOINT_FILE_PATH:

@@ -126,7 +126,7 @@ def focal_loss(logits: torch.Tensor, labels: torch.Tensor, gamma: float = 2.0, a
 
 
 def effective_number_weights(
-    counts: Sequence[int] | torch.Tensor, beta: float = 0.999, max_ratio: float = 20.0
+    counts: Sequence[int] | torch.Tensor, beta: float = 0.999, max_ratio: float = 0.0
 ) -> torch.Tensor:
     """(K,) float32 weights of classes, inverse to the effective number of their labels.
 
