@@ -38,6 +38,7 @@ FREE = ("SLOWFAST.DROPPATHWAY_RATE", "SLOWFAST.DROPPATHWAY_SCOPE", "SLOWFAST.DRO
 FREE += ("SLOWFAST.AVS_WEIGHT", "SLOWFAST.AVS_LOSS", "SLOWFAST.AVS_VAR_THRESH", "SLOWFAST.AVS_DUPLICATE_THRESH")
 """Keys of these groups that it can."""
 UNREPORTED = ("OUTPUT_DIR",)
+ANEW = "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False"
 NEEDED = ("epoch", "epoch_step", "optimizer_state", "scaler_state", "processes")
 
 
@@ -117,9 +118,7 @@ class CheckpointFolder:
         return path
 
 
-def check_resume_compatible(
-    checkpoint: Mapping[str, Any], path: Path, before: CfgNode, now: CfgNode, content: Mapping[str, object]
-) -> None:
+def check_resume_compatible(checkpoint: Mapping[str, Any], path: Path, before: CfgNode, now: CfgNode) -> None:
     """See that a run can resume from a checkpoint, and log the keys that have changed since.
 
     Args:
@@ -127,29 +126,43 @@ def check_resume_compatible(
         path: the checkpoint.
         before: its configuration.
         now: the configuration of the run that resumes.
-        content: what identifies the samples that the run learns from, see `VideoSamples.content`.
 
     Raises:
-        UserError: if it holds no training state, a key of `FIXED` has changed, or the samples are others.
+        UserError: if it holds no training state, or a key of `FIXED` has changed.
     """
-    anew = "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False"
     missing = [name for name in NEEDED if name not in checkpoint]
     if missing:
-        raise UserError(f"{path}: holds no {missing[0]}, so that training cannot resume from it; {anew}")
+        raise UserError(f"{path}: holds no {missing[0]}, so that training cannot resume from it; {ANEW}")
     changed = {key: (was, value) for key, was, value in _changes(before, now) if was != value}
     fixed = [key for key in changed if key not in FREE and any(f"{key}.".startswith(f"{one}.") for one in FIXED)]
     if fixed:
         told = ", ".join(f"{key} was {changed[key][0]!r}, is now {changed[key][1]!r}" for key in fixed)
-        raise UserError(f"{path}: {told}; a run cannot resume with that: set it back, {anew}")
-    was = checkpoint.get("content", content)
-    if was != content:
-        raise UserError(
-            f"{path}: learned from other data: {_describe(was)} then, {_describe(content)} now (DATA.ROOT "
-            f"{now.DATA.ROOT}); restore the dataset, {anew}"
-        )
+        raise UserError(f"{path}: {told}; a run cannot resume with that: set it back, {ANEW}")
     told = ", ".join(f"{key} {was!r} -> {value!r}" for key, (was, value) in changed.items() if key not in UNREPORTED)
     if told:
         logger.info("resuming with changed keys: %s", told)
+
+
+def check_same_content(
+    checkpoint: Mapping[str, Any], path: Path, content: Mapping[str, object], root: str | Path
+) -> None:
+    """See that a run resumes with the samples that it began with.
+
+    Args:
+        checkpoint: what the file holds; one without "content" is not checked.
+        path: the checkpoint.
+        content: what identifies the samples now, see `VideoSamples.content`.
+        root: the dataset's folder, for the error.
+
+    Raises:
+        UserError: if it does not.
+    """
+    was = checkpoint.get("content", content)
+    if was != content:
+        raise UserError(
+            f"{path}: learned from other data: {_describe(was)} then, {_describe(content)} now (DATA.ROOT {root}); "
+            f"restore the dataset, {ANEW}"
+        )
 
 
 def _changes(before: CfgNode, now: CfgNode, prefix: str = "") -> Iterator[tuple[str, object, object]]:

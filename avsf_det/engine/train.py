@@ -20,7 +20,7 @@ from yacs.config import CfgNode
 
 from avsf_det import distributed
 from avsf_det.data.batch import Batch
-from avsf_det.engine.checkpoints import CheckpointFolder, check_resume_compatible, transferable
+from avsf_det.engine.checkpoints import CheckpointFolder, check_resume_compatible, check_same_content, transferable
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import TrainingLog
@@ -90,8 +90,9 @@ class Trainer:
         """Give a model its first weights; the names of the tensors that may be frozen."""
         if resumed:
             path, checkpoint = resumed
-            check_resume_compatible(checkpoint, path, checkpoint_cfg(checkpoint, path), self.cfg, self.content)
+            check_resume_compatible(checkpoint, path, checkpoint_cfg(checkpoint, path), self.cfg)
             self.task.check_classes(checkpoint, path)
+            check_same_content(checkpoint, path, self.content, self.cfg.DATA.ROOT)
             load_all_weights(model, checkpoint["model_state"], path)
             return checkpoint["model_state"].keys() - set(checkpoint.get("thawed", ()))
         if self.cfg.TRAIN.CHECKPOINT_FILE_PATH:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from avsf_det.config import load_cfg
-from avsf_det.engine.checkpoints import CheckpointFolder, check_resume_compatible
+from avsf_det.engine.checkpoints import CheckpointFolder, check_resume_compatible, check_same_content
 from avsf_det.errors import UserError
 
 
@@ -57,8 +57,8 @@ STATE = dict.fromkeys(("epoch", "epoch_step", "optimizer_state", "scaler_state",
 CONTENT = {"samples": 3, "sha256": "abc"}
 
 
-def check(path, overrides, state=STATE, content=CONTENT):
-    check_resume_compatible({"content": CONTENT, **state}, path, load_cfg(), load_cfg(None, overrides), content)
+def check(path, overrides, state=STATE):
+    check_resume_compatible(state, path, load_cfg(), load_cfg(None, overrides))
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,11 @@ def test_check_resume_compatible_logs_the_keys_that_changed(tmp_path, caplog):
     assert f"resuming with changed keys: {told}\n" in caplog.text
 
 
-def test_check_resume_compatible_with_other_samples_raises(tmp_path):
+def test_check_same_content_with_other_samples_raises(tmp_path):
     with pytest.raises(UserError, match="learned from other data: 3 samples, sha256 abc then, 2 samples"):
-        check(tmp_path, [], content={"samples": 2, "sha256": "abc"})
-    check_resume_compatible(STATE, tmp_path, load_cfg(), load_cfg(), CONTENT)  # written before samples were recorded
+        check_same_content({"content": CONTENT}, tmp_path, {"samples": 2, "sha256": "abc"}, "/data")
+    check_same_content({"content": CONTENT}, tmp_path, dict(CONTENT), "/data")
+    check_same_content({}, tmp_path, CONTENT, "/data")  # written before samples were recorded
 
 
 def test_check_resume_compatible_without_training_state_raises(tmp_path):
