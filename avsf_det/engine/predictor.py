@@ -179,7 +179,7 @@ class Predictor:
         """The persons of each keyframe of a video with their action scores; keyframes without any are not computed.
 
         All clips of all keyframes are read in one pass over the video, in the order of their times, by a thread that
-        reads the next two batches while the network computes.
+        reads the next batch while the network computes.
 
         Args:
             path: the video.
@@ -190,7 +190,7 @@ class Predictor:
         busy = [i for i, found in enumerate(persons) if len(found)]
         views = sorted((times[i] + shift, i) for i in busy for shift in self.shifts)
         read = read_clips(path, [center for center, _ in views], self.spec)
-        clips, unfinished = ahead(read, 2 * self.cfg.TEST.BATCH_SIZE), defaultdict(list)
+        clips, unfinished = ahead(read, self.cfg.TEST.BATCH_SIZE), defaultdict(list)
 
         def whole() -> Iterator[list[Clip]]:
             for (_, i), clip in zip(views, clips):
