@@ -41,8 +41,10 @@ def get_cfg() -> CfgNode:
     cfg.DATA.TRAIN_SPLIT = "train"  # what {split} becomes in AVA.* file names when training
     cfg.DATA.TRAIN_SHARE = 1.0  # share of each class's labelled clips that is learned from, at least one clip
     cfg.DATA.EVAL_SPLIT = "val"  # ... and when evaluating
+    cfg.DATA.EVAL_SUBSET = 1.0  # fraction of EVAL_SPLIT that is evaluated while training, evenly spread; eval takes all
     cfg.DATA.CACHE_DIR = ""  # keeps decoded training clips here, so that each is decoded once; "" decodes every time
     cfg.DATA.CLIPS_PER_READ = 4  # neighbouring clips read at once, then spread over as many batches; 1 for none
+    cfg.DATA.SHUFFLE_STEPS = 0  # steps that clips read at once are spread over at least; 0 for CLIPS_PER_READ batches
     cfg.DATA.NUM_FRAMES = 32  # frames of the Fast pathway's clip
     cfg.DATA.SAMPLING_RATE = 2  # every how many frames of TARGET_FPS one is taken
     cfg.DATA.TARGET_FPS = 30  # frame rate by which a clip's span in seconds is reckoned, whatever the video's own

@@ -50,6 +50,32 @@ def test_weights_are_loaded_and_reported(tmp_path, caplog):
     assert "PySlowFast checkpoint" in caplog.text and "no Audio in the weights" in caplog.text
 
 
+def test_load_model_with_another_head_warns(tmp_path, caplog):
+    source = avsf_det.load_model("kinetics/slowfast_4x16_r50", overrides=[*SMALL, "MODEL.NUM_CLASSES", 7])
+    torch.save({"model_state": source.state_dict()}, tmp_path / "seven.pyth")
+    avsf_det.load_model("kinetics/slowfast_4x16_r50", tmp_path / "seven.pyth", SMALL)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and "7 classes in the weights, 400 in the model" in record.getMessage()
+    caplog.clear()
+    same = [*SMALL, "MODEL.NUM_CLASSES", 7]
+    avsf_det.load_model("kinetics/slowfast_4x16_r50", tmp_path / "seven.pyth", same)
+    assert not caplog.records
+
+
+def test_load_model_of_a_checkpoint_alone_takes_its_configuration(weights):
+    model = avsf_det.load_model(weights)
+    state = torch.load(weights, weights_only=True)["model_state"]
+    assert not model.training and all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    with pytest.raises(UserError, match="weights of another model than the configured one"):
+        avsf_det.load_model(weights, overrides=["MODEL.MODEL_NAME", "SlowFast"])
+
+
+def test_load_model_of_a_file_without_configuration_raises(tmp_path):
+    torch.save({"model_state": {"weight": torch.zeros(1)}}, tmp_path / "bare.pyth")
+    with pytest.raises(UserError, match="carries no configuration"):
+        avsf_det.load_model(tmp_path / "bare.pyth")
+
+
 @pytest.mark.parametrize(
     ("config", "weights", "message"),
     [

@@ -9,6 +9,7 @@ import yaml
 
 from avsf_det.config import CONFIG_FOLDER, get_cfg, load_cfg
 from avsf_det.data.classification.folder import DATASETS
+from avsf_det.data.clip import ClipSpec
 from avsf_det.engine.schedule import lr_at
 from avsf_det.models.build import build_model, example_inputs
 from avsf_det.models.heads import ClassificationHead, RoIHead
@@ -149,6 +150,22 @@ def test_fine_tuning_is_as_its_source_or_its_file_says(kind):
         assert cfg.TRAIN.DATASET in DATASETS and kind.replace("_", "") == cfg.TRAIN.DATASET
 
 
+@pytest.mark.parametrize("model", ["slowfast", "avslowfast"])
+def test_non_local_recipes_are_those_of_the_published_weights(model):
+    for clip in ("32x2", "16x8"):
+        ava = load_cfg(f"ava/{model}_{clip}_r101_nl")
+        assert (ava.DETECTION.ALIGNED, ava.NONLOCAL.POOL) == (False, [2, 2, 2])
+        assert ava.NONLOCAL.LOCATION == [[], [], [6, 13, 20], []]
+    assert load_cfg(f"kinetics/{model}_16x8_r101_nl").NONLOCAL.POOL == [1, 2, 2]
+    assert load_cfg(f"ava/{model}_8x8_r101").DATA.INV_UNIFORM_SAMPLING
+
+
+def test_charades_clips_span_as_much_audio_as_video():
+    spec = ClipSpec.from_config(load_cfg("charades/avslowfast_16x8_r50"), 256)
+    start, end = spec.sound_span(10.0)
+    assert spec.duration == pytest.approx(5.333, abs=1e-3) and end - start == pytest.approx(spec.duration)
+
+
 def test_charades_and_epic_kitchens_are_learned_as_their_sources_say():
     charades, epic = load_cfg("charades/slowfast_16x8_r50"), load_cfg("epic_kitchens/slowfast_4x16_r50")
     assert (charades.DATA.NUM_FRAMES, charades.DATA.SAMPLING_RATE, charades.SLOWFAST.ALPHA) == (64, 2, 4)
@@ -159,14 +176,15 @@ def test_charades_and_epic_kitchens_are_learned_as_their_sources_say():
 
 
 @pytest.mark.parametrize("recipe", [*RECIPES, *(f"scenes/{p.name}" for p in (CONFIG_FOLDER / "scenes").glob("*.yaml"))])
-def test_a_recipe_states_only_what_differs(recipe):
+def test_a_recipe_states_only_what_differs(recipe, tmp_path):
     path = CONFIG_FOLDER / recipe
     stated = yaml.safe_load(path.read_text())
     base = stated.pop("_BASE_", None)
-    if isinstance(base, list):
-        assert not stated
-        return
-    cfg = load_cfg(path.parent / base) if base else get_cfg()
+    bases = tmp_path / "bases.yaml"
+    bases.write_text(
+        yaml.safe_dump({"_BASE_": [str(path.parent / one) for one in base]} if isinstance(base, list) else {})
+    )
+    cfg = load_cfg(bases) if isinstance(base, list) else load_cfg(path.parent / base) if base else get_cfg()
     same = [
         f"{group}.{key}" for group, keys in stated.items() for key, value in keys.items() if cfg[group][key] == value
     ]

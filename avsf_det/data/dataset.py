@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +76,17 @@ class VideoSamples(ABC):
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def content(self) -> dict[str, object]:
+        """What identifies the samples, wherever their folder is: how many, and a hash of their videos and times."""
+        names = [str(self._names[video]) for video in self.video_numbers.tolist()]
+        folders = {os.path.dirname(name) for name in names if os.path.isabs(name)}
+        root = os.path.commonpath(folders) if folders else ""
+        digest = hashlib.sha256()
+        for name, time in zip(names, self.times.tolist()):
+            relative = os.path.relpath(name, root) if os.path.isabs(name) else name
+            digest.update(f"{relative}\n{time!r}\n".encode("utf-8", "surrogateescape"))
+        return {"samples": len(names), "sha256": digest.hexdigest()}
 
     @abstractmethod
     def read(self, run: Run) -> list[Sample | UserError]:

@@ -28,8 +28,8 @@ class TrainLoader:
     What a batch holds follows from (seed, epoch, number, rank, world_size, batch_size, clips_per_read), not from who
     reads it nor from what was asked before.
 
-    Memory: at most 2 * clips_per_read * batch_size clips are held, read or being read, of T * H * W * 3 bytes each
-    (twice that where an epoch's batches don't divide by `clips_per_read`), and two batches.
+    Memory: at most 2 * max(clips_per_read, window) * batch_size clips are held, read or being read, of T * H * W * 3
+    bytes each (twice that where an epoch's batches don't divide by it), and two batches.
 
     Args:
         samples: what to read.
@@ -39,6 +39,7 @@ class TrainLoader:
         num_workers: processes that read; 0 reads in this one, when a batch is asked for.
         rank, world_size: which of how many training processes this is.
         clips_per_read: neighbours of a run at most; 1 reads each clip alone.
+        window: batches that the clips of a run are spread over at least; 0 for `clips_per_read`.
         pin_memory: whether batches are in memory from which a GPU copies while it computes.
 
     Raises:
@@ -55,21 +56,26 @@ class TrainLoader:
         rank: int = 0,
         world_size: int = 1,
         clips_per_read: int = 1,
+        window: int = 0,
         pin_memory: bool = False,
     ) -> None:
         max_gap = samples.spec.duration + _NEAR
         self._sampler = RunSampler(
-            samples.video_numbers, samples.times, batch_size, seed, clips_per_read, max_gap, rank, world_size
+            samples.video_numbers, samples.times, batch_size, seed, clips_per_read, max_gap, rank, world_size, window
         )
         self.samples, self.batch_size = samples, batch_size
         self._collate, self._pin_memory = collate, pin_memory
-        self._ahead = clips_per_read * batch_size
+        self._ahead = max(clips_per_read, min(window, len(self._sampler))) * batch_size
         self._pool = WorkerPool(samples.read, num_workers, samples.describe)
         self._num_workers = num_workers
 
     def __len__(self) -> int:
         """Batches of an epoch, the same on every rank."""
         return len(self._sampler)
+
+    def content(self) -> dict[str, object]:
+        """What identifies the samples, see `VideoSamples.content`."""
+        return self.samples.content()
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on.
@@ -121,6 +127,11 @@ class JointLoader:
     def __len__(self) -> int:
         """Batches of an epoch."""
         return self._steps * (self._per_step + 1)
+
+    def content(self) -> dict[str, object]:
+        """What identifies the samples of both."""
+        first, second = self._first.content(), self._second.content()
+        return first | {f"clip_{name}": value for name, value in second.items()}
 
     @property
     def _steps(self) -> int:

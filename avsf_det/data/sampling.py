@@ -39,6 +39,7 @@ class RunSampler:
         run_length: samples of a run at most, and the batches of a window (more where they don't come out even).
         max_gap: seconds between neighbours at most.
         rank, world_size: which of how many processes.
+        window: batches of a window at least, so that neighbors are further apart; at most those of an epoch.
 
     Raises:
         UserError: if there are fewer samples than processes.
@@ -54,6 +55,7 @@ class RunSampler:
         max_gap: float = np.inf,
         rank: int = 0,
         world_size: int = 1,
+        window: int = 0,
     ) -> None:
         if len(times) < world_size:
             raise UserError(f"{len(times)} clips for {world_size} processes; expected at least one for each")
@@ -61,6 +63,7 @@ class RunSampler:
         self._batch_size = min(batch_size, len(times) // world_size)
         self._steps = len(times) // (world_size * self._batch_size)
         self._seed, self._run_length, self._rank = seed % 2**63, run_length, rank
+        self._window = max(window, run_length)
 
     def __len__(self) -> int:
         """Batches of an epoch, as many for each process."""
@@ -70,7 +73,7 @@ class RunSampler:
         """The windows of an epoch from its batch number `start` on; the first may lack what came before."""
         order, run_of = self._shuffled_runs(epoch)
         share = order[self._rank * self._steps * self._batch_size :][: self._steps * self._batch_size]
-        for numbers in np.array_split(np.arange(self._steps), max(self._steps // self._run_length, 1)):
+        for numbers in np.array_split(np.arange(self._steps), max(self._steps // self._window, 1)):
             first, end = numbers[0], numbers[-1] + 1
             if end > start:
                 samples = share[first * self._batch_size : end * self._batch_size]

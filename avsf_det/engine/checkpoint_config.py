@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 from avsf_det.config import get_cfg, keys_of, merge_yaml, override
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model
-from avsf_det.models.checkpoint import load_weights
+from avsf_det.models.checkpoint import load_own_weights
 from avsf_det.models.importers import is_ours
 
 logger = logging.getLogger(__name__)
@@ -165,19 +165,5 @@ def load_model(cfg: CfgNode, state: Mapping[str, torch.Tensor], path: str | Path
             "configuration they were trained with"
         )
     model = build_model(cfg)
-    load_all_weights(model, state, path)
+    load_own_weights(model, state, path)
     return model
-
-
-def load_all_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: str | Path) -> None:
-    """Fill a model with the weights from `path`, each of them.
-
-    Raises:
-        UserError: if they are those of another model.
-    """
-    report = load_weights(model, state)
-    if report.differing:
-        raise UserError(
-            f"{path}: weights of another model than the configured one: {report}, such as {report.differing[0]}; "
-            "take the configuration they were trained with"
-        )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,25 @@ logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pyth")
 
-FIXED = ("TASK", "SOLVER.OPTIMIZING_METHOD", "TRAIN.BATCH_SIZE", "TRAIN.ACCUMULATION_STEPS", "DATA.TRAIN_SPLIT")
-"""Keys that a run cannot change on the way."""
+FIXED = ("TASK", "RNG_SEED", "SOLVER.OPTIMIZING_METHOD", "TRAIN.BATCH_SIZE", "TRAIN.ACCUMULATION_STEPS")
+FIXED += ("CLIPS.BATCH_SIZE", "DATA.TRAIN_SPLIT", "DATA.TRAIN_SHARE", "DATA.FOLD", "DATA.CLIPS_PER_READ")
+FIXED += (
+    "DATA.NUM_FRAMES",
+    "DATA.AUDIO_FRAME_NUM",
+    "DATA.AUDIO_MEL_NUM",
+    "RESNET",
+    "NONLOCAL",
+    "SLOWFAST",
+    "DETECTION",
+)
+FIXED += ("DATA.SHUFFLE_STEPS", "MODEL.MODEL_NAME")
+"""Keys, and groups of keys, that a run cannot change: the order of its samples, its optimizer, its architecture."""
+FREE = ("SLOWFAST.DROPPATHWAY_RATE", "SLOWFAST.DROPPATHWAY_SCOPE", "SLOWFAST.DROPPATHWAY_PER_SAMPLE")
+FREE += ("SLOWFAST.AVS_WEIGHT", "SLOWFAST.AVS_LOSS", "SLOWFAST.AVS_VAR_THRESH", "SLOWFAST.AVS_DUPLICATE_THRESH")
+"""Keys of these groups that it can."""
+UNREPORTED = ("OUTPUT_DIR",)
+ANEW = "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False"
+NEEDED = ("epoch", "epoch_step", "optimizer_state", "scaler_state", "processes")
 
 
 class CheckpointFolder:
@@ -102,24 +118,64 @@ class CheckpointFolder:
         return path
 
 
-def check_same_course(path: Path, before: CfgNode, now: CfgNode) -> None:
-    """See that a checkpoint's position and optimiser mean the same now.
+def check_resume_compatible(checkpoint: Mapping[str, Any], path: Path, before: CfgNode, now: CfgNode) -> None:
+    """See that a run can resume from a checkpoint, and log the keys that have changed since.
 
     Args:
+        checkpoint: what the file holds.
         path: the checkpoint.
         before: its configuration.
-        now: that of the run that is to go on from it.
+        now: the configuration of the run that resumes.
 
     Raises:
-        UserError: if a key of `FIXED` has changed.
+        UserError: if it holds no training state, or a key of `FIXED` has changed.
     """
-    for key in FIXED:
-        was, is_ = (reduce(getattr, key.split("."), cfg) for cfg in (before, now))
-        if was != is_:
-            raise UserError(
-                f"{path}: {key} was {was!r}, is now {is_!r}; choose another OUTPUT_DIR, or begin anew with "
-                "TRAIN.AUTO_RESUME False"
-            )
+    missing = [name for name in NEEDED if name not in checkpoint]
+    if missing:
+        raise UserError(f"{path}: holds no {missing[0]}, so that training cannot resume from it; {ANEW}")
+    changed = {key: (was, value) for key, was, value in _changes(before, now) if was != value}
+    fixed = [key for key in changed if key not in FREE and any(f"{key}.".startswith(f"{one}.") for one in FIXED)]
+    if fixed:
+        told = ", ".join(f"{key} was {changed[key][0]!r}, is now {changed[key][1]!r}" for key in fixed)
+        raise UserError(f"{path}: {told}; a run cannot resume with that: set it back, {ANEW}")
+    told = ", ".join(f"{key} {was!r} -> {value!r}" for key, (was, value) in changed.items() if key not in UNREPORTED)
+    if told:
+        logger.info("resuming with changed keys: %s", told)
+
+
+def check_same_content(
+    checkpoint: Mapping[str, Any], path: Path, content: Mapping[str, object], root: str | Path
+) -> None:
+    """See that a run resumes with the samples that it began with.
+
+    Args:
+        checkpoint: what the file holds; one without "content" is not checked.
+        path: the checkpoint.
+        content: what identifies the samples now, see `VideoSamples.content`.
+        root: the dataset's folder, for the error.
+
+    Raises:
+        UserError: if it does not.
+    """
+    was = checkpoint.get("content", content)
+    if was != content:
+        raise UserError(
+            f"{path}: learned from other data: {_describe(was)} then, {_describe(content)} now (DATA.ROOT {root}); "
+            f"restore the dataset, {ANEW}"
+        )
+
+
+def _changes(before: CfgNode, now: CfgNode, prefix: str = "") -> Iterator[tuple[str, object, object]]:
+    for key, value in now.items():
+        if isinstance(value, CfgNode):
+            yield from _changes(before[key], value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", before[key], value
+
+
+def _describe(content: object) -> str:
+    parts = content.items() if isinstance(content, Mapping) else ()
+    return ", ".join(f"{value} {name}" if name == "samples" else f"{name} {str(value)[:8]}" for name, value in parts)
 
 
 def check_taught(checkpoint: Mapping[str, Any], path: str | Path) -> None:

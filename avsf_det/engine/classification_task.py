@@ -10,6 +10,7 @@ from yacs.config import CfgNode
 
 from avsf_det.data.classification.dataset import ClipDataset
 from avsf_det.data.classification.folder import ClipFolder
+from avsf_det.data.classification.ucf101 import HMDB51, TEST_SPLITS, UCF101
 from avsf_det.data.loader import TrainLoader
 from avsf_det.engine.clip_predictor import ClipPredictor, check_heads, checkpoint_heads
 from avsf_det.engine.evaluate_clips import evaluate_clips, main_measure
@@ -35,6 +36,11 @@ class ClassificationTask(Task):
     def measure(self) -> str:
         """The accuracy of the first thing asked, or of the pair of verb and noun; mAP where several classes hold."""
         return main_measure(self.folder.heads)
+
+    @property
+    def selects_best(self) -> bool:
+        """As `Task.selects_best`; UCF101 and HMDB51 have no validation list."""
+        return not (isinstance(self.folder.layout, UCF101 | HMDB51) and self.cfg.DATA.EVAL_SPLIT in TEST_SPLITS)
 
     def prepare(self, before: CfgNode | None) -> TrainLoader:
         """As `Task.prepare`."""
@@ -75,7 +81,9 @@ class ClassificationTask(Task):
         cfg = self.cfg.clone()
         cfg.TEST.NUM_ENSEMBLE_VIEWS = cfg.TEST.NUM_SPATIAL_CROPS = 1
         predictor = ClipPredictor(model, cfg, self.folder.heads)
-        result = evaluate_clips(predictor, self.folder, cfg.DATA.EVAL_SPLIT, output, on_progress=on_progress)
+        result = evaluate_clips(
+            predictor, self.folder, cfg.DATA.EVAL_SPLIT, output, "", on_progress, cfg.DATA.EVAL_SUBSET
+        )
         if result is None:
             return None
         path = output / "examples" / f"epoch_{epoch:05d}.jpg"

@@ -49,7 +49,7 @@ class ViewScores:
 
 
 def measures(heads: Sequence[Head], scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """All that is measured of scores, in percent.
+    """All that is measured of scores: accuracies in percent, mAP within 0..1 as that of boxes is.
 
     Args:
         heads: what was asked of each clip; K classes in all.
@@ -74,7 +74,7 @@ def measures(heads: Sequence[Head], scores: np.ndarray, labels: np.ndarray) -> d
         own = slice(start, start + len(head.classes))
         start, name = own.stop, f"{head.name}_" if len(heads) > 1 else ""
         if head.multi_label:
-            found[f"{name}mAP"] = 100 * mean_average_precision(scores[:, own], labels[:, own])
+            found[f"{name}mAP"] = mean_average_precision(scores[:, own], labels[:, own])
             continue
         classes = labels[:, own].argmax(axis=1)
         asked[head.name] = scores[:, own], classes

@@ -57,7 +57,8 @@ class DetectionTask(Task):
         """As `Task.judge`; writes `detections_<split>.csv` and a picture of a few keyframes."""
         split = self.cfg.DATA.EVAL_SPLIT
         predictor = Predictor(model, self.cfg, self.dataset.label_map)
-        result = evaluate_split(predictor, self.dataset, split, output / f"detections_{split}.csv", on_progress)
+        path, subset = output / f"detections_{split}.csv", self.cfg.DATA.EVAL_SUBSET
+        result = evaluate_split(predictor, self.dataset, split, path, on_progress, subset)
         if not distributed.is_main():
             return None
         path = output / "examples" / f"epoch_{epoch:05d}.jpg"

@@ -18,12 +18,14 @@ from ava_eval import evaluate as evaluate_detections
 from ava_eval.label_map import LabelMap
 from avsf_det import distributed
 from avsf_det.data.annotations import AvaFolder
+from avsf_det.data.ava_csv import read_timestamps
 from avsf_det.data.clip import within_video
 from avsf_det.engine.audio_effect import AudioEffect, audio_effects, effect_json
 from avsf_det.engine.checkpoint_config import require_dataset
 from avsf_det.engine.output import make_output
 from avsf_det.engine.persons import find_persons, open_detector
 from avsf_det.engine.predictor import Predictor
+from avsf_det.engine.training_data import evenly_spread
 from avsf_det.errors import UserError
 from avsf_det.files import cache_folder, written_whole
 from avsf_det.structures import Persons
@@ -59,6 +61,7 @@ def evaluate_split(
     split: str,
     detections: Path,
     on_chunk: Callable[[], object] = lambda: None,
+    subset: float = 1.0,
 ) -> SplitResult | None:
     """Evaluate on the keyframes of a split; the processes of a group share the work.
 
@@ -72,6 +75,7 @@ def evaluate_split(
         split: its name.
         detections: the csv to write.
         on_chunk: called now and then; what it raises ends the evaluation.
+        subset: the fraction of the keyframes to evaluate on, evenly spread; the others do not count.
 
     Returns:
         The result; None in all but the main process.
@@ -81,11 +85,12 @@ def evaluate_split(
     """
     cfg = predictor.cfg
     check_label_map(predictor.label_map, dataset)
-    chunks = _chunks(dataset.evaluation_times(split))
+    times, excluded = _subset(dataset, split, subset)
+    chunks = _chunks(times)
     tables = {
         "ground_truth": dataset.groundtruth_path(split),
         "label_map": dataset.scored_label_map_path,
-        "excluded": dataset.exclusion_path(split),
+        "excluded": excluded,
     }
     if distributed.is_main():
         evaluate_detections(detections=[], **tables)  # what it would refuse in the end, it refuses now
@@ -141,6 +146,21 @@ def _persons(cfg: CfgNode, dataset: AvaFolder, split: str) -> tuple[str, str]:
         return str(given), f"boxes of {given}"
     truth = dataset.groundtruth_path(split)
     return str(truth), f"boxes of the ground truth, {truth}: mAP of actions alone (DETECTOR.MODEL yolox finds persons)"
+
+
+def _subset(
+    dataset: AvaFolder, split: str, fraction: float
+) -> tuple[dict[str, np.ndarray], Path | list[tuple[str, float]] | None]:
+    """The seconds to evaluate each video at, and the keyframes that do not count."""
+    times, excluded = dataset.evaluation_times(split), dataset.exclusion_path(split)
+    if fraction == 1:
+        return times, excluded
+    every = [(video, time) for video, own in times.items() for time in own.tolist()]
+    chosen = {every[i] for i in evenly_spread(len(every), fraction)}
+    others = [keyframe for keyframe in every if keyframe not in chosen]
+    kept = {video: np.array([time for time in own.tolist() if (video, time) in chosen]) for video, own in times.items()}
+    left_out = [*(read_timestamps(excluded) if excluded else ()), *others]
+    return {video: own for video, own in kept.items() if len(own)}, left_out
 
 
 def _chunks(videos: dict[str, np.ndarray]) -> list[tuple[str, list[float]]]:

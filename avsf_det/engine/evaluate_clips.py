@@ -23,7 +23,7 @@ from avsf_det.engine.checkpoint_config import require_dataset
 from avsf_det.engine.clip_metrics import ViewScores, measures
 from avsf_det.engine.clip_predictor import ClipPredictor, check_heads
 from avsf_det.engine.output import make_output
-from avsf_det.engine.training_data import check_failed
+from avsf_det.engine.training_data import check_failed, evenly_spread
 from avsf_det.errors import UserError
 from avsf_det.files import written_whole
 from detectors.files import write_whole
@@ -38,7 +38,7 @@ class ClipResult:
     """What evaluation gives.
 
     Attributes:
-        measures: name -> percent, see `clip_metrics.measures`.
+        measures: name -> value, see `clip_metrics.measures`.
         clips: how many were scored.
         views: of each.
         failed: what is wrong with each clip that was not.
@@ -54,7 +54,8 @@ class ClipResult:
     def table(self) -> str:
         """The measures as text, one a line."""
         width = max(map(len, self.measures))
-        lines = [f"{name:<{width}}  {value:6.2f}" for name, value in self.measures.items()]
+        digits = {name: 4 if name.endswith("mAP") else 2 for name in self.measures}
+        lines = [f"{name:<{width}}  {value:6.{digits[name]}f}" for name, value in self.measures.items()]
         return "\n".join([*lines, f"{self.clips} clips, {self.views} views of each"])
 
 
@@ -73,6 +74,7 @@ def evaluate_clips(
     output: Path,
     name: str = "",
     on_progress: Callable[[], object] = lambda: None,
+    subset: float = 1.0,
 ) -> ClipResult | None:
     """Evaluate on the clips of a split; the processes of a group share the work.
 
@@ -86,6 +88,7 @@ def evaluate_clips(
         output: folder for `predictions_<name>.csv` and `scores_<name>.npz`.
         name: in the names of the files; "" is the split.
         on_progress: called now and then; what it raises ends the evaluation.
+        subset: the fraction of the clips to evaluate on, evenly spread.
 
     Returns:
         The result; None in all but the main process.
@@ -96,6 +99,8 @@ def evaluate_clips(
     check_heads(predictor.heads, folder)
     cfg, clips = predictor.cfg, folder.clips(split)
     views = ClipViews.from_config(cfg, clips, folder.root)
+    chosen = evenly_spread(len(views), subset)
+    views.keep(chosen)
     loader = ViewLoader(
         views,
         Collate.from_config(cfg, views.spec),
@@ -106,7 +111,7 @@ def evaluate_clips(
         pin_memory=predictor.network.device.type == "cuda",
     )
     multi_label = any(head.multi_label for head in clips.heads)
-    gathered = ViewScores(len(clips), clips.num_classes, "max" if multi_label else "sum")
+    gathered = ViewScores(len(views), clips.num_classes, "max" if multi_label else "sum")
     failed = []
     quiet = None if distributed.is_main() else True
     with tqdm(total=len(loader), desc=f"evaluate {split}", unit="clip", disable=quiet) as bar:
@@ -117,7 +122,7 @@ def evaluate_clips(
                 gathered.add(index, scores[None])
             bar.update(int(gathered.seen.sum()) + len(failed) - bar.n)
     seen = np.flatnonzero(gathered.seen)
-    parts = distributed.gather((seen, gathered.scores()[seen], failed))
+    parts = distributed.gather((chosen[seen], gathered.scores()[seen], failed))
     if not distributed.is_main():
         return None
     failed = [message for _, _, messages in parts for message in messages]
@@ -126,7 +131,7 @@ def evaluate_clips(
     order = np.argsort(np.concatenate([numbers for numbers, _, _ in parts]))
     numbers, scores = (np.concatenate([part[i] for part in parts])[order] for i in (0, 1))
     if not len(numbers):
-        raise UserError(f"none of the {len(clips)} clips of {split} can be read; the first: {failed[0]}")
+        raise UserError(f"none of the {len(views)} clips of {split} can be read; the first: {failed[0]}")
     labels = np.stack([clips.labels(number) for number in numbers.tolist()])
     path = output / f"predictions_{name or split}.csv"
     _write_predictions(path, clips, numbers, scores, labels)

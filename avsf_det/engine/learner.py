@@ -1,12 +1,13 @@
-"""One step of learning: a model, its optimiser, mixed precision, several micro-batches and several processes."""
+"""One training step: a model, its optimizer, mixed precision, several micro-batches and several processes."""
 
 from __future__ import annotations
 
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,15 +20,14 @@ from avsf_det.data.batch import Batch
 from avsf_det.engine.device import is_fast_in_bfloat16
 from avsf_det.engine.diagnosis import explain
 from avsf_det.engine.precise_bn import average_buffers
-from avsf_det.engine.schedule import build_optimizer
+from avsf_det.engine.schedule import build_optimizer, match_optimizer_state, parameter_names
 from avsf_det.engine.sharding import shard, shard_optimizer_state, whole
 from avsf_det.engine.training_data import synchronises
 from avsf_det.errors import UserError
-from avsf_det.models.architecture import SLOW_TEMPORAL_KERNELS
 from avsf_det.models.avslowfast import Scores
 from avsf_det.models.build import build_model
-from avsf_det.models.pathways import FAST_STEM_KERNEL
-from avsf_det.models.synchronisation import choose_negatives, easy_negatives
+from avsf_det.models.freezing import thaw
+from avsf_det.models.synchronisation import assign_negatives, easy_fraction
 
 logger = logging.getLogger(__name__)
 
@@ -49,20 +49,24 @@ class Learner:
         cfg: the configuration.
         device: where to compute.
         criterion: the loss.
-        load: called with the model before it is handed out to the processes, to fill it with weights.
+        load: called with the model before it is handed out to the processes, to fill it with weights. It returns the
+            names of the tensors that were loaded; what was not is not frozen.
     """
 
     def __init__(
-        self, cfg: CfgNode, device: torch.device, criterion: Criterion, load: Callable[[nn.Module], object]
+        self, cfg: CfgNode, device: torch.device, criterion: Criterion, load: Callable[[nn.Module], Collection[str]]
     ) -> None:
         self.cfg, self.device, self._criterion, self._dtype = cfg, device, criterion, _dtype(cfg)
-        objection = _objection_to_mixed_precision(cfg, device, self._dtype)
-        self._mixed = cfg.TRAIN.MIXED_PRECISION and not objection
-        if cfg.TRAIN.MIXED_PRECISION and objection:
-            logger.info("float32 throughout: %s", objection)
-        self._synchronises = synchronises(cfg)
+        slow = device.type == "cpu" and self._dtype == torch.bfloat16 and not is_fast_in_bfloat16(device)
+        self._mixed = cfg.TRAIN.MIXED_PRECISION and not slow
+        if cfg.TRAIN.MIXED_PRECISION and slow:
+            logger.info("computing in float32: this CPU has no bfloat16 instructions and is slower emulating them")
+        if device.type == "cuda":
+            torch.backends.cudnn.benchmark = cfg.DATA.TRAIN_CROP_SIZE > 0  # pays where clips have one size
+        self._synchronises, self._warned = synchronises(cfg), False
         self.model = build_model(cfg).to(device, memory_format=torch.channels_last_3d)
-        load(self.model)
+        loaded = set(load(self.model))
+        self.thawed = thaw(self.model, [name for name in self.model.state_dict() if name not in loaded])
         if cfg.TRAIN.COMPILE:
             self.model.backbone.compile()
         self._network = self._join()
@@ -90,6 +94,11 @@ class Learner:
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(self.model, device_ids=devices, broadcast_buffers=False)
 
+    @property
+    def in_lockstep(self) -> bool:
+        """Whether forward passes wait for each other, so that all processes must run as many micro-batches."""
+        return distributed.world_size() > 1 and (self.cfg.TRAIN.SHARDED or self.cfg.BN.NORM_TYPE == "sync_batchnorm")
+
     @contextmanager
     def _gradients_sent(self, last: bool) -> Iterator[None]:
         """The processes' gradients are put together with the last micro-batch's."""
@@ -102,7 +111,8 @@ class Learner:
         """Learn from some micro-batches as from one batch.
 
         Args:
-            batches: on the device, none of them without clips.
+            batches: on the device, at least one and none of them without clips; how many may differ from process to
+                process unless they run `in_lockstep`.
             rows: how many boxes (False) and labelled clips (True) all processes have in this step.
             epoch: complete epochs, for the curriculum of synchronisation's negatives.
             lr: the learning rate.
@@ -117,10 +127,10 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
-        losses = []
+        losses, negatives = [], self._negatives(batches, epoch)
         for number, batch in enumerate(batches, 1):
             with self._gradients_sent(last=number == len(batches)):
-                action_loss, avs_loss = self.losses(batch, epoch)
+                action_loss, avs_loss = self.losses(batch, epoch, negatives[number - 1])
                 avs_loss = self.cfg.SLOWFAST.AVS_WEIGHT * avs_loss / len(batches)
                 share = max(rows[batch.whole], 1) / distributed.world_size()
                 loss = action_loss / share + avs_loss
@@ -130,7 +140,9 @@ class Learner:
         norm = self._clip()
         loss, avs_loss, norm = torch.stack((*torch.stack(losses).sum(0), norm)).tolist()
         if distributed.add([not self._good(loss, norm)])[0]:
-            about = explain(self.model, batches, lambda batch: self.losses(batch, epoch))
+            self.scaler.update(self.scaler.get_scale())  # ends the step; its scale is not to blame
+            given = {id(batch): one for batch, one in zip(batches, negatives)}
+            about = explain(self.model, batches, lambda batch: self.losses(batch, epoch, given[id(batch)]))
             _, about = min(distributed.gather((math.isfinite(loss), about)))  # of a process whose own loss is broken
             raise NotFinite(f"loss {loss:g}, norm of the gradient {norm:g}: {about}")
         self.scaler.step(self.optimizer)
@@ -138,9 +150,17 @@ class Learner:
         values = {"loss": loss, "grad_norm": norm}
         return values | ({"avs_loss": avs_loss} if self._synchronises else {})
 
-    def losses(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """The sum of the actions' losses over a batch's boxes or clips, and synchronisation's loss."""
-        data, boxes = self.cfg.DATA, None if batch.whole else batch.boxes
+    def losses(
+        self, batch: Batch, epoch: int, negatives: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """The sum of the actions' losses over a batch's boxes or clips, and synchronization's loss.
+
+        Args:
+            batch: on the device.
+            epoch: as of `step`.
+            negatives: (B, 1, 1, A, M), of synchronization; None chooses them from the batch.
+        """
+        boxes = None if batch.whole else batch.boxes
         inputs = (batch.slow, batch.fast, batch.audio, boxes, batch.audio_present)
         avs_loss = 0.0
         with torch.autocast(self.device.type, self._dtype, enabled=self._mixed):
@@ -148,11 +168,42 @@ class Learner:
                 logits = self._network(*inputs)
             else:
                 # in every process and step, or DDP would wait for gradients that do not come
-                sounds = torch.zeros_like(batch.audio) if batch.misaligned is None else batch.misaligned
-                easy = easy_negatives(len(batch), epoch, data.MIX_NEG_EPOCH, data.EASY_NEG_RATIO)
-                logits, losses = self._network(*inputs, misaligned=choose_negatives(sounds, easy))
+                misaligned = self._negatives([batch], epoch)[0] if negatives is None else negatives
+                logits, losses = self._network(*inputs, misaligned=misaligned)
                 avs_loss = sum(losses.values())
         return self._criterion(logits, batch.labels), avs_loss
+
+    def _negatives(self, batches: Sequence[Batch], epoch: int) -> list[torch.Tensor | None]:
+        """Of each micro-batch of a step the negatives of synchronization, zeros where there is none."""
+        if not self._synchronises:
+            return [None] * len(batches)
+        hard = [torch.zeros_like(b.audio) if b.misaligned is None else b.misaligned for b in batches]
+        has_hard = [one.flatten(1).any(dim=1).tolist() for one in hard]
+        has_audio = [batch.audio_present.tolist() for batch in batches]
+        videos = [[video for video, _ in batch.clips] for batch in batches]
+        fraction = easy_fraction(epoch, self.cfg.DATA.MIX_NEG_EPOCH, self.cfg.DATA.EASY_NEG_RATIO)
+        assigned = assign_negatives(videos, has_hard, has_audio, fraction)
+        self._warn_of_missing(assigned, has_audio)
+        negatives = [torch.zeros_like(batch.audio) for batch in batches]
+        for rows, chosen in zip(negatives, assigned):
+            for row, source in zip(rows, chosen):
+                if source is not None:
+                    b, i = source
+                    row.copy_(hard[b][i] if has_hard[b][i] else batches[b].audio[i])
+        return negatives
+
+    def _warn_of_missing(self, assigned: Sequence[Sequence[object]], has_audio: Sequence[Sequence[bool]]) -> None:
+        """Log once if clips with audio have no negative."""
+        flags = [(one is None, audio) for pair in zip(assigned, has_audio) for one, audio in zip(*pair)]
+        missing = sum(none and audio for none, audio in flags)
+        if missing and not self._warned:
+            self._warned = True
+            logger.warning(
+                "%d of %d clips of a step have no negative for synchronization and do not count in its loss: no other "
+                "video with audio is among the clips that a process learns from in the step; raise TRAIN.BATCH_SIZE",
+                missing,
+                len(flags),
+            )
 
     def _clip(self) -> torch.Tensor:
         """The gradient's norm, before it is clipped where that is asked for."""
@@ -172,12 +223,24 @@ class Learner:
         with self.shared_statistics():
             model = whole(self.model.state_dict())
         optimizer = whole(self.optimizer.state_dict())
-        return {"model_state": model, "optimizer_state": optimizer, "scaler_state": self.scaler.state_dict()}
+        return {
+            "model_state": model,
+            "optimizer_state": optimizer,
+            "optimizer_names": parameter_names(self.model, self.optimizer),
+            "thawed": self.thawed,
+            "scaler_state": self.scaler.state_dict(),
+        }
 
-    def load_state(self, checkpoint: dict[str, Any]) -> None:
-        """Take the optimiser's and the scaler's state from a checkpoint; the model's is loaded when it is made."""
-        self.optimizer.load_state_dict(shard_optimizer_state(self.optimizer, checkpoint["optimizer_state"]))
-        self.scaler.load_state_dict(checkpoint["scaler_state"])
+    def load_state(self, checkpoint: dict[str, Any], path: Path) -> None:
+        """Take the optimizer's and the scaler's state from a checkpoint; the model's is loaded when it is made.
+
+        Raises:
+            UserError: if the optimizer's state is of other parameters.
+        """
+        state = match_optimizer_state(self.model, self.optimizer, checkpoint, path)
+        self.optimizer.load_state_dict(shard_optimizer_state(self.optimizer, state))
+        if self.scaler.is_enabled() and checkpoint["scaler_state"]:
+            self.scaler.load_state_dict(checkpoint["scaler_state"])
 
     def whole_model(self) -> nn.Module:
         """The model with all of its weights in this process."""
@@ -211,27 +274,6 @@ class Learner:
         """Take over running statistics."""
         for name, buffer in self.model.named_buffers():
             buffer.copy_(statistics[name])
-
-
-def has_short_clips(cfg: CfgNode) -> bool:
-    """Whether clips have fewer frames than a kernel of the network is long.
-
-    The gradient of such a kernel, in bfloat16 on the CPU, is not a number, or of the order of 1e36, in PyTorch 2.14
-    with oneDNN (measured at 2 to 4 frames and kernels of 3, 5 and 9); those of one frame, and all others, are right.
-    """
-    slow, fast = cfg.DATA.NUM_FRAMES // cfg.SLOWFAST.ALPHA, cfg.DATA.NUM_FRAMES
-    longest = max(FAST_STEM_KERNEL, cfg.SLOWFAST.FUSION_KERNEL_SZ)
-    return 1 < slow < max(SLOW_TEMPORAL_KERNELS) or 1 < fast < longest
-
-
-def _objection_to_mixed_precision(cfg: CfgNode, device: torch.device, dtype: torch.dtype) -> str | None:
-    if device.type != "cpu" or dtype != torch.bfloat16:
-        return None
-    if has_short_clips(cfg):
-        return "in bfloat16 on the CPU, clips of so few frames get wrong gradients"
-    if not is_fast_in_bfloat16(device):
-        return "this processor has no bfloat16 of its own, and takes longer to imitate it"
-    return None
 
 
 def _dtype(cfg: CfgNode) -> torch.dtype:

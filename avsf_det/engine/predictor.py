@@ -23,6 +23,7 @@ from avsf_det.data.transforms import resize
 from avsf_det.engine.checkpoint_config import CONVERT, load_model, model_cfg, predictor_cfg
 from avsf_det.engine.checkpoints import check_taught
 from avsf_det.engine.network import Network
+from avsf_det.engine.pipeline import ahead
 from avsf_det.errors import UserError
 from avsf_det.media.source import VideoSource
 from avsf_det.models.checkpoint import load_checkpoint
@@ -173,7 +174,8 @@ class Predictor:
     ) -> list[Persons]:
         """The persons of each keyframe of a video with their action scores; keyframes without any are not computed.
 
-        All clips of all keyframes are read in one pass over the video, in the order of their times.
+        All clips of all keyframes are read in one pass over the video, in the order of their times, by a thread that
+        reads the next batch while the network computes.
 
         Args:
             path: the video.
@@ -183,7 +185,8 @@ class Predictor:
         """
         busy = [i for i, found in enumerate(persons) if len(found)]
         views = sorted((times[i] + shift, i) for i in busy for shift in self.shifts)
-        clips, unfinished = read_clips(path, [center for center, _ in views], self.spec), defaultdict(list)
+        read = read_clips(path, [center for center, _ in views], self.spec)
+        clips, unfinished = ahead(read, self.cfg.TEST.BATCH_SIZE), defaultdict(list)
 
         def whole() -> Iterator[list[Clip]]:
             for (_, i), clip in zip(views, clips):

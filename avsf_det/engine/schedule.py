@@ -6,14 +6,19 @@ that one step of the optimiser learns from, over all processes and accumulated b
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from yacs.config import CfgNode
 
 from avsf_det.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 def build_optimizer(model: nn.Module, cfg: CfgNode, total_batch: int) -> torch.optim.Optimizer:
@@ -38,6 +43,53 @@ def build_optimizer(model: nn.Module, cfg: CfgNode, total_batch: int) -> torch.o
     if solver.OPTIMIZING_METHOD == "adamw":
         return torch.optim.AdamW(groups, lr=lr)
     raise UserError(f"SOLVER.OPTIMIZING_METHOD expects sgd or adamw, got {solver.OPTIMIZING_METHOD!r}")
+
+
+def parameter_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """The names of an optimizer's parameters, in the order in which its state dict numbers them."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def match_optimizer_state(
+    model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Mapping[str, Any], path: Path
+) -> dict[str, Any]:
+    """A checkpoint's optimizer state for the parameters that are learned now, matched by name.
+
+    Hyperparameters are those of `optimizer`. A parameter that was not learned before has no state.
+
+    Args:
+        model: what is trained.
+        optimizer: of its parameters that learn.
+        checkpoint: holds "optimizer_state" and "optimizer_names"; without names the parameters must be as many.
+        path: of the checkpoint.
+
+    Raises:
+        UserError: if the state cannot belong to these parameters.
+    """
+    saved, own = checkpoint["optimizer_state"], parameter_names(model, optimizer)
+    count = sum(len(group["params"]) for group in saved["param_groups"])
+    names = checkpoint.get("optimizer_names")
+    if names is None and count != len(own):
+        raise UserError(
+            f"{path}: holds optimizer state of {count} unnamed parameters, but {len(own)} are learned now; resume with "
+            "the MODEL.FREEZE_AT that it was written with, or start anew from it: TRAIN.AUTO_RESUME False "
+            "TRAIN.CHECKPOINT_FILE_PATH"
+        )
+    by_name = {name: saved["state"][i] for i, name in enumerate(own if names is None else names) if i in saved["state"]}
+    parameters = dict(model.named_parameters())
+    for name in own:
+        for key, value in by_name.get(name, {}).items():
+            if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameters[name].shape:
+                raise UserError(
+                    f"{path}: {key} of the optimizer for {name} is {tuple(value.shape)}, expected "
+                    f"{tuple(parameters[name].shape)}; resume with the configuration that it was written with"
+                )
+    fresh = [name for name in own if name not in by_name]
+    if by_name and fresh:
+        logger.info("%d parameters start with fresh optimizer state, such as %s", len(fresh), fresh[0])
+    state = {number: by_name[name] for number, name in enumerate(own) if name in by_name}
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
 
 
 def base_lr(cfg: CfgNode, total_batch: int) -> float:

@@ -52,6 +52,11 @@ class Task(ABC):
         self.cfg = cfg
 
     @property
+    def selects_best(self) -> bool:
+        """Whether the best weights may be chosen by DATA.EVAL_SPLIT: not where it is what results are reported on."""
+        return True
+
+    @property
     def batches_per_step(self) -> int:
         """Micro-batches of a process in each step."""
         return self.cfg.TRAIN.ACCUMULATION_STEPS

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from yacs.config import CfgNode
 
 from avsf_det import distributed
 from avsf_det.data.batch import Batch
-from avsf_det.engine.checkpoint_config import checkpoint_cfg, load_all_weights
-from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course, transferable
+from avsf_det.engine.checkpoint_config import checkpoint_cfg
+from avsf_det.engine.checkpoints import CheckpointFolder, check_resume_compatible, check_same_content, transferable
 from avsf_det.engine.device import choose_device, generator_states, seed_everything, set_generator_states
 from avsf_det.engine.learner import Learner, NotFinite
 from avsf_det.engine.log import TrainingLog
@@ -32,7 +32,7 @@ from avsf_det.engine.stop import Stopped, StopSignals
 from avsf_det.engine.task import open_task
 from avsf_det.engine.training_data import check_failed
 from avsf_det.errors import UserError
-from avsf_det.models.checkpoint import load_weights, save_checkpoint
+from avsf_det.models.checkpoint import load_own_weights, load_weights, save_checkpoint
 from avsf_det.models.importers import OURS, read_weights
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class Trainer:
         self.checkpoints = CheckpointFolder(self.output, cfg.TRAIN.KEEP_CHECKPOINTS)
         resumed = self.checkpoints.load_newest() if cfg.TRAIN.AUTO_RESUME else None
         self.loader = self.task.prepare(resumed and checkpoint_cfg(resumed[1], resumed[0]))
+        self.content = self.loader.content()
         self.cfg = cfg
         self.device = choose_device(cfg.DEVICE)
         self.steps_per_epoch = max(len(self.loader) // self.task.batches_per_step, 1)
@@ -85,24 +86,28 @@ class Trainer:
         """How many batches were learned from."""
         return self.epoch * self.steps_per_epoch + self.epoch_step
 
-    def _fill(self, model: nn.Module, resumed: tuple[Path, dict[str, Any]] | None) -> None:
-        """Give a model its first weights."""
+    def _fill(self, model: nn.Module, resumed: tuple[Path, dict[str, Any]] | None) -> Collection[str]:
+        """Give a model its first weights; the names of the tensors that may be frozen."""
         if resumed:
             path, checkpoint = resumed
-            check_same_course(path, checkpoint_cfg(checkpoint, path), self.cfg)
+            check_resume_compatible(checkpoint, path, checkpoint_cfg(checkpoint, path), self.cfg)
             self.task.check_classes(checkpoint, path)
-            load_all_weights(model, checkpoint["model_state"], path)
-        elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
+            check_same_content(checkpoint, path, self.content, self.cfg.DATA.ROOT)
+            load_own_weights(model, checkpoint["model_state"], path)
+            return checkpoint["model_state"].keys() - set(checkpoint.get("thawed", ()))
+        if self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
             weights = read_weights(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)
             report = load_weights(model, transferable(weights))
             logger.info("%s, %s: %s", self.cfg.TRAIN.CHECKPOINT_FILE_PATH, weights, report)
-        elif self.cfg.MODEL.FREEZE_AT:
+            return report.loaded
+        if self.cfg.MODEL.FREEZE_AT:
             raise UserError(
                 f"MODEL.FREEZE_AT {self.cfg.MODEL.FREEZE_AT} would keep random weights; give weights to start from as "
                 "TRAIN.CHECKPOINT_FILE_PATH, or set it to 0"
             )
-        elif self.cfg.MODEL.DETACH_FINAL_FC:
-            logger.warning("MODEL.DETACH_FINAL_FC without TRAIN.CHECKPOINT_FILE_PATH: features are those of chance")
+        if self.cfg.MODEL.DETACH_FINAL_FC:
+            logger.warning("MODEL.DETACH_FINAL_FC without TRAIN.CHECKPOINT_FILE_PATH: features are random")
+        return ()
 
     def _begin(self) -> None:
         """Start with the first step; what another run left in the folder is set aside."""
@@ -112,7 +117,7 @@ class Trainer:
 
     def _go_on(self, path: Path, checkpoint: dict[str, Any]) -> None:
         """Be where a checkpoint was."""
-        self.learner.load_state(checkpoint)
+        self.learner.load_state(checkpoint, path)
         self.epoch, self.epoch_step = checkpoint["epoch"] + 1, checkpoint["epoch_step"]
         processes = checkpoint["processes"]
         if len(processes) == distributed.world_size():
@@ -160,6 +165,12 @@ class Trainer:
             describe_schedule(cfg, cfg.TRAIN.BATCH_SIZE),
         )  # fmt: skip
 
+        if cfg.TRAIN.EVAL_PERIOD and not self.task.selects_best:
+            logger.info(
+                "DATA.EVAL_SPLIT %s is the test list: it chooses no best.pyth; use the last checkpoint",
+                cfg.DATA.EVAL_SPLIT,
+            )
+
     def _train_epoch(self, bar: tqdm) -> None:
         """Finish the epoch that is under way."""
         per_step = self.task.batches_per_step
@@ -169,13 +180,14 @@ class Trainer:
             asked = time.monotonic()
             group = list(islice(batches, per_step))
             begun = time.monotonic()
-            together = self._agree(group)
+            used = self._usable(group)
+            together = self._agree(group, used)
             if together["stop"]:
                 self._stop()
             if together["save"]:
                 self._save()
             rows = {False: together["boxes"], True: together["labelled"]}
-            values = {} if together["empty"] else self._learn(group, rows)
+            values = {} if together["empty"] else self._learn(used, rows)
             self.skipped = 0 if "loss" in values else self.skipped + 1
             values |= {"data_seconds": begun - asked, "compute_seconds": time.monotonic() - begun}
             self.epoch_step += 1
@@ -189,17 +201,34 @@ class Trainer:
             bar.update()
         self._end_epoch()
 
-    def _agree(self, group: Sequence[Batch]) -> dict[str, float]:
-        """What the processes must know of each other before a step: numbers of all, and whether any wants to stop."""
+    def _usable(self, group: Sequence[Batch]) -> list[Batch]:
+        """The micro-batches of a step that this process learns from: those with clips.
+
+        Where forward passes of all processes wait for each other, all run as many of each kind, the minimum.
+        """
+        used = [batch for batch in group if batch.clips]
+        if not self.learner.in_lockstep:
+            return used
+        kinds = [[batch for batch in used if batch.whole == whole] for whole in (False, True)]
+        counts = distributed.gather([len(kind) for kind in kinds])
+        return [batch for kind, one in zip(kinds, zip(*counts)) for batch in kind[: min(one)]]
+
+    def _agree(self, group: Sequence[Batch], used: Sequence[Batch]) -> dict[str, float]:
+        """What the processes must know of each other before a step: sums over all, and whether any wants to stop.
+
+        Args:
+            group: the micro-batches of this process.
+            used: those that it learns from.
+        """
         period = self.cfg.TRAIN
         due = period.CHECKPOINT_STEPS and self.epoch_step and self.step % period.CHECKPOINT_STEPS == 0
         due |= bool(period.CHECKPOINT_MINUTES and time.monotonic() - self.saved_at >= 60 * period.CHECKPOINT_MINUTES)
         mine = {
-            "boxes": sum(len(batch.labels) for batch in group if not batch.whole),
-            "labelled": sum(len(batch.labels) for batch in group if batch.whole),
+            "boxes": sum(len(batch.labels) for batch in used if not batch.whole),
+            "labelled": sum(len(batch.labels) for batch in used if batch.whole),
             "clips": sum(len(batch.clips) for batch in group),
             "failed": sum(len(batch.failed) for batch in group),
-            "empty": any(not batch.clips for batch in group),
+            "empty": not used,
             "stop": bool(self.stop.signum),
             "save": distributed.is_main() and due,
         }
@@ -207,7 +236,7 @@ class Trainer:
         if together["failed"]:
             for messages in distributed.gather([message for batch in group for message in batch.failed]):
                 for message in messages:
-                    logger.warning("a clip is left out: %s", message)
+                    logger.warning("skipped a clip: %s", message)
         return together
 
     def _learn(self, group: Sequence[Batch], rows: Mapping[bool, int]) -> dict[str, float]:
@@ -257,6 +286,7 @@ class Trainer:
             "epoch_step": self.epoch_step,
             **self.learner.state(),
             "processes": distributed.gather(mine),
+            "content": self.content,
             "cfg": self.cfg.dump(),
             **self.task.classes(),
         }
@@ -289,7 +319,8 @@ class Trainer:
             judgement = self.task.judge(self.learner.whole_model(), self.output, self.epoch, self._heed_stop)
         set_generator_states(states, self.device)
         found, name = distributed.from_main(judgement and judgement.measures), self.task.measure
-        if better := found[name] > self.log.best(name):
+        better = self.task.selects_best and found[name] > self.log.best(name)
+        if better:
             self._save(best=True)
         self.log.write("eval", self.step, found)
         self.log.picture("examples", self.step, judgement and judgement.picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 from yacs.config import CfgNode
 
@@ -92,8 +93,20 @@ def training_loader(
         distributed.rank(),
         distributed.world_size(),
         clips_per_read,
+        cfg.DATA.SHUFFLE_STEPS * (1 if batch_size else cfg.TRAIN.ACCUMULATION_STEPS),
         pin_memory=choose_device(cfg.DEVICE).type == "cuda",
     )
+
+
+def evenly_spread(count: int, fraction: float) -> np.ndarray:
+    """(S,) ascending indices below `count`: a fraction of them, at least one, evenly spread.
+
+    Raises:
+        UserError: if DATA.EVAL_SUBSET is not above 0 and up to 1.
+    """
+    if not 0 < fraction <= 1:
+        raise UserError(f"DATA.EVAL_SUBSET: got {fraction:g}, expected a number above 0 and up to 1")
+    return np.unique(np.linspace(0, count - 1, max(round(fraction * count), 1)).astype(int))
 
 
 def check_failed(what: str, failed: int, total: int, share: float, first: str) -> None:

@@ -18,7 +18,7 @@ class AVSlowFast(nn.Module):
     """A backbone and a head under one state dict, whose names are PySlowFast's: `s1...`, `head...`; `clip_head...`.
 
     Args:
-        backbone: (slow, fast, audio, audio_present) to `Pathways` of feature maps, as `AVSlowFastBackbone`.
+        backbone: as `AVSlowFastBackbone`: (slow, fast, audio, audio_present) to `Pathways` of feature maps.
         head: (feature maps, boxes) to logits, as `RoIHead` or `ClassificationHead`.
         sync_loss: of audiovisual synchronisation, a name in `synchronisation.SYNC_LOSSES`.
         variance_threshold, duplicate_threshold: which sounds it leaves out, see `synchronisation.valid_pairs`.
@@ -78,7 +78,7 @@ class AVSlowFast(nn.Module):
         if audio_present is None:
             audio_present = torch.ones(len(slow), dtype=torch.bool, device=slow.device)
         valid = valid_pairs(audio, misaligned, audio_present, self.variance_threshold, self.duplicate_threshold)
-        features, embeddings = self.backbone.forward_sync(slow, fast, audio, misaligned, audio_present, valid)
+        features, embeddings = self.backbone(slow, fast, audio, audio_present, misaligned, valid)
         return self._logits(features, boxes), sync_losses(embeddings, valid, self.sync_loss)
 
     def _logits(self, features: Pathways, boxes: torch.Tensor | None) -> Scores:
@@ -107,7 +107,7 @@ class AVSlowFast(nn.Module):
             slow, fast, audio, misaligned: as `forward`; the model is not in training.
         """
         silent = torch.zeros(len(slow), dtype=torch.bool, device=slow.device)
-        return self.backbone.forward_sync(slow, fast, audio, misaligned, silent)[1]
+        return self.backbone(slow, fast, audio, silent, misaligned)[1]
 
     def scores(self, logits: Scores) -> Scores:
         """Scores within 0..1 of what `forward` returned."""

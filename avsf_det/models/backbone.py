@@ -157,55 +157,31 @@ class AVSlowFastBackbone(nn.Module):
         fast: torch.Tensor,
         audio: torch.Tensor | None = None,
         audio_present: torch.Tensor | None = None,
-    ) -> Pathways:
-        """Feature maps of the three pathways after res5.
+        misaligned: torch.Tensor | None = None,
+        valid: torch.Tensor | None = None,
+    ) -> Pathways | tuple[Pathways, dict[str, Embeddings]]:
+        """Feature maps of the three pathways after res5, and with negatives the embeddings of synchronization.
 
-        A clip without sound takes the path that DropPathway trains: what Audio would add, and its own feature map, is
+        A clip without audio takes the path that DropPathway trains: what Audio would add, and its own feature map, is
         exactly zero (or their running mean, as `DropPathway.replacement` says).
 
         Args:
-            slow: (B, 3, T, H, W), normalised RGB.
+            slow: (B, 3, T, H, W), normalized RGB.
             fast: (B, 3, alpha * T, H, W).
-            audio: (B, 1, 1, A, M), normalised log-mel with A = T * audio alpha; None if no clip has sound. It is
-                not looked at without an Audio pathway, nor is the row of a clip without sound.
-            audio_present: (B,) bool, which clips have sound; None is all of them.
+            audio: (B, 1, 1, A, M), normalized log-mel with A = T * audio alpha; None if no clip has audio. It is
+                ignored without an Audio pathway, as is the row of a clip without audio.
+            audio_present: (B,) bool, which clips have audio; None is all of them.
+            misaligned: (B, 1, 1, A, M), audio that does not belong to the clips. It goes through the Audio pathway
+                beside the clips' own, but reaches neither a lateral connection nor the feature maps.
+            valid: (B,) bool, the clips whose negative is used; None is all of them.
 
         Returns:
             (B, C, T, H', W'), (B, C, alpha * T, H', W') and (B, C, 1, A', M'); audio is None without an Audio pathway.
+            With `misaligned` a pair of these and, by junction, the `Embeddings`.
 
         Raises:
             ValueError: if the numbers of frames do not fit each other.
         """
-        return self._run(slow, fast, audio, audio_present)[0]
-
-    def forward_sync(
-        self,
-        slow: torch.Tensor,
-        fast: torch.Tensor,
-        audio: torch.Tensor,
-        misaligned: torch.Tensor,
-        audio_present: torch.Tensor | None = None,
-        valid: torch.Tensor | None = None,
-    ) -> tuple[Pathways, dict[str, Embeddings]]:
-        """As `forward`, and by junction what synchronisation is judged by.
-
-        Args:
-            slow, fast, audio, audio_present: as `forward`.
-            misaligned: (B, 1, 1, A, M), sound that does not belong to the clips. It goes through the Audio pathway
-                beside the clips' own, but reaches neither a lateral connection nor the feature maps.
-            valid: (B,) bool, the clips whose negative is looked at; None is all of them.
-        """
-        return self._run(slow, fast, audio, audio_present, misaligned, valid)
-
-    def _run(
-        self,
-        slow: torch.Tensor,
-        fast: torch.Tensor,
-        audio: torch.Tensor | None,
-        audio_present: torch.Tensor | None,
-        misaligned: torch.Tensor | None = None,
-        valid: torch.Tensor | None = None,
-    ) -> tuple[Pathways, dict[str, Embeddings]]:
         if self.audio and audio is None and self.training:  # it is not run, but each parameter is to get its gradient
             audio = slow.new_zeros(len(slow), 1, 1, self.audio.alpha * slow.shape[2], math.prod(STRIDES))
             audio_present = slow.new_zeros(len(slow), dtype=torch.bool)
@@ -230,7 +206,8 @@ class AVSlowFastBackbone(nn.Module):
                 heard |= fuse.adds_sound
             if junction in JUNCTIONS:
                 x = self._stage(f"s{k + 1}", fused, lateral_keep)
-        return self._with_head_audio(x, head_keep, rows), embeddings
+        features = self._with_head_audio(x, head_keep, rows)
+        return features if misaligned is None else (features, embeddings)
 
     def _present(self, x: Pathways, audio_present: torch.Tensor | None) -> Keep:
         """Which clips have sound."""

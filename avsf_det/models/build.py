@@ -163,9 +163,10 @@ def _class_weights(cfg: CfgNode, counts: Sequence[int] | torch.Tensor | None) ->
         counted = "" if counts is not None else ", and class_counts"
         raise UserError(f"MODEL.CLASS_BALANCE: got {model.CLASS_BALANCE!r}, expected none or effective_number{counted}")
     try:
-        return effective_number_weights(counts, model.CLASS_BALANCE_BETA)
+        return effective_number_weights(counts, model.CLASS_BALANCE_BETA, model.CLASS_BALANCE_MAX_RATIO)
     except ValueError as error:
-        raise UserError(f"MODEL.CLASS_BALANCE_BETA: {error}; mend the config") from error
+        key = "BETA" if str(error).startswith("beta") else "MAX_RATIO"
+        raise UserError(f"MODEL.CLASS_BALANCE_{key}: {error}; fix the config") from error
 
 
 def _audio_pathway(cfg: CfgNode, **joined: object) -> AudioPathway:

@@ -23,6 +23,8 @@ from avsf_det.weight_file import read_file
 
 MIN_MATCHED = 0.9  # share of the tensors, the model's and the weights', that fit if both are of one kind
 
+SHOWN = 3  # tensors named in an error
+
 SILENT = ".silent_"  # in the names of `norms.BatchNorm3d`'s statistics of clips without sound
 TRUNKS = {"Slow", "Fast", "Audio"}  # in the order in which the last layer sees them
 
@@ -58,6 +60,34 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
             "from another format"
         )
     return checkpoint
+
+
+def load_own_weights(model: nn.Module, state: Mapping[str, torch.Tensor], path: str | os.PathLike) -> None:
+    """Fill `model` with a state dict of the same model, strictly by name, whatever its backbone's names are.
+
+    Statistics of clips without audio may be missing: they start as those of all clips.
+
+    Raises:
+        UserError: if a tensor is missing, unexpected or of another shape; the model is left as it was.
+    """
+    own = model.state_dict()
+    shapes = {name: "x".join(map(str, tensor.shape)) or "a number" for name, tensor in own.items()}
+    differing = [
+        f"{name} is {'x'.join(map(str, state[name].shape)) or 'a number'} there, {shapes[name]} in the model"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    differing += [
+        f"{name} is not in it" for name in own if name not in state and name.replace(SILENT, ".") not in state
+    ]
+    differing += [f"{name} is not in the model" for name in state if name not in own]
+    if differing:
+        more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        raise UserError(
+            f"{path}: weights of another model than the configured one: {'; '.join(differing[:SHOWN])}{more}; take the "
+            "configuration they were trained with"
+        )
+    model.load_state_dict(dict(state))
 
 
 def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor]) -> LoadReport:
@@ -170,6 +200,9 @@ def _lacks_columns(name: str, tensor: torch.Tensor, own: Mapping, state: Mapping
 
 
 def _check_matched(report: LoadReport, matched: Collection[str]) -> None:
+    if not _parts(report.own_shapes):  # a backbone with names of its own
+        _check_all_matched(report, matched)
+        return
     shared = _parts(report.own_shapes) & _parts(report.their_shapes)
     for whose, names in (("the model's", report.own_shapes), ("the weights'", report.their_shapes)):
         expected = {name for name in names if part_of(name) in shared and not is_counter(name)}
@@ -178,6 +211,15 @@ def _check_matched(report: LoadReport, matched: Collection[str]) -> None:
                 f"weights of another architecture: of {whose} {len(expected)} backbone tensors "
                 f"{len(expected & matched)} fit, expected {MIN_MATCHED:.0%}; {likely_difference(report)}"
             )
+
+
+def _check_all_matched(report: LoadReport, matched: Collection[str]) -> None:
+    names = [name for name in (*report.own_shapes, *report.unused) if not name.startswith(("head.", "clip_head."))]
+    differing = [name for name in names if name not in matched and not is_counter(name)]
+    if differing:
+        raise UserError(
+            f"weights of another architecture: {len(differing)} backbone tensors do not fit, such as {differing[0]}"
+        )
 
 
 def _parts(names: Iterable[str]) -> set[str]:

@@ -28,6 +28,7 @@ def add_model_defaults(cfg: CfgNode) -> None:
     cfg.MODEL.FOCAL_GAMMA = 2.0  # how much less the focal loss makes of what is easy
     cfg.MODEL.FOCAL_ALPHA = 0.25  # its weight of classes that are present; absent ones have 1 - FOCAL_ALPHA
     cfg.MODEL.CLASS_BALANCE = "none"  # or effective_number: rare classes weigh more where they are present
+    cfg.MODEL.CLASS_BALANCE_MAX_RATIO = 20.0  # of the largest to the smallest class weight; 0 for no limit
     cfg.MODEL.CLASS_BALANCE_BETA = 0.999  # of the effective number: 0 weighs all classes alike, 1 by inverse frequency
 
     cfg.BN = node()

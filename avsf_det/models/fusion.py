@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from avsf_det.models.audio_rows import AudioRows
 from avsf_det.models.drop_pathway import AudioGate
 from avsf_det.models.norms import BatchNorm3d, Keep
-from avsf_det.models.pathways import Pathways, conv
+from avsf_det.models.pathways import Pathways, TemporalConv, conv
 from avsf_det.models.synchronisation import Embeddings, SyncHead
 
 
@@ -58,7 +58,7 @@ class AudioLateral:
     replacement: str = "zeros"
 
 
-class LateralConv(nn.Conv3d):
+class LateralConv(TemporalConv):
     """Fast's convolution over time, whose stride may be more than its kernel is long.
 
     oneDNN, as of PyTorch 2.14, writes beyond its memory where it computes such ones in bfloat16 with AMX (128 channels,

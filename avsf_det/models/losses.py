@@ -125,7 +125,9 @@ def focal_loss(logits: torch.Tensor, labels: torch.Tensor, gamma: float = 2.0, a
     return -weight * (-truth).sigmoid() ** gamma * F.logsigmoid(truth)
 
 
-def effective_number_weights(counts: Sequence[int] | torch.Tensor, beta: float = 0.999) -> torch.Tensor:
+def effective_number_weights(
+    counts: Sequence[int] | torch.Tensor, beta: float = 0.999, max_ratio: float = 0.0
+) -> torch.Tensor:
     """(K,) float32 weights of classes, inverse to the effective number of their labels.
 
     They are scaled so that the mean weight of a label (not of a class) is 1, which leaves the loss at the size it has
@@ -134,13 +136,18 @@ def effective_number_weights(counts: Sequence[int] | torch.Tensor, beta: float =
     Args:
         counts: (K,) labels of each class.
         beta: within 0..1: 0 weighs all classes alike, 1 by inverse frequency; 0.999 counts up to about a thousand.
+        max_ratio: how many times the smallest weight the largest one is at most; 0 for no limit.
 
     Raises:
-        ValueError: if beta is not within 0..1.
+        ValueError: if beta is not within 0..1, or `max_ratio` is neither 0 nor 1 or more.
     """
     if not 0.0 <= beta <= 1.0:
         raise ValueError(f"beta: got {beta}, expected a number within 0..1")
+    if max_ratio and not max_ratio >= 1.0:
+        raise ValueError(f"max_ratio: got {max_ratio}, expected 0 or a number from 1 on")
     counts = torch.as_tensor(counts, dtype=torch.float64).clamp(min=1)
     effective = counts if beta == 1.0 else -torch.expm1(counts * torch.tensor(beta).double().log()) / (1 - beta)
     weights = 1 / effective
+    if max_ratio:
+        weights = weights.clamp(max=max_ratio * weights.min())
     return (weights * counts.sum() / (weights * counts).sum()).float()

@@ -32,6 +32,32 @@ class Pathways(NamedTuple):
 PREFIX = Pathways("pathway0", "pathway1", "pathway2")
 
 
+def conv3d(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...] = (1, 1, 1),
+) -> torch.Tensor:
+    """`F.conv3d`, which a CPU under autocast computes in float32 where the kernel is longer than the clip.
+
+    In bfloat16 the gradient of such a kernel is wrong there: NaN, or of the order of 1e36 (PyTorch 2.14 with oneDNN,
+    measured at 1 to 4 frames and kernels of 3, 5, 7 and 9; it depends on the channels and on the processor).
+    """
+    if x.device.type == "cpu" and x.shape[2] < weight.shape[2] and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return F.conv3d(x.float(), weight, bias, stride, padding, dilation)
+    return F.conv3d(x, weight, bias, stride, padding, dilation)
+
+
+class TemporalConv(nn.Conv3d):
+    """A convolution over time, computed by `conv3d`."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return conv3d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
+
+
 def conv(
     in_channels: int,
     out_channels: int,
@@ -42,10 +68,11 @@ def conv(
     """A convolution without bias that keeps the size (before its stride); `dilation` acts on H and W."""
     dilations = (1, dilation, dilation)
     padding = tuple(k // 2 * d for k, d in zip(kernel, dilations))
-    return nn.Conv3d(in_channels, out_channels, kernel, stride, padding, dilations, bias=False)
+    kind = TemporalConv if kernel[0] > 1 else nn.Conv3d
+    return kind(in_channels, out_channels, kernel, stride, padding, dilations, bias=False)
 
 
-class FewFilters(nn.Conv3d):
+class FewFilters(TemporalConv):
     """A convolution over time, stride 1 there, for which a CPU takes half the time when it has few filters.
 
     Processors work on 8 or 16 filters at once. So P output frames in a row are computed as P times as many filters,
@@ -63,7 +90,7 @@ class FewFilters(nn.Conv3d):
             return super().forward(x)
         shifted = [F.pad(self.weight, (0, 0, 0, 0, i, frames - 1 - i)) for i in range(frames)]
         bias = None if self.bias is None else self.bias.repeat(frames)
-        y = F.conv3d(x, torch.cat(shifted), bias, (frames, *self.stride[1:]), self.padding)
+        y = conv3d(x, torch.cat(shifted), bias, (frames, *self.stride[1:]), self.padding)
         y = y.unflatten(1, (frames, self.out_channels))  # (B, P, C, T / P, H, W)
         return y.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
 

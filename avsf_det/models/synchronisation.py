@@ -7,7 +7,7 @@ from a misaligned one: of another clip (an easy negative) or of another moment o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,7 +86,9 @@ def info_nce(embeddings: Embeddings, valid: torch.Tensor) -> torch.Tensor:
         valid: (B,) bool, the clips that count.
     """
     v, p, n = (F.normalize(x.float(), dim=1) for x in _vectors(embeddings))
-    batch = torch.where(valid[None, :], v @ p.T / TEMPERATURE, float("-inf"))
+    with torch.autocast(v.device.type, enabled=False):  # divided by 0.07, bfloat16's error would be 0.05
+        similarities = v @ p.T
+    batch = torch.where(valid[None, :], similarities / TEMPERATURE, float("-inf"))
     own = (v * p).sum(dim=1) / TEMPERATURE
     negative = (v * n).sum(dim=1, keepdim=True) / TEMPERATURE
     everything = torch.cat((torch.where(torch.eye(len(v), dtype=torch.bool, device=v.device), own, batch), negative), 1)
@@ -133,19 +135,52 @@ def sync_losses(
     }
 
 
-def choose_negatives(misaligned: torch.Tensor, easy: int) -> torch.Tensor:
-    """Make easy negatives of some clips' hard ones.
+def assign_negatives(
+    videos: Sequence[Sequence[Hashable]],
+    has_hard: Sequence[Sequence[bool]],
+    has_audio: Sequence[Sequence[bool]],
+    easy_ratio: float,
+) -> list[list[tuple[int, int] | None]]:
+    """Which clip gives each clip of a step its negative.
+
+    A clip's own index stands for its hard negative, audio of another moment of its video. Another clip's index stands
+    for an easy negative, audio of another video: of the next clip that has any, first among the easy ones of the same
+    micro-batch, then among the rest of it, then in the micro-batches after it. A clip gets the other kind where the
+    kind that it should get does not exist.
 
     Args:
-        misaligned: (B, ...) sound of another moment of each clip's own video.
-        easy: how many clips, the first ones, get the sound of the next of them instead.
+        videos: of each micro-batch the videos of its clips.
+        has_hard: whether each clip has a hard negative.
+        has_audio: whether each clip has audio of its own.
+        easy_ratio: the fraction of easy negatives. They are the first clips of each micro-batch, as many as keep the
+            fraction over all micro-batches so far (fanyix/SlowFast, which has one micro-batch).
+
+    Returns:
+        For each clip (micro-batch, index in it), or None if there is no negative for it.
     """
-    return torch.cat((misaligned[:easy].roll(-1, dims=0), misaligned[easy:]))
+    usable = [[hard or own for hard, own in zip(*flags)] for flags in zip(has_hard, has_audio)]
+    assigned, before = [], 0
+    for batch, clips in enumerate(videos):
+        easy = int(easy_ratio * (before + len(clips))) - int(easy_ratio * before)
+        before += len(clips)
+        following = [(b, i) for b in range(batch + 1, len(videos)) for i in range(len(videos[b]))]
+        following += [(b, i) for b in range(batch) for i in range(len(videos[b]))]
+        chosen = []
+        for index, video in enumerate(clips):
+            first = range(easy) if index < easy else range(easy, len(clips))
+            second = range(easy, len(clips)) if index < easy else range(easy)
+            ring = [*range(index + 1, first.stop), *range(first.start, index), *second]
+            others = ((b, i) for b, i in [*((batch, i) for i in ring), *following] if usable[b][i])
+            other = next(((b, i) for b, i in others if videos[b][i] != video), None)
+            own = (batch, index) if has_hard[batch][index] else None
+            chosen.append((other or own) if index < easy else (own or other))
+        assigned.append(chosen)
+    return assigned
 
 
-def easy_negatives(batch: int, epoch: float, mix_epoch: float, easy_ratio: float) -> int:
-    """How many of a batch's negatives are easy: all before `mix_epoch`, then this share (fanyix/SlowFast: 96, 0.75)."""
-    return batch if epoch < mix_epoch else int(easy_ratio * batch)
+def easy_fraction(epoch: float, mix_epoch: float, easy_ratio: float) -> float:
+    """The fraction of easy negatives: all before `mix_epoch`, then `easy_ratio` (fanyix/SlowFast: 96, 0.75)."""
+    return 1.0 if epoch < mix_epoch else easy_ratio
 
 
 def unheard(keep: Keep, heard_before: bool) -> torch.Tensor | None:

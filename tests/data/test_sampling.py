@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -112,3 +114,29 @@ def test_what_is_left_out_and_the_order_change_from_epoch_to_epoch():
     assert all(len(some) == 2 for some in left) and len({tuple(sorted(some)) for some in left}) > 1
     assert batches(sampler, 1) == batches(sampler, 1) != batches(sampler, 2)
     assert batches(samplers([7, 6, 9], 4, 3, 1, seed=4)[0], 1) != batches(sampler, 1)
+
+
+@given(plans, st.integers(0, 12), st.integers(0, 100))
+def test_run_sampler_with_any_window_gives_each_sample_once_and_resumes(plan, window, start):
+    epoch, count = plan.pop("epoch"), sum(plan["lengths"])
+    if count < plan["world_size"]:
+        return
+    videos, times = split(plan["lengths"])
+    sampler = RunSampler(videos, times, plan["batch_size"], 3, plan["run_length"], 3.0, window=window)
+    everything = batches(sampler, epoch)
+    indices = [index for batch in everything for index in batch]
+    assert len(everything) == len(sampler) and len(indices) == len(set(indices))
+    assert batches(sampler, epoch, start % len(sampler)) == everything[start % len(sampler) :]
+
+
+def test_run_sampler_with_a_wider_window_moves_neighbors_apart():
+    videos, times = split([300] * 20)
+
+    def near(window):
+        """The fraction of samples within 2 s of one of the batch before."""
+        every = batches(RunSampler(videos, times, 32, 0, 4, 3.0, window=window), 0)
+        pairs = pairwise(every)
+        found = [(videos[a] == videos[i]) & (abs(times[a] - times[i]) <= 2) for a, b in pairs for i in b]
+        return np.mean([one.any() for one in found])
+
+    assert near(0) > 0.5 > 0.25 > near(16)

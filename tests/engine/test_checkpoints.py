@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from avsf_det.config import load_cfg
-from avsf_det.engine.checkpoints import CheckpointFolder, check_same_course
+from avsf_det.engine.checkpoints import CheckpointFolder, check_resume_compatible, check_same_content
 from avsf_det.errors import UserError
 
 
@@ -53,9 +53,48 @@ def test_what_cannot_be_read_is_passed_over_and_named(tmp_path, caplog):
         folder.load_newest()
 
 
-@pytest.mark.parametrize("key", ["TRAIN.BATCH_SIZE", "TRAIN.ACCUMULATION_STEPS"])
-def test_a_run_goes_on_only_as_it_began(tmp_path, key):
-    before, now = load_cfg(), load_cfg(None, [key, "3"])
-    check_same_course(tmp_path, before, load_cfg(None, ["SOLVER.MAX_EPOCH", "99", "TRAIN.NUM_WORKERS", "7"]))
-    with pytest.raises(UserError, match=f"{key} was .*, is now 3; choose another OUTPUT_DIR"):
-        check_same_course(tmp_path, before, now)
+STATE = dict.fromkeys(("epoch", "epoch_step", "optimizer_state", "scaler_state", "processes"), 0)
+CONTENT = {"samples": 3, "sha256": "abc"}
+
+
+def check(path, overrides, state=STATE):
+    check_resume_compatible(state, path, load_cfg(), load_cfg(None, overrides))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("TRAIN.BATCH_SIZE", "3"),
+        ("TRAIN.ACCUMULATION_STEPS", "3"),
+        ("RNG_SEED", "3"),
+        ("SOLVER.OPTIMIZING_METHOD", "adamw"),
+        ("RESNET.SPATIAL_DILATIONS", "[1, 1, 1, 4]"),
+        ("SLOWFAST.ALPHA", "4"),
+        ("DETECTION.ALIGNED", "False"),
+        ("DATA.CLIPS_PER_READ", "2"),
+    ],
+)
+def test_check_resume_compatible_with_a_fixed_key_changed_raises(tmp_path, key, value):
+    with pytest.raises(UserError, match=f"{key} was .*, is now .*; a run cannot resume with that"):
+        check(tmp_path, [key, value])
+
+
+def test_check_resume_compatible_logs_the_keys_that_changed(tmp_path, caplog):
+    caplog.set_level("INFO")
+    check(tmp_path, ["OUTPUT_DIR", "elsewhere"])
+    assert not caplog.text
+    check(tmp_path, ["SOLVER.BASE_LR", "0.05", "SLOWFAST.AVS_WEIGHT", "2.0", "MODEL.FREEZE_AT", "1"])
+    told = "MODEL.FREEZE_AT 0 -> 1, SLOWFAST.AVS_WEIGHT 1.0 -> 2.0, SOLVER.BASE_LR 0.1 -> 0.05"
+    assert f"resuming with changed keys: {told}\n" in caplog.text
+
+
+def test_check_same_content_with_other_samples_raises(tmp_path):
+    with pytest.raises(UserError, match="learned from other data: 3 samples, sha256 abc then, 2 samples"):
+        check_same_content({"content": CONTENT}, tmp_path, {"samples": 2, "sha256": "abc"}, "/data")
+    check_same_content({"content": CONTENT}, tmp_path, dict(CONTENT), "/data")
+    check_same_content({}, tmp_path, CONTENT, "/data")  # written before samples were recorded
+
+
+def test_check_resume_compatible_without_training_state_raises(tmp_path):
+    with pytest.raises(UserError, match="holds no optimizer_state, so that training cannot resume"):
+        check(tmp_path, [], state={"epoch": 0, "epoch_step": 0})

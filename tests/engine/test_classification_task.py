@@ -166,3 +166,19 @@ def test_the_size_of_a_run_follows_from_the_clips_that_are_learned_from(trained,
     on = Trainer(load_cfg("classify", [*map(str, words), "SOLVER.MAX_EPOCH", "2"]))
     assert on.epoch == 1 and "keys as the run that goes on has them" in caplog.text
     assert on.cfg.SOLVER.BASE_LR == checkpoint_cfg(load_checkpoint(path), path).SOLVER.BASE_LR == 0.0005
+
+
+@pytest.mark.parametrize(
+    ("layout", "split", "expected"),
+    [("ucf101", "val", False), ("hmdb51", "test", False), ("ucf101", "train", True), ("kinetics", "val", True)],
+)
+def test_selects_best_is_false_where_the_split_is_the_test_list(clip_cfg, layout, split, expected):
+    assert ClassificationTask(clip_cfg(layout, "DATA.EVAL_SPLIT", split)).selects_best is expected
+
+
+def test_training_on_one_fold_keeps_no_best_weights(clip_cfg, tmp_path, caplog):
+    caplog.set_level("INFO")
+    weights = Trainer(clip_cfg("ucf101", "OUTPUT_DIR", tmp_path, "TRAIN.EVAL_PERIOD", 1)).run()
+    assert [path.name for path in weights.parent.iterdir()] == ["checkpoint_epoch_00001.pyth"]
+    assert "DATA.EVAL_SPLIT val is the test list" in caplog.text
+    assert [record["kind"] for record in log(tmp_path)].count("eval") == 1

@@ -94,7 +94,7 @@ def test_classes_without_positives_do_not_count_and_videos_without_labels_come_l
     assert mean_average_precision(scores, labels) == 1.0
     assert math.isnan(mean_average_precision(scores, np.zeros((3, 3))))
     head = Head("action", ("sit", "eat", "read"), multi_label=True)
-    assert measures([head], scores, labels) == {"mAP": 100.0}
+    assert measures([head], scores, labels) == {"mAP": 1.0}
 
 
 @pytest.mark.parametrize(("ensemble", "expected"), [("sum", [0.4, 0.4]), ("max", [0.6, 0.5])])

@@ -190,3 +190,16 @@ def test_what_sound_does_is_the_difference_to_an_evaluation_without_it(weights, 
         assert float(row[-3]) - float(row[-2]) == pytest.approx(float(row[-1]))
     written = json.loads((tmp_path / "audio_effect_val.json").read_text())
     assert written["mean of the classes"]["ap"] == pytest.approx(result.evaluation.mAP)
+
+
+def test_evaluate_split_on_a_subset_scores_some_keyframes_and_counts_no_others(weights, scenes, tmp_path):
+    dataset = AvaFolder(scenes)
+    oracle = Oracle.load(weights)
+    oracle.keyframes = dataset.keyframes("val")
+    every = {time for times in dataset.evaluation_times("val").values() for time in times.tolist()}
+    result = evaluate_split(oracle, dataset, "val", tmp_path / "d.csv", subset=0.5)
+    found = {float(line.split(",")[1]) for line in (tmp_path / "d.csv").open()}
+    assert found < every and len(found) == round(0.5 * len(every))
+    assert result.evaluation.mAP == 1.0
+    with pytest.raises(UserError, match=r"DATA\.EVAL_SUBSET: got 0, expected a number above 0 and up to 1"):
+        evaluate_split(oracle, dataset, "val", tmp_path / "d.csv", subset=0.0)

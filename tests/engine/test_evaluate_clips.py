@@ -166,3 +166,20 @@ def test_models_are_compared_by_one_measure(heads, name):
 def test_effects_of_sound_are_told_of_boxes_alone(trained, capsys):
     assert avsf_det.cli.main(["eval", "--weights", str(trained("kinetics")), "--explain-audio"]) == 2
     assert "--explain-audio is for models of boxes" in capsys.readouterr().err
+
+
+def test_evaluate_clips_on_a_subset_scores_those_clips_as_all(trained, labelled, tmp_path):
+    predictor = ClipPredictor.load(trained("kinetics"), ["TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1"])
+    folder, scores = ClipFolder(labelled("kinetics")), {}
+    for name, subset in (("all", 1.0), ("some", 0.5)):
+        result = evaluate_clips(predictor, folder, "train", tmp_path, name, subset=subset)
+        with np.load(tmp_path / f"scores_{name}.npz") as file:
+            scores[name] = dict(zip(file["videos"].tolist(), file["scores"]))
+    assert 0 < len(scores["some"]) < len(scores["all"]) and result.clips == len(scores["some"])
+    for video, own in scores["some"].items():
+        np.testing.assert_allclose(own, scores["all"][video], atol=1e-6)
+
+
+def test_map_of_clips_is_between_0_and_1_as_that_of_boxes(evaluate):
+    result = evaluate("charades", "out")
+    assert 0 < result.measures["mAP"] <= 1 and f"{result.measures['mAP']:.4f}" in result.table()

@@ -226,7 +226,7 @@ def test_a_linear_probe_changes_the_last_layer_alone_and_sees_what_testing_sees(
 
 def test_a_probe_of_nothing_learned_is_warned_of(teach, caplog):
     teach(keys={"MODEL.DETACH_FINAL_FC": True, "TRAIN.CHECKPOINT_FILE_PATH": ""})
-    assert "features are those of chance" in caplog.text
+    assert "features are random" in caplog.text
 
 
 @pytest.mark.parametrize("command", ["classify", "detect", "eval"])
@@ -239,7 +239,7 @@ def test_what_knows_no_classes_is_refused_in_one_line(pretrained, video, tmp_pat
 
 def test_another_task_in_the_same_folder_is_refused(teach, pretrained, tmp_path):
     shutil.copytree(pretrained.parent, tmp_path / "taught" / "checkpoints")
-    with pytest.raises(UserError, match="TASK was 'ssl', is now ''; choose another OUTPUT_DIR"):
+    with pytest.raises(UserError, match=r"TASK was 'ssl', is now ''.*choose another OUTPUT_DIR"):
         teach()
 
 

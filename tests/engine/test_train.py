@@ -9,12 +9,18 @@ import pytest
 import torch
 
 from avsf_det.config import load_cfg
+from avsf_det.data.dataset import ActionDataset
 from avsf_det.engine import detection_task, learner
 from avsf_det.engine.checkpoints import CheckpointFolder
+from avsf_det.engine.learner import Learner
+from avsf_det.engine.schedule import parameter_names
 from avsf_det.engine.stop import Stopped
 from avsf_det.engine.train import Trainer
 from avsf_det.errors import UserError
+from avsf_det.models.norms import BatchNorm3d
+from avsf_det.models.synchronisation import assign_negatives
 from tests.engine.training import Killed, assert_same_training, killed, log
+from tests.processes import in_processes
 
 
 @pytest.fixture
@@ -182,9 +188,10 @@ def test_a_signal_saves_and_stops_and_the_same_command_goes_on(make, weights, mo
     assert_same_training(trainer.run(), weights)
 
 
-def test_accumulation_needs_less_at_once_and_learns_the_same(make, tmp_path):
+def test_accumulation_needs_less_at_once_and_learns_the_same(make, weights):
     """With norms that are frozen, and without what is drawn at random, two halves give the gradient of the whole."""
     overrides = ["MODEL.FROZEN_BN", "True", "MODEL.DROPOUT_RATE", "0.0", "SLOWFAST.DROPPATHWAY_RATE", "0.0"]
+    overrides += ["TRAIN.CHECKPOINT_FILE_PATH", str(weights)]
     overrides += ["SOLVER.OPTIMIZING_METHOD", "sgd", "DATA.CLIPS_PER_READ", "1", "SOLVER.MAX_EPOCH", "1"]
     whole, halves = make("whole", *overrides), make("halves", *overrides, "TRAIN.ACCUMULATION_STEPS", "2")
     batch, *_ = whole.loader.epoch(0)
@@ -222,20 +229,35 @@ def test_half_precision_with_a_scale_learns_and_goes_on(make, tmp_path):
     assert log(tmp_path / "run")[-1]["loss"] > 0 and second.name == "checkpoint_epoch_00002.pyth"
 
 
-def test_what_bfloat16_on_the_cpu_would_get_wrong_or_slow_is_learned_in_float32(make, caplog, monkeypatch):
+def test_mixed_precision_on_a_cpu_without_bfloat16_computes_in_float32(make, caplog, monkeypatch):
     caplog.set_level("INFO")
+    monkeypatch.setattr("avsf_det.engine.learner.is_fast_in_bfloat16", lambda device: False)
 
-    def learned(name, mixed, short, fast):
-        monkeypatch.setattr("avsf_det.engine.learner.has_short_clips", lambda cfg: short)
-        monkeypatch.setattr("avsf_det.engine.learner.is_fast_in_bfloat16", lambda device: fast)
+    def learned(name, mixed):
         path = make(name, "TRAIN.MIXED_PRECISION", mixed, "SOLVER.MAX_EPOCH", "1").run()
         return torch.load(path, weights_only=True)["model_state"]
 
-    exact = learned("exact", "False", short=False, fast=True)
-    for name, short, fast, reason in (("wrong", True, True, "so few frames"), ("slow", False, False, "no bfloat16")):
-        mixed = learned(name, "True", short, fast)
-        assert all(torch.equal(mixed[key], exact[key]) for key in exact)
-        assert "float32 throughout" in caplog.text and reason in caplog.text
+    exact, mixed = learned("exact", "False"), learned("mixed", "True")
+    assert all(torch.equal(mixed[key], exact[key]) for key in exact)
+    assert "computing in float32" in caplog.text and "no bfloat16 instructions" in caplog.text
+
+
+def test_bfloat16_gradients_of_short_clips_are_those_of_float32(make, monkeypatch):
+    """The Slow pathway has 2 frames here and kernels of 3, the Fast one 4 and kernels of 5."""
+    monkeypatch.setattr("avsf_det.engine.learner.is_fast_in_bfloat16", lambda device: True)
+
+    def gradients(name, mixed):
+        trainer = make(name, "TRAIN.MIXED_PRECISION", mixed, "MODEL.DROPOUT_RATE", "0.0")
+        batch, *_ = trainer.loader.epoch(0)
+        trainer.model.train()
+        trainer.learner.step([batch], {False: len(batch.labels)}, 0, 0.0)
+        return {name: p.grad.clone() for name, p in trainer.model.named_parameters()}
+
+    exact, mixed = gradients("exact", "False"), gradients("mixed", "True")
+    temporal = [name for name, grad in exact.items() if grad.dim() == 5 and grad.shape[2] > 1]
+    assert len(temporal) > 10
+    for name in temporal:
+        assert mixed[name].isfinite().all() and mixed[name].norm() < 3 * exact[name].norm() + 1e-3, name
 
 
 def test_precise_statistics_change_nothing_but_statistics(make, weights):
@@ -262,8 +284,9 @@ def test_too_many_unreadable_videos_stop_and_few_are_named(make, scenes, tmp_pat
     ("overrides", "message"),
     [
         (["SOLVER.OPTIMIZING_METHOD", "sgd"], "SOLVER.OPTIMIZING_METHOD was 'adamw', is now 'sgd'"),
-        (["RESNET.WIDTH_PER_GROUP", "16"], "weights of another architecture"),
-        (["MODEL.MODEL_NAME", "SlowFast"], "weights of another model"),
+        (["RESNET.WIDTH_PER_GROUP", "16"], "RESNET.WIDTH_PER_GROUP was 8, is now 16"),
+        (["MODEL.MODEL_NAME", "SlowFast"], "MODEL.MODEL_NAME was 'AVSlowFast', is now 'SlowFast'"),
+        (["RNG_SEED", "7"], "RNG_SEED was 0, is now 7"),
         (["DETECTION.ENABLE", "False"], "no annotation files of any of kinetics.*DETECTION.ENABLE True"),
         (["TASK", "cluster"], "TASK: got 'cluster', expected '' or ssl"),
         (["TASK", "ssl"], "DETECTION.ENABLE is True, but clips without labels have no boxes"),
@@ -285,14 +308,185 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_training(make, t
 
 def test_synchronisation_is_trained_along_with_the_actions(make, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(learner, "choose_negatives", lambda sounds, easy: seen.append((len(sounds), easy)) or sounds)
+
+    def assign(videos, *arguments):
+        seen.append(arguments[-1])
+        return assign_negatives(videos, *arguments)
+
+    monkeypatch.setattr(learner, "assign_negatives", assign)
     flags = ["SLOWFAST.AVS_FLAG", "[False, False, True, True, True]", "DATA.MIX_NEG_EPOCH", "1"]
     trainer = make("run", *flags, "DATA.EASY_NEG_RATIO", "0.5")
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters() if ".avs." in name}
     trainer.run()
     after = dict(trainer.model.named_parameters())
     assert len(before) == 12 and all(not torch.equal(after[name], old) for name, old in before.items())
-    half = len(seen) // 2
-    assert all(easy == batch for batch, easy in seen[:half]) and all(easy == batch // 2 for batch, easy in seen[half:])
+    assert seen == [1.0, 1.0, 0.5, 0.5]
     records = [record for record in log(tmp_path / "run") if record["kind"] == "epoch"]
     assert len(records) == 2 and all(0 < record["avs_loss"] < record["loss"] for record in records)
+
+
+SYNC = ["SLOWFAST.AVS_FLAG", "[False, False, True, True, True]", "DATA.MIX_NEG_EPOCH", "0"]
+
+
+def test_easy_negatives_with_one_clip_a_micro_batch_are_of_other_videos(make, monkeypatch):
+    found = []
+
+    def assign(videos, *arguments):
+        found.append((videos, assign_negatives(videos, *arguments)))
+        return found[-1][1]
+
+    monkeypatch.setattr(learner, "assign_negatives", assign)
+    make("run", *SYNC, "TRAIN.ACCUMULATION_STEPS", "4", "DATA.EASY_NEG_RATIO", "1.0", "SOLVER.MAX_EPOCH", "1").run()
+    for videos, assigned in found:
+        for own, (source,) in zip(videos, assigned):
+            assert source is not None and videos[source[0]][source[1]] != own[0]
+
+
+def test_clips_without_any_negative_are_logged_once(make, caplog):
+    overrides = [*SYNC, "TRAIN.BATCH_SIZE", "1", "DATA.AUDIO_MISALIGNED_GAP", "10000", "SOLVER.MAX_EPOCH", "1"]
+    make("run", *overrides).run()
+    assert caplog.text.count("1 of 1 clips of a step have no negative for synchronization") == 1
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """A function that makes some samples of every epoch unreadable."""
+    read = ActionDataset._sample
+
+    def make(*numbers):
+        def sample(self, epoch, index, clip):
+            return read(self, epoch, index, UserError("damaged") if index in numbers else clip)
+
+        monkeypatch.setattr(ActionDataset, "_sample", sample)
+
+    return make
+
+
+ONE_EACH = ["TRAIN.ACCUMULATION_STEPS", "4", "TRAIN.MAX_FAILED_SHARE", "0.5", "LOG_PERIOD", "1"]
+
+
+def test_an_unreadable_clip_drops_its_micro_batch_and_not_the_step(make, unreadable, tmp_path, monkeypatch):
+    unreadable(1, 2)
+    steps, step = [], Learner.step
+
+    def spied(self, batches, rows, *arguments):
+        steps.append((len(batches), rows[False] == sum(len(batch.labels) for batch in batches)))
+        return step(self, batches, rows, *arguments)
+
+    monkeypatch.setattr(Learner, "step", spied)
+    whole = make("whole", *ONE_EACH, *SYNC, "SOLVER.MAX_EPOCH", "1").run()
+    record = next(record for record in log(tmp_path / "whole") if record["kind"] == "epoch")
+    assert record["skipped"] == 0 and record["failed"] >= 1
+    assert all(2 <= count <= 4 and normalized for count, normalized in steps)
+    assert min(count for count, _ in steps) < 4
+    with killed(monkeypatch, lambda trainer: trainer.step == 1):
+        make("parts", *ONE_EACH, *SYNC, "SOLVER.MAX_EPOCH", "1", "TRAIN.CHECKPOINT_STEPS", "1").run()
+    assert_same_training(make("parts", *ONE_EACH, *SYNC, "SOLVER.MAX_EPOCH", "1").run(), whole)
+
+
+def test_a_step_without_any_readable_clip_is_skipped(make, unreadable, tmp_path):
+    unreadable(*range(5))
+    make("run", "TRAIN.BATCH_SIZE", "1", "TRAIN.MAX_FAILED_SHARE", "1.0", "SOLVER.MAX_EPOCH", "1").run()
+    record = next(record for record in log(tmp_path / "run") if record["kind"] == "epoch")
+    assert record["skipped"] == record["failed"] == 5
+
+
+def _train_with_unreadable(rank, arguments):
+    read = ActionDataset._sample
+
+    def sample(self, epoch, index, clip):
+        return read(self, epoch, index, UserError("damaged") if index in (1, 2) else clip)
+
+    ActionDataset._sample = sample
+    return str(Trainer(load_cfg(None, arguments)).run())
+
+
+@pytest.mark.parametrize("norms", ["batchnorm", "sync_batchnorm"])
+def test_processes_with_different_numbers_of_readable_clips_stay_together(tiny, tmp_path, norms):
+    arguments = [*tiny, *ONE_EACH, "OUTPUT_DIR", str(tmp_path), "BN.NORM_TYPE", norms, "SOLVER.MAX_EPOCH", "1"]
+    arguments += ["TRAIN.ACCUMULATION_STEPS", "2"]
+    path, _ = in_processes(_train_with_unreadable, arguments)
+    state = torch.load(path, weights_only=True)["model_state"]
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    record = next(record for record in log(tmp_path) if record["kind"] == "epoch")
+    assert record["failed"] >= 1 and record["skipped"] == 0
+
+
+def test_float16_with_a_skipped_step_keeps_training(make, poisoned, tmp_path):
+    overrides = ["TRAIN.MIXED_PRECISION", "True", "TRAIN.MIXED_PRECISION_DTYPE", "float16", "TRAIN.ON_NAN", "skip"]
+    trainer = make("run", *overrides)
+    poisoned(trainer, "backbone.s3.pathway0_res0.branch2.a", [1])
+    scale = trainer.learner.scaler.get_scale()
+    state = torch.load(trainer.run(), weights_only=True)
+    assert [record["skipped"] for record in log(tmp_path / "run") if record["kind"] == "epoch"] == [1, 0]
+    assert all(tensor.isfinite().all() for tensor in state["model_state"].values())
+    assert 1 < state["scaler_state"]["scale"] <= scale
+
+
+def test_resuming_with_changed_hyperparameters_applies_and_logs_them(make, tmp_path, weights, caplog):
+    caplog.set_level("INFO")
+    shutil.copytree(weights.parent, tmp_path / "run" / "checkpoints")
+    trainer = make("run", "SOLVER.WEIGHT_DECAY", "0.3", "SOLVER.BASE_LR", "0.05", "SOLVER.MAX_EPOCH", "3")
+    assert trainer.learner.optimizer.param_groups[0]["weight_decay"] == 0.3
+    assert len(trainer.learner.optimizer.state) > 0
+    assert "SOLVER.BASE_LR 0.01 -> 0.05" in caplog.text and "SOLVER.WEIGHT_DECAY 1e-07 -> 0.3" in caplog.text
+
+
+def test_resuming_with_another_dataset_is_refused_and_with_a_moved_one_is_not(make, scenes, tmp_path, weights):
+    for name in ("moved", "shorter"):
+        shutil.copytree(scenes, tmp_path / name)
+        shutil.copytree(weights.parent, tmp_path / f"run_{name}" / "checkpoints")
+    make("run_moved", "DATA.ROOT", str(tmp_path / "moved"))
+    table = tmp_path / "shorter" / "annotations" / "train.csv"
+    table.write_text("".join(line for line in table.open() if not line.startswith("train_0001")))
+    with pytest.raises(UserError, match=r"learned from other data: .* samples, .* then, .* samples, .* now"):
+        make("run_shorter", "DATA.ROOT", str(tmp_path / "shorter"))
+
+
+def test_staged_unfreezing_resumes_with_fresh_state_for_what_is_newly_learned(make, weights, tmp_path):
+    start = ["TRAIN.CHECKPOINT_FILE_PATH", str(weights), "SOLVER.OPTIMIZING_METHOD", "adamw"]
+    first = torch.load(make("run", *start, "MODEL.FREEZE_AT", "3", "SOLVER.MAX_EPOCH", "1").run(), weights_only=True)
+    trainer = make("run", *start, "MODEL.FREEZE_AT", "1")
+    optimizer, parameters = trainer.learner.optimizer, dict(trainer.model.named_parameters())
+    kept, new = "backbone.s5.pathway0_res0.branch2.a.weight", "backbone.s2.pathway0_res0.branch2.a.weight"
+    saved = first["optimizer_state"]["state"][first["optimizer_names"].index(kept)]
+    assert torch.equal(optimizer.state[parameters[kept]]["exp_avg"], saved["exp_avg"])
+    assert new not in first["optimizer_names"] and parameters[new] not in optimizer.state
+    trainer.run()
+    assert parameters[new] in optimizer.state
+
+
+def test_a_checkpoint_without_optimizer_names_resumes_only_with_as_many_parameters(make, weights, tmp_path):
+    checkpoint = torch.load(weights, weights_only=True)
+    del checkpoint["optimizer_names"]
+    folder = tmp_path / "run" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(checkpoint, folder / weights.name)
+    trainer = make("run")
+    name = "backbone.s5.pathway0_res0.branch2.a.weight"
+    number = parameter_names(trainer.model, trainer.learner.optimizer).index(name)
+    state = trainer.learner.optimizer.state[dict(trainer.model.named_parameters())[name]]
+    assert torch.equal(state["exp_avg"], checkpoint["optimizer_state"]["state"][number]["exp_avg"])
+    with pytest.raises(UserError, match=r"holds optimizer state of \d+ unnamed parameters, but \d+ are learned now"):
+        make("run", "MODEL.FREEZE_AT", "2")
+
+
+def test_frozen_norms_that_were_not_loaded_learn(make, weights, tmp_path, caplog):
+    visual = make("visual", "MODEL.MODEL_NAME", "SlowFast", "SOLVER.MAX_EPOCH", "1").run()
+    overrides = ["MODEL.FROZEN_BN", "True", "TRAIN.CHECKPOINT_FILE_PATH", str(visual), "SOLVER.MAX_EPOCH", "1"]
+
+    def frozen(trainer):
+        norms = {n: m.frozen for n, m in trainer.model.named_modules() if isinstance(m, BatchNorm3d)}
+        return {name for name, is_frozen in norms.items() if is_frozen}, set(norms)
+
+    one = make("run", *overrides)
+    kept, every = frozen(one)
+    assert {name for name in every if "pathway2" in name or "a2fs" in name} == every - kept
+    assert f"{len(every - kept)} normalization layers were not loaded and are not frozen" in caplog.text
+    state = torch.load(one.run(), weights_only=True)["model_state"]
+    assert state["s2.pathway2_res0.branch2.t_bn.running_mean"].abs().sum() > 0
+    assert (
+        state["s2.pathway0_res0.branch2.a_bn.num_batches_tracked"]
+        == torch.load(visual, weights_only=True)["model_state"]["s2.pathway0_res0.branch2.a_bn.num_batches_tracked"]
+    )
+    assert frozen(make("run", *overrides, "SOLVER.MAX_EPOCH", "2"))[0] == kept

@@ -18,8 +18,10 @@ def make_model():
     Its norms get random statistics and scales, so that no branch is silent because it starts at zero.
     """
 
-    def make(sound=True, fusion="audio_to_fast_slow", **changes):
-        audio = AudioPathway(depth=18, alpha=8, fusion_channels=8, fusion=fusion) if sound else None
+    def make(sound=True, fusion="audio_to_fast_slow", sync=False, **changes):
+        junctions = ("res3", "res4", "res5") if sync else ()
+        audio = AudioPathway(depth=18, alpha=8, fusion_channels=8, fusion=fusion, sync_junctions=junctions)
+        audio = audio if sound else None
         arguments = {"depth": 18, "width": 8, "alpha": 2, "beta_inv": 2}
         arguments |= {"spatial_strides": (1, 2, 2, 1), "spatial_dilations": (1, 1, 1, 2)}
         torch.manual_seed(0)

@@ -6,12 +6,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from avsf_det.config import load_cfg
 from avsf_det.errors import UserError
 from avsf_det.models.architecture import JUNCTIONS
+from avsf_det.models.avslowfast import AVSlowFast
 from avsf_det.models.build import build_model
-from avsf_det.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from avsf_det.models.checkpoint import load_checkpoint, load_own_weights, load_weights, save_checkpoint
 from avsf_det.models.fusion import AUDIO_FUSIONS
 
 
@@ -245,3 +247,57 @@ def test_a_model_loads_its_own_weights_whole_however_sound_joins(fusion):
     model = build_model(cfg)
     assert not load_weights(model, state).differing
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+
+
+class OtherBackbone(nn.Module):
+    """A backbone none of whose names is ours."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.patch = nn.Conv3d(3, channels, 2)
+        self.norm = nn.BatchNorm3d(channels)
+
+
+def other_model(channels=4, classes=3, seed=0):
+    torch.manual_seed(seed)
+    return AVSlowFast(OtherBackbone(channels), nn.Linear(channels, classes))
+
+
+def test_load_own_weights_of_a_backbone_with_other_names_loads_all(tmp_path):
+    source, model = other_model(seed=1), other_model()
+    load_own_weights(model, source.state_dict(), tmp_path)
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in source.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("patch.bias"), "patch.bias is not in it"),
+        (lambda state: state.update({"more.weight": torch.zeros(1)}), "more.weight is not in the model"),
+        (lambda state: state.update({"norm.weight": torch.zeros(5)}), "norm.weight is 5 there, 4 in the model"),
+    ],
+)
+def test_load_own_weights_that_differ_raises_and_names_the_tensor(tmp_path, change, message):
+    state = dict(other_model(seed=1).state_dict())
+    change(state)
+    model = other_model()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(UserError, match="weights of another model than the configured one") as caught:
+        load_own_weights(model, state, tmp_path)
+    assert message in one_line(caught)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_load_own_weights_names_three_tensors_and_counts_the_others(tmp_path):
+    with pytest.raises(UserError) as caught:
+        load_own_weights(other_model(), {}, tmp_path)
+    assert re.search(r"is not in it; .* and \d+ more; take the configuration", one_line(caught))
+
+
+def test_load_weights_into_a_backbone_with_other_names_replaces_the_head_alone():
+    source, model = other_model(classes=7, seed=1), other_model()
+    report = load_weights(model, source.state_dict())
+    assert torch.equal(model.state_dict()["patch.weight"], source.state_dict()["patch.weight"])
+    assert report.mismatched == ("head.weight", "head.bias")
+    with pytest.raises(UserError, match="backbone tensors do not fit, such as patch"):
+        load_weights(model, other_model(channels=5).state_dict())

@@ -63,3 +63,32 @@ def test_a_batch_of_one_is_its_row_in_a_batch_of_many(make_model, clips):
         torch.testing.assert_close(
             model(clips.slow[one], clips.fast[one], clips.audio[one], own), whole[rows], rtol=1e-4, atol=1e-4
         )
+
+
+def test_negatives_of_synchronization_run_through_the_compiled_backbone(make_model, clips):
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    model = make_model(sync=True).train()
+    compiled = copy.deepcopy(model)
+    compiled.backbone.compile(backend=count, dynamic=True)
+
+    def run(one):
+        torch.manual_seed(0)  # of dropout and DropPathway
+        return one(clips.slow, clips.fast, clips.audio, clips.boxes, misaligned=clips.audio.roll(1, dims=0))
+
+    found, expected = run(compiled), run(model)
+    assert graphs
+    torch.testing.assert_close(found, expected)
+
+
+def test_hooks_of_the_backbone_see_the_negatives_of_synchronization(make_model, clips):
+    """Sharded weights are gathered by such hooks."""
+    model, calls = make_model(sync=True).train(), []
+    model.backbone.register_forward_pre_hook(lambda *_: calls.append(1))
+    model(clips.slow, clips.fast, clips.audio, clips.boxes, misaligned=clips.audio.roll(1, dims=0))
+    assert calls == [1]

@@ -4,6 +4,7 @@ import torch
 from avsf_det.config import load_cfg
 from avsf_det.errors import UserError
 from avsf_det.models.build import build_model, example_inputs
+from avsf_det.models.freezing import thaw
 
 
 def model_of(tiny, freeze_at):
@@ -43,3 +44,23 @@ def test_without_frozen_stages_all_learns(tiny):
 def test_there_are_five_stages(tiny, count):
     with pytest.raises(UserError, match=f"MODEL.FREEZE_AT: got {count}, expected 0 to 5 stages"):
         build_model(model_of(tiny, count))
+
+
+def test_thaw_lets_stages_learn_that_were_not_loaded(tiny, caplog):
+    """Weights of an image model have no Fast pathway."""
+    model = build_model(model_of(tiny, 2))
+    missing = [name for name in model.state_dict() if "pathway1" in name or "f2s" in name]
+    thawed = thaw(model, missing)
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    assert frozen and all("pathway0" in name for name in frozen)
+    assert all(
+        module.frozen == ("pathway0" in name) for name, module in model.backbone.s2.named_modules() if "bn" in name
+    )
+    assert {"s1.pathway1_stem.conv.weight", "s1.pathway1_stem.bn.running_mean"} <= set(thawed) <= set(missing)
+    assert "parameters of frozen stages were not loaded and learn" in caplog.text
+
+
+def test_thaw_with_everything_loaded_changes_nothing(tiny, caplog):
+    model = build_model(model_of(tiny, 2))
+    before = [p.requires_grad for p in model.parameters()]
+    assert thaw(model, []) == [] and before == [p.requires_grad for p in model.parameters()] and not caplog.text

@@ -65,8 +65,8 @@ def test_rare_classes_weigh_more_where_they_are_present():
         3 * (balanced(logits[:1], row) - plain(logits[:1], row)).item() / math.log(2) + 1
         for row in torch.eye(3)[:, None]
     ]
-    assert present == pytest.approx(effective_number_weights(COUNTS).tolist())
-    assert present[0] == pytest.approx(0.99, abs=0.02) and present[2] == pytest.approx(100, rel=0.05)
+    assert present == pytest.approx(effective_number_weights(COUNTS, max_ratio=20).tolist(), rel=1e-4)
+    assert present[0] == pytest.approx(0.99, abs=0.02) and present[2] == pytest.approx(20, rel=0.05)
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=80), st.sampled_from([0.0, 0.9, 0.999, 0.99999, 1.0]))
@@ -125,7 +125,7 @@ def test_clips_of_rare_classes_weigh_more():
     logits, labels = torch.zeros(3, 3), torch.eye(3)
     loss = clip_loss(("action", 3, False), counts=COUNTS, overrides=BALANCED)
     found = [loss(logits[i : i + 1], labels[i : i + 1]).item() / math.log(3) for i in range(3)]
-    assert found == pytest.approx(effective_number_weights(COUNTS).tolist())
+    assert found == pytest.approx(effective_number_weights(COUNTS, max_ratio=20).tolist(), rel=1e-4)
 
 
 def test_what_is_asked_of_a_clip_adds_up_each_with_its_own_classes_and_counts():
@@ -168,3 +168,21 @@ def test_nothing_is_asked_for_but_a_gradient():
     loss = no_loss(logits, torch.zeros(3, 0))
     loss.backward()
     assert loss.item() == 0 and torch.equal(logits.grad, torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("ratio", [1.0, 5.0, 20.0])
+def test_effective_number_weights_differ_at_most_by_the_ratio(ratio):
+    counts = torch.tensor([*COUNTS, 0], dtype=torch.float64)
+    weights = effective_number_weights([*COUNTS, 0], 0.999, ratio).double()
+    assert weights.max() / weights.min() == pytest.approx(ratio, rel=1e-5)
+    shown = counts.clamp(min=1)
+    assert ((weights * shown).sum() / shown.sum()).item() == pytest.approx(1.0, rel=1e-5)
+    unlimited = effective_number_weights(COUNTS, 0.999, 0.0)
+    assert torch.equal(unlimited, effective_number_weights(COUNTS, 0.999, 1e9))
+
+
+def test_effective_number_weights_with_a_ratio_below_one_raises():
+    with pytest.raises(
+        UserError, match=r"CLASS_BALANCE_MAX_RATIO: max_ratio: got 0\.5, expected 0 or a number from 1 on"
+    ):
+        make("CLASS_BALANCE", "effective_number", "CLASS_BALANCE_MAX_RATIO", "0.5", counts=COUNTS)

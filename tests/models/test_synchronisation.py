@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from avsf_det.models.architecture import AudioPathway
 from avsf_det.models.avslowfast import AVSlowFast
@@ -11,8 +13,8 @@ from avsf_det.models.heads import RoIHead
 from avsf_det.models.synchronisation import (
     SYNC_LOSSES,
     Embeddings,
-    choose_negatives,
-    easy_negatives,
+    assign_negatives,
+    easy_fraction,
     info_nce,
     margin_loss,
     sync_losses,
@@ -78,14 +80,81 @@ def test_near_silent_and_near_duplicate_pairs_are_left_out():
     assert valid_pairs(sound, other, present).tolist() == [True, False, False, False, False]
 
 
-def test_the_curriculum_goes_from_easy_to_mixed_negatives():
-    assert easy_negatives(8, epoch=95.9, mix_epoch=96, easy_ratio=0.75) == 8
-    assert easy_negatives(8, epoch=96, mix_epoch=96, easy_ratio=0.75) == 6
-    assert easy_negatives(5, epoch=120, mix_epoch=96, easy_ratio=0.75) == 3
-    own = torch.arange(4.0)[:, None]
-    assert choose_negatives(own, 4).flatten().tolist() == [1, 2, 3, 0]
-    assert choose_negatives(own, 3).flatten().tolist() == [1, 2, 0, 3]
-    assert choose_negatives(own, 0).flatten().tolist() == [0, 1, 2, 3]
+def assigned(*videos, ratio=1.0, hard=None, audio=None):
+    """`assign_negatives` of micro-batches given as text, a letter a clip that names its video."""
+    everything = [[True] * len(batch) for batch in videos]
+    return assign_negatives(videos, hard or everything, audio or everything, ratio)
+
+
+def test_easy_fraction_is_one_before_the_mix_epoch():
+    assert easy_fraction(95.9, mix_epoch=96, easy_ratio=0.75) == 1.0
+    assert easy_fraction(96, mix_epoch=96, easy_ratio=0.75) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"), [(1.0, [1, 2, 3, 0]), (0.75, [1, 2, 0, 3]), (0.5, [1, 0, 2, 3]), (0.0, [0, 1, 2, 3])]
+)
+def test_assign_negatives_of_different_videos_rolls_the_easy_ones(ratio, expected):
+    assert assigned("abcd", ratio=ratio) == [[(0, i) for i in expected]]
+
+
+@pytest.mark.parametrize("sizes", [[1] * 64, [2] * 32, [4] * 16, [64], [3, 1, 5, 7]])
+@pytest.mark.parametrize("ratio", [0.25, 0.75, 1.0])
+def test_assign_negatives_keeps_the_fraction_over_micro_batches_of_any_size(sizes, ratio):
+    numbers = iter(range(sum(sizes)))
+    videos = [[next(numbers) for _ in range(size)] for size in sizes]
+    everything = [[True] * size for size in sizes]
+    found = assign_negatives(videos, everything, everything, ratio)
+    own = [(b, i) for b, size in enumerate(sizes) for i in range(size)]
+    easy = [source != clip for chosen, clip in zip((one for row in found for one in row), own) for source in [chosen]]
+    assert sum(easy) == int(ratio * sum(sizes))
+
+
+@given(
+    videos=st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), min_size=1, max_size=5),
+    ratio=st.floats(0, 1),
+    data=st.data(),
+)
+def test_assign_negatives_never_takes_the_same_video_for_an_easy_one(videos, ratio, data):
+    def flags():
+        return [data.draw(st.lists(st.booleans(), min_size=len(v), max_size=len(v))) for v in videos]
+
+    hard, audio = flags(), flags()
+    usable = [(b, i) for b, v in enumerate(videos) for i in range(len(v)) if hard[b][i] or audio[b][i]]
+    for b, chosen in enumerate(assign_negatives(videos, hard, audio, ratio)):
+        for i, source in enumerate(chosen):
+            others = [(x, y) for x, y in usable if videos[x][y] != videos[b][i]]
+            if source is None:
+                assert not others and not hard[b][i]
+            elif source == (b, i):
+                assert hard[b][i]
+            else:
+                assert source in others
+
+
+def test_assign_negatives_skips_clips_of_the_same_video():
+    assert assigned("aab") == [[(0, 2), (0, 2), (0, 0)]]
+    assert assigned("a", "a", "b") == [[(2, 0)], [(2, 0)], [(0, 0)]]
+
+
+def test_assign_negatives_without_another_video_falls_back_to_the_hard_one():
+    assert assigned("aa") == [[(0, 0), (0, 1)]]
+    assert assigned("aa", hard=[[False, True]]) == [[None, (0, 1)]]
+
+
+def test_assign_negatives_of_short_videos_without_a_hard_one_are_easy():
+    assert assigned("ab", ratio=0.0, hard=[[False, True]]) == [[(0, 1), (0, 1)]]
+    assert assigned("abc", hard=[[False] * 3], audio=[[True, False, True]]) == [[(0, 2), (0, 2), (0, 0)]]
+
+
+def test_info_nce_is_computed_in_float32_under_autocast():
+    torch.manual_seed(0)
+    one = Embeddings(*(torch.randn(8, 64) for _ in range(3)))
+    valid = torch.ones(8, dtype=torch.bool)
+    expected = info_nce(one, valid)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = info_nce(one, valid)
+    assert found.dtype == torch.float32 and torch.equal(found, expected)
 
 
 def test_features_that_hold_sound_are_not_judged():
