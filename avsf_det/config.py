@@ -106,6 +106,7 @@ def get_cfg() -> CfgNode:
     cfg.AVA.TRAIN_PCA_JITTER_ONLY = True  # else brightness, contrast and saturation change too, by up to 0.4
     cfg.AVA.TRAIN_GT_BOX_LISTS = []  # ground truth for training; [] for GROUNDTRUTH_FILE
     cfg.AVA.TRAIN_PREDICT_BOX_LISTS = []  # predicted persons, also trained on where they fit the ground truth
+    cfg.AVA.TRAIN_INCLUDE_NEGATIVE = False  # train on predicted boxes that fit nobody too, as people without actions
     cfg.AVA.TEST_PREDICT_BOX_LISTS = []  # one csv of predicted persons, taken where DETECTOR.MODEL is groundtruth
     cfg.AVA.DETECTION_SCORE_THRESH = 0.8  # persons that the detector is less sure of are left out
 

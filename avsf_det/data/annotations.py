@@ -43,6 +43,7 @@ class AvaFolder:
         train_box_files: csv files of predicted persons, trained on beside the ground truth where they fit it.
         test_box_file: csv of predicted persons for evaluating, "" for none; `{split}` stands for the split.
         score_threshold: predicted persons below are left out.
+        train_negatives: whether predicted boxes that fit nobody are trained on as people without any action.
 
     Raises:
         UserError: if the folder, its label map or its videos are missing.
@@ -73,13 +74,14 @@ class AvaFolder:
         train_box_files: Sequence[str] = (),
         test_box_file: str = "",
         score_threshold: float = 0.8,
+        train_negatives: bool = False,
     ) -> None:
         self.root = Path(root)
         self.annotations = self.root / annotation_dir
         self._groundtruth_file, self._exclusion_file = groundtruth_file, exclusion_file
         self._train_split, self._train_groundtruth_files = train_split, train_groundtruth_files
         self._train_box_files, self._test_box_file = train_box_files, test_box_file
-        self.score_threshold = score_threshold
+        self.score_threshold, self.train_negatives = score_threshold, train_negatives
         self.label_map_path = self._label_map_path(label_map_file)
         self.label_map: LabelMap = read_label_map(self.label_map_path)
         self.scored_label_map_path = self._label_map_path(scored_label_map_file or label_map_file)
@@ -130,6 +132,7 @@ class AvaFolder:
             train_box_files=ava.TRAIN_PREDICT_BOX_LISTS,
             test_box_file="".join(ava.TEST_PREDICT_BOX_LISTS),
             score_threshold=ava.DETECTION_SCORE_THRESH,
+            train_negatives=ava.TRAIN_INCLUDE_NEGATIVE,
         )
 
     def _label_map_path(self, name: str) -> Path:
@@ -211,8 +214,9 @@ class AvaFolder:
         _require(boxes, "set AVA.TRAIN_PREDICT_BOX_LISTS, [] to train on the ground truth alone")
         table = join([read_boxes(path, predicted=True) for path in boxes])
         warn_of_bad(table.bad)
-        found, added = found.with_predicted(table, self.score_threshold)
-        logger.info("%s: %d predicted persons fit the ground truth", ", ".join(path.name for path in boxes), added)
+        found, added = found.with_predicted(table, self.score_threshold, self.train_negatives)
+        kind = "added, with and without a match" if self.train_negatives else "fit the ground truth"
+        logger.info("%s: %d predicted boxes %s", ", ".join(path.name for path in boxes), added, kind)
         return found
 
     def evaluation_times(self, split: str) -> dict[str, np.ndarray]:

@@ -197,15 +197,21 @@ class Keyframes(Sequence):
             self.num_classes,
         )
 
-    def with_predicted(self, table: BoxTable, score_threshold: float) -> tuple[Keyframes, int]:
+    def with_predicted(self, table: BoxTable, score_threshold: float, negatives: bool = False) -> tuple[Keyframes, int]:
         """These with predicted persons after those of the ground truth.
 
         A predicted person of `score_threshold` or more whose box fits that of the ground truth (IoU `MATCH_IOU` or
-        more) becomes one more person, with the labels of the one it fits best; others are left out. The labels that
-        PySlowFast's files have come from the same rule, but for the version of AVA that a file was made for.
+        more) becomes one more person, with the labels of the one it fits best. The labels that PySlowFast's files have
+        come from the same rule, but for the version of AVA that a file was made for.
+
+        Args:
+            table: the predicted boxes.
+            score_threshold: those below are ignored.
+            negatives: whether boxes that fit nobody become people without any action, as PySlowFast's
+                "include_negative" files have them; else they are ignored.
 
         Returns:
-            The keyframes, and how many predicted persons they have.
+            The keyframes, and how many predicted boxes were added.
         """
         rows = np.flatnonzero(table.scores >= score_threshold)
         at = np.full(len(table), -1)
@@ -218,11 +224,16 @@ class Keyframes(Sequence):
         for column in table.boxes[rows].T:  # a box that comes once for each label is one
             persons = _pairs(persons, column)
         rows = rows[_changes(np.maximum.accumulate(persons))]
-        rows, match = self._best_matches(rows, at, table.boxes)
+        candidates = rows
+        rows, match = self._best_matches(candidates, at, table.boxes)
+        if negatives:
+            others = np.setdiff1d(candidates, rows)
+            rows, match = np.concatenate((rows, others)), np.concatenate((match, np.full(len(others), -1)))
 
         order = np.argsort(np.concatenate((self._keyframe_of_person(), at[rows])), kind="stable")
         sources = np.concatenate((np.arange(len(self.boxes)), match))[order]
-        label_starts, labels = _ragged(self._label_starts.numpy(), sources)
+        _, labels = _ragged(self._label_starts.numpy(), sources[sources >= 0])
+        label_starts = _starts(np.where(sources >= 0, np.diff(self._label_starts.numpy())[sources], 0))
         counts = np.diff(self._starts.numpy()) + np.bincount(at[rows], minlength=len(self))
         joined = Keyframes(
             self.video_names,

@@ -123,6 +123,24 @@ def test_predicted_persons_that_fit_are_persons_with_the_labels_of_whom_they_fit
     ]
 
 
+def test_with_predicted_negatives_boxes_that_fit_nobody_have_no_labels():
+    truth = [("v", 902.0, 0, 3, 1), ("w", 902.0, 0, 7, 0)]
+    near, far = (0.1, 0.1, 0.49, 0.9), (0.1, 0.1, 0.4, 0.9)
+    predicted = [("v", 902.0, far, 0, -1), ("v", 902.0, near, 0, -1), ("w", 902.0, far, 0, -1)]
+        ("v", 902.0, far, 0, -1),
+        ("v", 902.0, near, 0, -1),
+        ("w", 902.0, far, 0, -1),
+        ("v", 903.0, far, 0, -1),
+    ]
+    table = table_of(predicted, [0.9, 0.8, 0.7, 0.9])
+    keyframes, added = Keyframes.from_table(table_of(truth), IDS).with_predicted(table, 0.8, negatives=True)
+    assert added == 2
+    assert in_words(keyframes) == [
+        ("v", 902.0, [(BOXES[0], 1, 1.0, [0]), (near, -1, 0.8, [0]), (far, -1, 0.9, [])]),
+        ("w", 902.0, [(BOXES[0], 0, 1.0, [1])]),
+    ]
+
+
 @given(st.lists(ROWS, min_size=1, max_size=20), st.lists(st.tuples(ROWS, st.floats(0, 1)), max_size=20))
 def test_ground_truth_stays_first_and_every_addition_fits_it(rows, predicted):
     before = Keyframes.from_table(table_of(rows), IDS)
