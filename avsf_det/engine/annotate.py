@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from avsf_det.visual.text import text_size
 from avsf_det.visual.thumbnail import Thumbnails
 from avsf_det.visual.waveform import Envelope, WaveformLane, lane_height, stack
 
+logger = logging.getLogger(__name__)
+
+# Frames that come sooner than this many seconds after the one before are left out: a millisecond, less rounding.
+_SHORTEST_FRAME = 0.001 - 1e-5
 SOUND_CHUNK = 30.0  # seconds of sound read at once for the waveform
 
 
@@ -47,13 +52,15 @@ def annotate_video(
 ) -> dict[int, np.ndarray]:
     """Write a copy of a video with the persons drawn on it, the waveform below and the original sound.
 
-    A legend, of colours and what they mean, comes between the two.
+    A legend, of colours and what they mean, comes between the two. Frames that come less than a millisecond after the
+    one before, as of a file with a wrong frame rate, are left out.
 
     Returns:
         Person id -> picture of the person's face and shoulders, as large as it was seen.
     """
     thumbnails = Thumbnails()
-    upcoming, sound = 0, (as_source(path).sound or as_source(path)).path
+    upcoming, left_out, last = 0, 0, -np.inf
+    sound = (as_source(path).sound or as_source(path)).path
     with open_video(path) as video:
         lane = WaveformLane(envelope, info.duration, video.width, lane_height(video.height))
         words = draw_legend(legend, video.width, text_size(video.width, video.height))
@@ -68,8 +75,19 @@ def annotate_video(
                     thumbnails.add(image, persons[upcoming])
                     upcoming += 1
                     on_progress(1)
+                if t - last < _SHORTEST_FRAME:
+                    left_out += 1
+                    continue
+                last = t
                 drawn = annotator.draw(image, interpolate(times, persons, t, cuts))
                 writer.write(stack(drawn, below(t)), t)
+    if left_out:
+        logger.warning(
+            "%s: %d frames come less than a millisecond after the one before; they are not in %s",
+            path,
+            left_out,
+            target.name,
+        )
     on_progress(len(times) - upcoming)
     return thumbnails.images
 

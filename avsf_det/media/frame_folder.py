@@ -16,6 +16,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from avsf_det.errors import UserError
+from avsf_det.media.selection import check_frame_size
 from avsf_det.media.video import ROUNDING, DecodedFrame, VideoInfo, scaled
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -144,7 +145,7 @@ class FrameFolderReader:
             size: scale frames to exactly this (height, width) instead.
 
         Raises:
-            UserError: if there is no picture, or none that can be read.
+            UserError: if there is no picture, none that can be read, or they are too large or too elongated.
         """
         self._folder, self._fps, self._names = folder, fps, frame_names(folder)
         names, numbers = self._names, self._names.numbers
@@ -222,11 +223,17 @@ class FrameFolderReader:
     def _read(self, number: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB as stored."""
         import cv2
+        from PIL import Image
 
         path = self._folder / self._names.name(number)
         try:
+            with Image.open(path) as header:  # its size, before it takes memory
+                width, height = header.size
+            check_frame_size(path, height, width)
             picture = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
-        except (OSError, cv2.error):
+        except Image.DecompressionBombError as error:
+            raise UserError(f"{path}: {error}; scale it first") from None
+        except (OSError, ValueError, SyntaxError, cv2.error):
             picture = None
         if picture is None:
             raise UserError(f"{path}: cannot be read as a picture; extract the frames of this video again")

@@ -24,6 +24,8 @@ _SECONDARY = Disposition.comment | Disposition.hearing_impaired | Disposition.vi
 # Frame rates beyond this are clock ticks that a header gives in place of a frame rate.
 _FASTEST_FRAMES = 1000
 _ASSUMED = Fraction(25)
+# Frames of more pixels than this, or longer than the shorter side by more than this factor, are refused.
+MAX_PIXELS, MAX_ASPECT = 2**25, 32
 # Sample rates of audio that exist, in Hz.
 SAMPLE_RATES = (1000, 768000)
 
@@ -51,9 +53,14 @@ def best_stream(container: av.container.InputContainer, kind: str) -> av.VideoSt
 
     It is the one flagged as default, then the one with the most pixels or channels, then the first. A track of a
     single image is taken only where there is no other, and audio for the impaired or of commentators last.
+
+    Its decoder fails on frames of more than `MAX_PIXELS`, which may also begin in the middle of a file.
     """
     tracks = [stream for stream in playable(container) if stream.type == kind]
-    return max(tracks, key=_rank, default=None)
+    best = max(tracks, key=_rank, default=None)
+    if best is not None and kind == "video":
+        best.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return best
 
 
 def _rank(stream: av.VideoStream | av.AudioStream) -> tuple[bool, bool, bool, int]:
@@ -113,6 +120,19 @@ def frame_rate(stream: av.VideoStream) -> tuple[Fraction, bool]:
         if rate and 0 < rate <= _FASTEST_FRAMES:
             return Fraction(rate), True
     return _ASSUMED, False
+
+
+def check_frame_size(path: str | os.PathLike[str], height: int, width: int) -> None:
+    """Raise UserError for frames of more than `MAX_PIXELS`, or more elongated than `MAX_ASPECT` to 1.
+
+    A small file may claim huge frames, and frames scaled to a shorter side are as elongated as the original ones.
+    """
+    short, long = sorted((height, width))
+    if height * width > MAX_PIXELS or long > MAX_ASPECT * short:
+        raise UserError(
+            f"{path}: its frames are {width}x{height} pixels; expected at most {MAX_PIXELS:,} pixels (8K is 7680x4320) "
+            f"and at most {MAX_ASPECT} times as wide as high, or as high as wide; re-encode or scale it first"
+        )
 
 
 def check_sample_rate(path: str, rate: int) -> None:

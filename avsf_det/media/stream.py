@@ -18,7 +18,7 @@ from avsf_det.media.address import open_address, scheme_of, without_password
 from avsf_det.media.audio import GAP, MonoResampler
 from avsf_det.media.channels import is_ambisonic, omnidirectional
 from avsf_det.media.frame_convert import FrameConverter, Orientation
-from avsf_det.media.selection import best_stream, check_sample_rate, frame_rate, report_choice
+from avsf_det.media.selection import best_stream, check_frame_size, check_sample_rate, frame_rate, report_choice
 from avsf_det.media.timeline import ContinuousClock, longest_gap
 from avsf_det.media.video import sample_aspect, scaled
 from avsf_det.media.writer import X264
@@ -75,7 +75,8 @@ class Stream:
             silence: seconds without anything new after which it has ended.
 
         Raises:
-            UserError: if it cannot be opened, or has no picture that can be decoded.
+            UserError: if it cannot be opened, has no picture that can be decoded, or has frames too large or too
+                elongated.
         """
         self.name, self.sample_rate, self._silence = without_password(address), sample_rate, silence
         self.ended = ""
@@ -97,6 +98,9 @@ class Stream:
             tracks = [track for track in (self._video, self._audio) if track]
             for track in tracks:
                 report_choice(self.name, track)
+            codec = self._video.codec_context
+            if codec.width and codec.height:
+                check_frame_size(self.name, *self._size(codec.height, codec.width))
             if self._audio:
                 check_sample_rate(self.name, self._audio.codec_context.sample_rate)
             self._recorder = None if recording is None else _Recorder(recording, tracks, self.fps)
@@ -115,15 +119,24 @@ class Stream:
         self._container.close()
 
     def image(self, frame: av.VideoFrame, short_side: int | None = None) -> np.ndarray:
-        """(H, W, 3) uint8 RGB: a frame upright and with square pixels, at full size or scaled to a shorter side."""
-        height, width = Orientation.of(frame).size(frame.height, round(frame.width * sample_aspect(self._video)))
+        """(H, W, 3) uint8 RGB: a frame upright and with square pixels, at full size or scaled to a shorter side.
+
+        Raises:
+            UserError: frames of this size or pixel format are not supported.
+        """
+        height, width = Orientation.of(frame).size(*self._size(frame.height, frame.width))
+        check_frame_size(self.name, height, width)
         return self._converter(frame, *scaled(height, width, short_side))
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of stored frames with square pixels."""
+        return height, max(round(width * sample_aspect(self._video)), 1)
 
     def pieces(self) -> Iterator[Picture | Sound]:
         """Pictures and sound in the order in which they come, until the stream ends; what is broken is left out."""
         resample = self._audio and _Resampler(self._audio, self.sample_rate)
         for packet in self._packets():
-            with suppress(av.error.InvalidDataError):
+            with suppress(av.error.InvalidDataError, av.error.ArgumentError):
                 frames = packet.decode()
                 if packet.stream is self._video:
                     yield from self._pictures(frames)

@@ -18,6 +18,7 @@ from avsf_det.errors import UserError
 from avsf_det.media import known
 from avsf_det.media.frame_convert import FrameConverter, Orientation
 from avsf_det.media.known import FileState
+from avsf_det.media.selection import check_frame_size
 from avsf_det.media.track import Track
 
 # Within this many seconds, decoding on is taken to be cheaper than a seek, which empties the decoder's pipeline.
@@ -90,7 +91,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """What the file at `path` holds, from its headers, its first frame and its last packets.
 
     Raises:
-        UserError: the file is missing, empty, cut off, not media, or has no picture that can be decoded.
+        UserError: the file is missing, empty, cut off, not media, has no picture that can be decoded, or has frames
+            too large or too elongated.
     """
     with suppress(OSError):
         if info := _known(os.fspath(path), FileState.of(path)):
@@ -270,6 +272,7 @@ def _known(path: str, state: FileState) -> VideoInfo | None:
         except (TypeError, ValueError, KeyError):  # nothing, or nothing that makes sense
             return None
     info = _INFOS[state]
+    check_frame_size(path, info.height, info.width)
     return info if info.path == path else replace(info, path=path)
 
 
@@ -277,6 +280,9 @@ def _probe(picture: Track) -> VideoInfo:
     stream, path = picture.stream, picture.path
     if stream is None:
         raise UserError(f"{path}: no picture that can be decoded; expected a whole video, not only sound or data")
+    stored = stream.codec_context
+    if stored.width and stored.height:  # before a frame takes memory
+        check_frame_size(path, stored.height, max(round(stored.width * sample_aspect(stream)), 1))
     first = next(picture.decode(), None)
     if first is None:
         raise UserError(f"{path}: the picture track has no frame that can be decoded; the file may be cut off")
@@ -284,7 +290,8 @@ def _probe(picture: Track) -> VideoInfo:
     fps = picture.rate
     counted = stream.frames  # by the header; `end` may open the file anew, and then this stream tells no more
     orientation = Orientation.of(frame)
-    height, width = orientation.size(frame.height, round(frame.width * sample_aspect(stream)))
+    height, width = orientation.size(frame.height, max(round(frame.width * sample_aspect(stream)), 1))
+    check_frame_size(path, height, width)
     delay = start if picture.by_decoding_time else 0.0
     duration = max(start + float(1 / fps), picture.end() + delay)
     codec = stream.codec_context.name

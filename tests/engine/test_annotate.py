@@ -25,3 +25,23 @@ def test_every_frame_is_drawn_and_a_legend_adds_a_strip(scenes, tmp_path):
         frames = list(video.frames())
         assert [t for t, _ in frames] == [t for t, _ in original.frames()]
         assert all(abs(int(image[: info.height].mean()) - 200) < 5 for _, image in frames)
+
+
+def test_annotate_video_frames_less_than_a_millisecond_apart_are_left_out_and_counted(tmp_path, caplog):
+    path = tmp_path / "rate.y4m"
+    frame = b"FRAME\n" + bytes([128]) * (64 * 48 * 3 // 2)
+    path.write_bytes(b"YUV4MPEG2 W64 H48 F1000000000:1 Ip A1:1 C420jpeg\n" + 5 * frame)
+    info = probe(path)
+    annotate_video(path, tmp_path / "drawn.mp4", info, [0.0], [Persons.none()], (), Grey(["walk"]), None)
+    with VideoReader(tmp_path / "drawn.mp4") as video:
+        assert [t for t, _ in video.frames()] == [0.0]
+    assert "rate.y4m: 4 frames come less than a millisecond after the one before" in caplog.text
+
+
+def test_annotate_video_frames_a_millisecond_apart_are_all_kept(tmp_path):
+    path = tmp_path / "fast.y4m"
+    frame = b"FRAME\n" + bytes([128]) * (64 * 48 * 3 // 2)
+    path.write_bytes(b"YUV4MPEG2 W64 H48 F1000:1 Ip A1:1 C420jpeg\n" + 40 * frame)
+    annotate_video(path, tmp_path / "drawn.mp4", probe(path), [0.0], [Persons.none()], (), Grey(["walk"]), None)
+    with VideoReader(tmp_path / "drawn.mp4") as video:
+        assert len(list(video.frames())) == 40

@@ -111,3 +111,17 @@ def test_a_folder_whose_first_picture_is_broken_is_read(folder):
     path = folder([1, 2])
     (path / "film_000001.jpg").write_bytes(b"")
     assert shown(FrameFolderReader(path), 1 / 30) == [2]
+
+
+@pytest.mark.parametrize("size", [(8192, 8192), (330, 10), (1, 33)])
+def test_frame_folder_picture_too_large_or_elongated_is_refused_with_its_size(tmp_path, size):
+    Image.new("L", size).save(tmp_path / "film_000001.png")
+    with pytest.raises(UserError, match=f"film_000001.png: its frames are {size[0]}x{size[1]} pixels; expected"):
+        FrameFolderReader(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(7680, 4320), (320, 10)])
+def test_frame_folder_picture_within_the_limits_is_accepted(tmp_path, size):
+    Image.new("L", size).save(tmp_path / "film_000001.png")
+    with FrameFolderReader(tmp_path) as reader:
+        assert (reader.width, reader.height) == size

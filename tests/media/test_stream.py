@@ -201,3 +201,15 @@ def test_a_track_that_only_pauses_keeps_its_time(tmp_path, flashing):
     with Stream(str(path), silence=0.3) as stream:
         times, means, _ = read(stream)
     assert times[int(np.argmax(np.array(means) > 150))] == pytest.approx(61.4, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [(660, 20), (8000, 8000)])
+def test_stream_of_frames_too_large_or_elongated_is_refused_with_their_size(tmp_path, serve, size):
+    path = tmp_path / "camera.mkv"
+    with av.open(str(path), "w") as file:
+        track = file.add_stream("mpeg4", rate=10)
+        track.width, track.height, track.pix_fmt = *size, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((size[1] * 3 // 2, size[0]), np.uint8), format="yuv420p")
+        file.mux((*track.encode(frame), *track.encode(None)))
+    with pytest.raises(UserError, match=f"its frames are {size[0]}x{size[1]} pixels; expected at most"):
+        Stream(serve(path, seconds=0.1))

@@ -1,4 +1,5 @@
 import dataclasses
+import io
 from fractions import Fraction
 
 import av
@@ -351,3 +352,59 @@ def test_frames_are_the_same_however_many_threads_decode(b_frames, monkeypatch, 
     monkeypatch.setattr(track, "_threads", threads)
     with VideoReader(path) as reader:
         np.testing.assert_array_equal(reader.frames_at(asked), expected)
+
+
+def write_jpegs(path, *sizes):
+    """A video of gray JPEG frames of these (width, height), the first of which the header states."""
+    with av.open(str(path), "w") as file:
+        track = file.add_stream("mjpeg", rate=25)
+        track.width, track.height, track.pix_fmt = *sizes[0], "yuvj420p"
+        for number, size in enumerate(sizes):
+            coded = io.BytesIO()
+            Image.new("RGB", size, "gray").save(coded, "jpeg")
+            packet = av.Packet(coded.getvalue())
+            packet.stream, packet.time_base, packet.is_keyframe = track, Fraction(1, 25), True
+            packet.pts = packet.dts = number
+            file.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect", "shown"),
+    [
+        ((16000, 2), "1:1", "16000x2"),
+        ((2, 4000), "1:1", "2x4000"),
+        ((66, 2), "1:1", "66x2"),
+        ((64, 4), "3:1", "192x4"),
+        ((1, 64), "1:4", "1x64"),
+    ],
+)
+@pytest.mark.parametrize("read", [probe, VideoReader])
+def test_video_with_elongated_frames_is_refused_with_their_size(tmp_path, size, aspect, shown, read):
+    width, height = size
+    frame = b"FRAME\n" + bytes(width * height)
+    (tmp_path / "v.y4m").write_bytes(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A{aspect} Cmono\n".encode() + 2 * frame)
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"v.y4m: its frames are {shown} pixels; .* at most 32 times as wide"):
+            read(tmp_path / "v.y4m")
+
+
+@pytest.mark.parametrize("read", [probe, VideoReader])
+def test_video_with_huge_frames_is_refused_before_one_is_decoded(tmp_path, monkeypatch, read):
+    path = write_jpegs(tmp_path / "v.mkv", (8000, 8000))
+    monkeypatch.setattr(Track, "decode", lambda *arguments: pytest.fail("decoded"))
+    with pytest.raises(UserError, match=r"v\.mkv: its frames are 8000x8000 pixels; expected at most 33,554,432"):
+        read(path)
+
+
+@pytest.mark.parametrize("size", [(7680, 4320), (4320, 7680), (64, 2), (2, 64)])
+def test_probe_size_within_the_limits_is_accepted(tmp_path, size):
+    info = probe(write_jpegs(tmp_path / "v.mkv", size))
+    assert (info.width, info.height) == size
+
+
+def test_video_that_changes_to_huge_frames_leaves_them_out_as_broken(tmp_path):
+    path = write_jpegs(tmp_path / "v.mkv", (64, 48), (8000, 8000), (64, 48))
+    with VideoReader(path) as video:
+        assert [image.shape for _, image in video.frames()] == 2 * [(48, 64, 3)]
+        assert video.damaged == 1

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 LISTS = (".txt", ".csv")
 """What a file that lists videos ends in."""
+# What fsspec opens beyond these reaches other files of this machine, archives within files, or any server.
+_SUPPORTED = (
+    *("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"),
+    *("hdfs", "webhdfs", "sftp", "ssh", "smb", "local", "memory"),
+)
 _OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "az")  # what is put there appears whole or not at all
 
 
@@ -71,7 +76,7 @@ def _videos_within(address: str) -> list[str]:
     try:
         names = (name.rpartition("/")[2] for name in sorted(files.ls(folder, detail=False)))
         names = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith(".")]
-    except Exception as error:  # each kind of storage has its own
+    except Exception as error:
         raise _unreachable(address, error) from None
     if not names:
         raise UserError(f"{address}: no video in this folder; known suffixes: {' '.join(VIDEO_SUFFIXES)}")
@@ -113,15 +118,25 @@ def fetch(address: str, folder: Path) -> Path:
 
 
 def _filesystem(address: str) -> tuple[AbstractFileSystem, str]:
-    """What opens an address, and the address as that calls it."""
+    """What opens an address or absolute path, and the address as that calls it; raises UserError if nothing does."""
     from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
 
+    if not is_url(address):
+        return LocalFileSystem(), address
+    if scheme_of(address) not in _SUPPORTED or "::" in address:
+        raise UserError(
+            f"{address}: addresses of this kind are not supported; expected a path, or an address such as "
+            "s3://bucket/film.mp4"
+        )
     try:
         return url_to_fs(address)
     except ImportError as error:
         raise UserError(f"{address}: {error}; pip install 'avsf-det[cloud]' brings what s3:// and gs:// need") from None
     except ValueError as error:
         raise UserError(f"{address}: {error}; expected a path, or an address such as s3://bucket/film.mp4") from None
+    except Exception as error:  # each kind of storage has its own
+        raise _unreachable(address, error) from None
 
 
 def _unreachable(address: str, error: Exception) -> UserError:
@@ -215,6 +230,8 @@ class Storage:
             return all(self._files.info(f"{self._root}/{name}")["size"] == size for name, size in sizes.items())
         except FileNotFoundError:
             return False
+        except Exception as error:
+            raise _unreachable(self._address, error) from error
 
     def remove_leftovers(self, name: str) -> None:
         """Remove what a killed process of this machine left half written of one video's results."""

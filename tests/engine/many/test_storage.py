@@ -78,6 +78,45 @@ def test_storage_that_is_unknown_or_not_installed_is_one_line(monkeypatch):
         Storage("s3://bucket/results")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "dir:///tmp",
+        "ftp://127.0.0.1:1/x.mp4",
+        "filecache::file:///etc/passwd",
+        "simplecache::s3://bucket/film.mp4",
+        "zip://a.mp4::local:///tmp/a.zip",
+        "local://a.mp4::/etc/passwd",
+        "github://owner:name@main/film.mp4",
+        "reference://film.mp4",
+        "S3::FILE:///etc/passwd",
+    ],
+)
+def test_address_of_a_kind_not_supported_is_refused_before_it_is_opened(tmp_path, monkeypatch, address):
+    monkeypatch.setattr("fsspec.core.url_to_fs", lambda *address: pytest.fail("opened"))
+    said = "addresses of this kind are not supported; expected a path, or an address such as s3://bucket/film.mp4"
+    for use in (identity, Storage, lambda one: fetch(one, tmp_path), lambda one: listed([f"{one}/"])):
+        with pytest.raises(UserError, match=said):
+            use(address)
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(111, "Connection refused"), AttributeError("startswith")])
+def test_storage_that_fails_as_it_is_opened_is_one_line(tmp_path, monkeypatch, error):
+    def fail(address):
+        raise error
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", fail)
+    for use in (identity, Storage, lambda one: fetch(one, tmp_path), lambda one: listed([f"{one}/"])):
+        with pytest.raises(UserError, match=f"cannot be reached .{type(error).__name__}: .*; check the address"):
+            use("sftp://127.0.0.1:1/film.mp4")
+
+
+def test_storage_folder_with_colons_in_its_name_is_a_plain_folder(tmp_path):
+    Storage(tmp_path / "zip::a").write("b.txt", b"one")
+    assert (tmp_path / "zip::a" / "b.txt").read_bytes() == b"one"
+    assert Storage(tmp_path / "zip::a").read("b.txt") == b"one"
+
+
 @pytest.fixture(params=["path", "file", "address"])
 def storage(request, tmp_path, elsewhere):
     path = tmp_path / "elsewhere"
