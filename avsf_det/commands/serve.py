@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from avsf_det.commands.arguments import add_command, whole
+from avsf_det.commands.arguments import add_command, seconds, whole
 from avsf_det.commands.detect import OUTPUTS, add_how, prepare
 from avsf_det.errors import UserError
 
@@ -29,7 +29,9 @@ def serve(options: argparse.Namespace) -> int:
     from avsf_det.web.guard import Access
     from avsf_det.web.uploads import Uploads
 
-    access = Access(options.host, tuple(options.allowed_host), _auth(options.auth), options.max_size)
+    access = Access(
+        options.host, tuple(options.allowed_host), _auth(options.auth), options.max_size, options.time_limit
+    )
     predictor, detector, how = prepare(options)
     listens = "listens" if predictor.listens else "does not listen"
     about = f"{Path(options.weights).name} knows {len(predictor.label_map)} actions and {listens}."
@@ -82,6 +84,14 @@ def add_serve_command(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "--max-size", type=file_size, default="2GB", metavar="SIZE", help="limit of an upload (default: 2GB)"
+    )
+    command.add_argument(
+        "--time-limit",
+        type=seconds,
+        default=3600.0,
+        metavar="SECONDS",
+        help="stop the detection on a video after this time, for others to have their turn; uploaded again, it resumes "
+        "(default: 3600)",
     )
     command.add_argument("--output", type=Path, default=Path("served"), help="folder (default: served)")
     command.set_defaults(outputs=OUTPUTS, overwrite=False)

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -52,7 +53,7 @@ _EMPTY = '<p class="empty">The video, who does what in it, and its sound come he
 
 
 class Stopped(Exception):
-    """Whoever uploaded a video wants it no longer."""
+    """The user or the server ends the detection on a video; its text says why if it was not the user."""
 
 
 class Page:
@@ -69,21 +70,25 @@ class Page:
 
     def __init__(self, uploads: Uploads, about: str, access: Access = Access()) -> None:  # noqa: B008
         self._uploads, self._about, self._access = uploads, about, access
-        self._incoming = IncomingFiles(uploads.folder / _INCOMING, access.max_size)
+        self._incoming = IncomingFiles(uploads.folder / _INCOMING, access.max_size, self._in_use)
         self._stops: dict[str, threading.Event] = defaultdict(threading.Event)  # of sessions that wait
         self._closing = threading.Event()
+        self._page = self._blocks()
 
     def app(self) -> FastAPI:
         """The page as a web application."""
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=self._lifespan)
-        app.add_middleware(Guard, access=self._access, is_upload=self._incoming.__contains__)
+        config = self._page.get_config_file()
+        kinds = {component["id"]: component["type"] for component in config["components"]}
+        inputs = {call["id"]: [kinds[number] for number in call["inputs"]] for call in config["dependencies"]}
+        app.add_middleware(Guard, access=self._access, is_upload=self._incoming.__contains__, inputs=inputs)
         app.add_route(f"{RESULTS}/{{url:path}}", self._result)
         app.add_route(UPLOAD, self._incoming.receive, methods=["POST"])
         app.add_route(f"{UPLOAD}_progress", self._incoming.report)
         look = gradio.themes.Default(font=_FONT, font_mono=["ui-monospace", "monospace"])
         limits = {"max_file_size": self._access.max_size, "show_error": False}
         return gradio.mount_gradio_app(
-            app, self._blocks(), "/", footer_links=[], theme=look, css=_STYLE, ssr_mode=False, **limits
+            app, self._page, "/", footer_links=[], theme=look, css=_STYLE, ssr_mode=False, **limits
         )
 
     def close(self) -> None:
@@ -108,6 +113,13 @@ class Page:
         shown = "inline" if path.parent.parent == self._uploads.folder else "attachment"
         return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type=shown)
 
+    def _in_use(self) -> set[str]:
+        """The tickets of uploads that wait in the queue, or whose detection starts."""
+        queue = self._page._queue
+        waiting = [event for each in queue.event_queue_per_concurrency_id.values() for event in each.queue]
+        starting = [event for job in queue.active_jobs if job for event in job]
+        return {_ticket(value) for event in waiting + starting if event.data for value in event.data.data}
+
     def _blocks(self) -> gradio.Blocks:
         with gradio.Blocks(analytics_enabled=False, title="avsf-det") as blocks:
             gradio.Markdown(f"# avsf-det\nWho does what, where and when, seen *and* heard. {escape(self._about)}")
@@ -119,18 +131,21 @@ class Page:
             status = gradio.HTML()
             player = gradio.HTML(_EMPTY, elem_id="player")
 
-            def detect(file: dict | None, request: gradio.Request, progress: gradio.Progress = _PROGRESS) -> tuple:
+            def detect(file: object, request: gradio.Request, progress: gradio.Progress = _PROGRESS) -> tuple:
                 stopped = self._stops[request.session_hash]
+                limit, began = self._access.time_limit, time.monotonic()
 
                 def report(share: float, line: str) -> None:
                     if stopped.is_set() or self._closing.is_set():
                         raise Stopped
+                    if time.monotonic() - began > limit:
+                        raise Stopped(f"stopped after {limit:.10g} s, the limit of this server; ")
                     progress(share, desc=line)
 
                 try:
-                    shown = self._detect(Path(file["path"]).name if file else "", report)
-                except Stopped:
-                    shown = _told("Stopped", "upload the same file again to resume"), _EMPTY
+                    shown = self._detect(_ticket(file), report)
+                except Stopped as reason:
+                    shown = _told("Stopped", f"{reason}upload the same file again to resume"), _EMPTY
                 finally:
                     self._stops.pop(request.session_hash, None)
                 return *shown, None, gradio.Dropdown(self._choices(), value=None), gradio.Button(interactive=False)
@@ -185,6 +200,12 @@ class Page:
         return (_told(found.name), _player(found)) if found else (_told("It is no longer there"), _EMPTY)
 
 
+def _ticket(file: object) -> str:
+    """The ticket in a value of the file field; "" if it holds none."""
+    path = file.get("path") if isinstance(file, dict) else None
+    return Path(path).name if isinstance(path, str) else ""
+
+
 def _told(what: str, more: str = "") -> str:
     return f"<b>{escape(what)}</b>" + (f": {escape(more)}" if more else "")
 
@@ -222,8 +243,8 @@ def serve(uploads: Uploads, about: str, host: str, port: int, access: Access | N
         )
     os.umask(0o077)  # uploads and results are for this user alone
     name = f"[{host}]" if ":" in host else host
-    page = Page(uploads, about, access)
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder / _INCOMING)
+    page = Page(uploads, about, access)
     config = uvicorn.Config(page.app(), log_level="critical", server_header=False, timeout_graceful_shutdown=_PATIENCE)
     print(f"http://{name}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
     uvicorn.Server(config).run(sockets=[listening])

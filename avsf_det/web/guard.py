@@ -8,7 +8,7 @@ import hmac
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -19,10 +19,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 UPLOAD = "/gradio_api/upload"
 MAX_SIZE = 2 << 30
 """Default limit of an uploaded file, in bytes."""
+TIME_LIMIT = 3600.0
+"""Default limit of the time that one video is processed, in seconds."""
 _FORM = 1 << 16  # bytes that the form around an uploaded file may take
 _MAX_JSON = 1 << 20  # bytes of any other request
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
+_JSON_FIELDS = ("data", "fn_index", "session_hash", "event_data", "trigger_id")  # that the page sends
+_SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict"})
 _GETS = re.compile(
     r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json|((assets|static|svelte|results)/.+)?"
@@ -44,19 +48,21 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use the server, and how much they may send.
+    """Who may use the server, and how much of it.
 
     Attributes:
         host: address that the server listens on.
         allowed_hosts: further names that it is reached by.
         auth: "USER:PASSWORD" that every request must carry (HTTP Basic), or None.
         max_size: limit of an uploaded file, in bytes.
+        time_limit: limit of the time that one video is processed, in seconds.
     """
 
     host: str = "127.0.0.1"
     allowed_hosts: tuple[str, ...] = ()
     auth: str | None = None
     max_size: int = MAX_SIZE
+    time_limit: float = TIME_LIMIT
 
     @property
     def is_local(self) -> bool:
@@ -85,6 +91,8 @@ class Access:
         try:
             parts = urlsplit(origin)
             source, port = _bare(parts.hostname or ""), parts.port
+            target = urlsplit(f"//{headers.get('host', '')}")
+            target_name, target_port = _bare(target.hostname or ""), target.port
         except ValueError:
             return False
         if parts.scheme not in ("http", "https") or not source:
@@ -92,8 +100,7 @@ class Access:
         if source in map(_bare, self.allowed_hosts):
             return True  # a reverse proxy may listen on another port
         default = 443 if parts.scheme == "https" else 80
-        target = urlsplit(f"//{headers.get('host', '')}")
-        return (source, port or default) == (_bare(target.hostname or ""), target.port or default)
+        return (source, port or default) == (target_name, target_port or default)
 
     def allows_credentials(self, header: str) -> bool:
         """Whether an `Authorization` header carries the user and password."""
@@ -115,10 +122,13 @@ class Guard:
         app: what is guarded.
         access: who may use it.
         is_upload: whether a text is the ticket of a file that was uploaded through the page.
+        inputs: kinds of the inputs of each function of the page ("file", "dropdown" ...), by its `fn_index`.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, is_upload: Callable[[object], bool]) -> None:
-        self._app, self._access, self._is_upload = app, access, is_upload
+    def __init__(
+        self, app: ASGIApp, access: Access, is_upload: Callable[[object], bool], inputs: Mapping[int, Sequence[str]]
+    ) -> None:
+        self._app, self._access, self._is_upload, self._inputs = app, access, is_upload, inputs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -186,7 +196,10 @@ class Guard:
                 break
         try:
             data = _without_foreign_files(json.loads(bytes(content)), self._is_upload)
-            checked = json.dumps(data, allow_nan=False).encode()
+            if not self._is_call(data):
+                return PlainTextResponse("expected a call of a function of the page with its inputs", 400)
+            call = {name: data[name] for name in _JSON_FIELDS if name in data}
+            checked = json.dumps(call, allow_nan=False).encode()
         except PermissionError:
             return PlainTextResponse("a file that was not uploaded here", 400)
         except (ValueError, RecursionError):
@@ -195,6 +208,19 @@ class Guard:
         headers = MutableHeaders(scope=scope)
         headers["content-type"], headers["content-length"] = "application/json", str(len(checked))
         return None
+
+    def _is_call(self, data: object) -> bool:
+        """Whether a request's data names a function of the page and has its inputs, files among them as files."""
+        if not isinstance(data, dict) or type(data.get("fn_index")) is not int:
+            return False
+        session = data.get("session_hash")
+        if not isinstance(session, str) or not _SESSION.fullmatch(session):
+            return False
+        inputs, kinds = data.get("data"), self._inputs.get(data["fn_index"])
+        if kinds is None or not isinstance(inputs, list) or len(inputs) != len(kinds):
+            return False
+        files = [value for value, kind in zip(inputs, kinds) if kind == "file"]
+        return all(value is None or (isinstance(value, dict) and "path" in value) for value in files)
 
 
 class _LimitedBody:
@@ -238,8 +264,11 @@ def _too_large(limit: int) -> Response:
 
 def _host_name(authority: str) -> str:
     """The name in `name:port`, without port and brackets; "" if it is not one."""
-    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]/@?#\\:]+)(:\d{1,5})?", authority)
-    return _bare(found[1]) if found else ""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]/@?#\\:]+)(?::([0-9]{1,5}))?", authority)
+    if not found or int(found[2] or 0) > 65_535:
+        return ""
+    name = _bare(found[1])
+    return "" if found[1].startswith("[") and not (":" in name and _is_address(name)) else name
 
 
 def _bare(host: str) -> str:

@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -25,7 +25,7 @@ from avsf_det.errors import UserError
 from avsf_det.files import remove_leftovers, unfinished_path
 
 _SPARE = 64 << 20  # bytes of the disk that uploads leave free
-_MOST_WAITING = 64  # files that were uploaded and not yet processed
+_MOST_WAITING = 64  # files that were uploaded and not yet processed; the oldest unused one makes room
 _EXPIRY = 24 * 3600  # seconds after which a file that nobody processed is removed
 _PROGRESS_KEPT = 256  # uploads whose progress can be queried
 
@@ -58,12 +58,13 @@ class IncomingFiles:
     Args:
         folder: of the files; it is made private, and cleared of what killed servers left.
         max_size: limit of a file, in bytes.
+        in_use: the tickets of files that wait in the queue; they are never removed to make room.
 
     Raises:
         UserError: if the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, max_size: int) -> None:
+    def __init__(self, folder: Path, max_size: int, in_use: Callable[[], Container[str]] = frozenset) -> None:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             if folder.is_symlink():
@@ -72,7 +73,7 @@ class IncomingFiles:
         except OSError as error:
             raise UserError(f"cannot use {folder} ({error.strerror}); choose another folder with --output") from None
         remove_leftovers(folder)
-        self._folder, self._max_size = folder, max_size
+        self._folder, self._max_size, self._in_use = folder, max_size, in_use
         self._files: dict[str, Incoming] = {}
         self._progress: dict[str, _Progress] = {}
 
@@ -93,13 +94,12 @@ class IncomingFiles:
     def clear(self) -> None:
         """Remove all files that were not taken."""
         for ticket in list(self._files):
-            if found := self._files.pop(ticket, None):
-                found.path.unlink(missing_ok=True)
+            self._remove(ticket)
 
     async def receive(self, request: Request) -> Response:
         """Store the one file of a form; the response is a list with its ticket, or a reason in plain text."""
         self._expire()
-        if len(self._files) >= _MOST_WAITING:
+        if len(self._files) >= _MOST_WAITING and not self._unused():
             return PlainTextResponse("too many videos are waiting; try again later", 429)
         if self._is_full(int(request.headers.get("content-length", 0))):
             return PlainTextResponse("the server has too little disk space for this file", 507)
@@ -109,6 +109,8 @@ class IncomingFiles:
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 name = await self._parse(request, file, progress)
+            for oldest in self._unused()[: max(0, len(self._files) + 1 - _MOST_WAITING)]:
+                self._remove(oldest)
             self._files[ticket], kept = Incoming(path, name), True
             return JSONResponse([ticket])
         except _TooLarge:
@@ -165,8 +167,17 @@ class IncomingFiles:
     def _expire(self) -> None:
         for ticket, incoming in list(self._files.items()):
             if time.monotonic() - incoming.time > _EXPIRY:
-                del self._files[ticket]
-                incoming.path.unlink(missing_ok=True)
+                self._remove(ticket)
+
+    def _unused(self) -> list[str]:
+        """The tickets of files that nobody processes, the oldest first."""
+        in_use = self._in_use()
+        return [ticket for ticket in list(self._files) if ticket not in in_use]
+
+    def _remove(self, ticket: str) -> None:
+        """Remove a file, unless it was taken meanwhile."""
+        if found := self._files.pop(ticket, None):
+            found.path.unlink(missing_ok=True)
 
 
 class _TooLarge(Exception):

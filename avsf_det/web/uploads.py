@@ -35,6 +35,7 @@ _ORIGINAL = "original"
 _STEM_BYTES = 100  # of a folder's name, to which a hash is appended
 _NAME_LENGTH = 255  # characters of a name that are shown
 _CONTROL = {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"}
+_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]) *(\..*)?", re.DOTALL)  # on Windows
 _JOINERS = "\u200c\u200d"  # of Persian and of emoji
 _FOLDERS_IN_TEXT = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:;,()'\"<>]+[/\\])+")
 
@@ -226,7 +227,8 @@ def stored_name(name: str) -> tuple[str, str]:
     stem, dot, suffix = name.rpartition(".")
     if not dot:
         stem, suffix = name, ""
-    return safe_name(re.sub(r'[<>:"|?*]', "_", stem), _STEM_BYTES), f"{dot}{suffix.lower()}"
+    stem = safe_name(re.sub(r'[<>:"|?*]', "_", stem), _STEM_BYTES)
+    return f"_{stem}" if _RESERVED.fullmatch(stem.upper()) else stem, f"{dot}{suffix.lower()}"
 
 
 def without_folders(text: str) -> str:

@@ -1,4 +1,5 @@
 import argparse
+from unittest.mock import Mock
 
 import pytest
 
@@ -36,3 +37,22 @@ def test_serve_auth_without_user_or_password_refused(weights, monkeypatch, capsy
     options = [f"--auth={auth}"] if is_option else []
     assert main(["serve", "--weights", str(weights), *options]) == 2
     assert "expected USER:PASSWORD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "nan", "inf", "1h", ""])
+def test_serve_time_limit_that_is_no_time_refused(capsys, limit):
+    with pytest.raises(SystemExit):
+        main(["serve", "--weights", "model.pyth", f"--time-limit={limit}"])
+    assert "argument --time-limit: expected a number" in capsys.readouterr().err
+
+
+def test_serve_time_limit_reaches_the_page(weights, monkeypatch, tmp_path):
+    pytest.importorskip("gradio")
+    served = Mock()
+    monkeypatch.setattr("avsf_det.web.app.serve", served)
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("a,1,0.1,0.1,0.9,0.9\n")
+    options = ["--weights", str(weights), "--detector", str(boxes), "--output", str(tmp_path / "served")]
+    for given, limit in (([], 3600), (["--time-limit", "90"], 90)):
+        assert main(["serve", *options, *given]) == 0
+        assert served.call_args.args[-1].time_limit == limit

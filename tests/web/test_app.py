@@ -1,10 +1,12 @@
 import html
 import http.client
+import itertools
 import os
 import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -121,6 +123,29 @@ def test_queue_value_without_file_processes_nothing(site, uploads):
     for value in ("/etc/passwd", 3, None, {}, {"a": 1}, ["b"]):
         site.join(value)
     assert not any(path.is_file() for path in uploads.folder.rglob("*"))
+
+
+def test_queue_value_that_is_no_upload_refused_without_traceback(site, capfd):
+    for value in ("/etc/passwd", 5, True, [], ["b"], {}, {"url": "http://localhost/a.mp4"}, [{"url": "x"}], {"a": {}}):
+        assert site.join(value).status_code == 400, value
+    assert capfd.readouterr().err == ""
+    assert site.join(None).status_code == 200
+    assert site.wait()[0] == "<b>Not done</b>: the uploaded file is no longer there; upload it again"
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_detect_beyond_time_limit_stopped_and_resumed_by_the_next_upload(start, uploads, video, monkeypatch):
+    site = start(Access(time_limit=3600))
+    clock = itertools.chain([0, 0], itertools.repeat(3601))
+    with monkeypatch.context() as late:
+        late.setattr("avsf_det.web.app.time", SimpleNamespace(monotonic=lambda: next(clock)))
+        status, player = site.detect("a.mp4", video.read_bytes())
+    assert status == (
+        "<b>Stopped</b>: stopped after 3600 s, the limit of this server; upload the same file again to resume"
+    )
+    assert "<iframe" not in player and not uploads.earlier()
+    assert list(uploads.folder.glob("*/original/a.mp4"))
+    assert "<iframe" in site.detect("a.mp4", video.read_bytes())[1]
 
 
 def test_ticket_used_twice_second_is_refused(site, video):

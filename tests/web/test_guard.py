@@ -26,7 +26,9 @@ def test_host_known_with_and_without_port_allowed(host):
 @pytest.mark.parametrize(
     "host",
     ["", " ", "evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "evil.example#localhost", "10.0.0.7",
-     "evil.example/localhost", "localhost:x", "2130706433", "0.0.0.0", "localhost\n", "[::1", "a b"],
+     "evil.example/localhost", "localhost:x", "2130706433", "0.0.0.0", "localhost\n", "[::1", "a b",
+     "127.0.0.1:99999", "localhost:65536", "[::1]:99999", "[127.0.0.1]", "[127.0.0.1]:7860", "[1]", "[:::]", "[.]",
+     "localhost:²", "localhost:٣"],
 )  # fmt: skip
 def test_host_unknown_refused(host):
     assert not Access().allows_host(host)
@@ -143,3 +145,37 @@ def test_guard_large_json_is_refused(site):
     blocks = [b'"', *[b"x" * 65536] * 20, b'"']
     for content in (iter(blocks), b"".join(blocks)):  # chunked, or with its length
         assert site.post("/gradio_api/queue/join", content=content).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:99999", "[127.0.0.1]", "[::1]:65536", "[127.0.0.1]:80", "[:::1]", "localhost:"]
+)
+def test_guard_malformed_host_with_origin_is_bad_request(start, host):
+    site = start(Access("0.0.0.0"))
+    for origin in ({}, {"Origin": "http://127.0.0.1"}, {"Referer": "http://[127.0.0.1]/"}):
+        assert site.get("/config", headers={"Host": host, **origin}).status_code == 400
+        assert site.upload("a.mp4", b"x", headers={"Host": host, **origin}).status_code == 400
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_access_any_host_and_origin_decided_without_error(host, origin):
+    for access in (Access(), Access("0.0.0.0"), Access("::", ("proxy.example",))):
+        assert access.allows_origin({"host": host, "origin": origin}) in (True, False)
+        assert access.allows_host(host) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [[], 3, "x", {}, {"data": []}, {"fn_index": 99}, {"fn_index": -1}, {"fn_index": None}, {"fn_index": True},
+     {"fn_index": "0"}, {"fn_index": 0.5}, {"fn_index": []}, {"fn_index": 10**40}, {"data": None}, {"data": {}},
+     {"data": "x"}, {"data": []}, {"data": [1, 2]},
+     {"session_hash": ""}, {"session_hash": None}, {"session_hash": 5}, {"session_hash": "x" * 65}],
+)  # fmt: skip
+def test_guard_call_of_no_function_or_with_wrong_inputs_is_bad_request(site, capfd, body):
+    calls = {call["api_name"]: call["id"] for call in site.get("/config").json()["dependencies"]}
+    good = {"data": [None], "fn_index": calls["detect"], "session_hash": "a"}
+    body = {**good, **body} if body and isinstance(body, dict) else body
+    for path in ("queue/join", "run/predict"):
+        answer = site.post(f"/gradio_api/{path}", json=body)
+        assert answer.status_code == 400 and "expected a call" in answer.text
+    assert capfd.readouterr().err == ""

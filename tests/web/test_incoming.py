@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+import threading
 import time
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from avsf_det.errors import UserError
 from avsf_det.files import unfinished_path
 from avsf_det.web.guard import Access
 from avsf_det.web.incoming import IncomingFiles
+from tests.web.conftest import file_value
 
 
 def waiting(uploads):
@@ -93,9 +95,45 @@ def test_upload_progress_ends_when_the_upload_has(site):
     assert events.headers["content-type"].startswith("text/event-stream") and '"done"' in events.text
 
 
-def test_incoming_too_many_waiting_refused(site, monkeypatch):
+def test_incoming_too_many_waiting_oldest_makes_room(site, uploads, video, monkeypatch):
     monkeypatch.setattr("avsf_det.web.incoming._MOST_WAITING", 2)
-    assert [site.upload("a.mp4", b"x").status_code for _ in range(3)] == [200, 200, 429]
+    tickets = [site.upload("a.mp4", b"x").json()[0] for _ in range(5)]
+    assert {path.name for path in waiting(uploads)} == {
+        unfinished_path(uploads.folder / ".incoming" / ticket).name for ticket in tickets[-2:]
+    }
+    assert site.join(file_value(tickets[0])).status_code == 400
+    assert "<iframe" in site.detect("a.mp4", video.read_bytes())[1]
+
+
+def test_incoming_refused_upload_removes_no_waiting_one(site, uploads, monkeypatch):
+    monkeypatch.setattr("avsf_det.web.incoming._MOST_WAITING", 1)
+    site.upload("a.mp4", b"x")
+    [path] = waiting(uploads)
+    assert site.post("/gradio_api/upload", content=b"x").status_code == 400
+    assert waiting(uploads) == [path]
+
+
+def test_incoming_queued_uploads_never_make_room(site, uploads, video, monkeypatch):
+    monkeypatch.setattr("avsf_det.web.incoming._MOST_WAITING", 2)
+    is_running, may_end = threading.Event(), threading.Event()
+    detect = uploads.detect
+
+    def wait_and_detect(*arguments):
+        is_running.set()
+        assert may_end.wait(60)
+        return detect(*arguments)
+
+    monkeypatch.setattr(uploads, "detect", wait_and_detect)
+    sessions = ("running", "queued1", "queued2")
+    for session in sessions:
+        [ticket] = site.upload("a.mp4", video.read_bytes()).json()
+        assert site.join(file_value(ticket), session).status_code == 200
+        assert is_running.wait(60)
+    answer = site.upload("late.mp4", b"x")
+    assert answer.status_code == 429 and "too many videos are waiting" in answer.text
+    may_end.set()
+    assert all("<iframe" in site.wait(session)[1] for session in sessions)
+    assert site.upload("late.mp4", b"x").status_code == 200
 
 
 def test_incoming_expired_is_removed(site, uploads, monkeypatch):

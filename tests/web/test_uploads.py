@@ -196,6 +196,12 @@ def test_stored_name_any_text_is_one_safe_part_of_a_path(name):
     assert display_name(f"{name}.mp4").encode() and len(display_name(f"{name}.mp4")) <= 256
 
 
+@pytest.mark.parametrize("stem", ["COM1", "con", "Nul.a", "lpt9 .b", "COM\u00b9", "conin$"])
+def test_stored_name_reserved_on_windows_gets_a_prefix(stem):
+    assert stored_name(f"{stem}.mp4") == (f"_{stem}", ".mp4")
+    assert stored_name(f"{stem[:3]}x.mp4") == (f"{stem[:3]}x", ".mp4")
+
+
 @pytest.mark.parametrize(
     "name", ["a b#c%20d?.mp4", "ünï → 2.mp4", "-x.mp4", "\u0645\u06cc\u200c\u062e.mp4", "a\u202f1.mp4"]
 )
