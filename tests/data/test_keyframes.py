@@ -127,12 +127,7 @@ def test_with_predicted_negatives_boxes_that_fit_nobody_have_no_labels():
     truth = [("v", 902.0, 0, 3, 1), ("w", 902.0, 0, 7, 0)]
     near, far = (0.1, 0.1, 0.49, 0.9), (0.1, 0.1, 0.4, 0.9)
     predicted = [("v", 902.0, far, 0, -1), ("v", 902.0, near, 0, -1), ("w", 902.0, far, 0, -1)]
-        ("v", 902.0, far, 0, -1),
-        ("v", 902.0, near, 0, -1),
-        ("w", 902.0, far, 0, -1),
-        ("v", 903.0, far, 0, -1),
-    ]
-    table = table_of(predicted, [0.9, 0.8, 0.7, 0.9])
+    table = table_of(predicted, [0.9, 0.8, 0.7])
     keyframes, added = Keyframes.from_table(table_of(truth), IDS).with_predicted(table, 0.8, negatives=True)
     assert added == 2
     assert in_words(keyframes) == [
