@@ -179,9 +179,9 @@ def test_a_pickle_that_would_run_code_does_not(fails, detect, video, tmp_path, s
     assert not (tmp_path / "ran").exists()
 
 
-def test_weights_of_another_architecture_are_named(fails, weights, tiny, tmp_path):
+def test_eval_weights_of_another_model_are_named(fails, weights, tiny, tmp_path):
     other = ["RESNET.WIDTH_PER_GROUP", "16"]
-    assert "weights of another architecture" in fails("eval", "--weights", weights, *other)
+    assert "weights of another model than the configured one" in fails("eval", "--weights", weights, *other)
     start = ["TRAIN.CHECKPOINT_FILE_PATH", weights, "OUTPUT_DIR", tmp_path / "run"]
     assert "RESNET.WIDTH_PER_GROUP" in fails("train", *tiny, *other, *start)
 

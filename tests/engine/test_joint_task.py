@@ -159,7 +159,7 @@ def test_a_detached_model_of_both_learns_its_last_layers_alone(make, joint):
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_clips_a_step_are_some(make, size):
-    with pytest.raises(UserError, match=f"CLIPS.BATCH_SIZE: got {size}, expected a multiple of 1 processes"):
+    with pytest.raises(UserError, match=f"CLIPS.BATCH_SIZE expects 1 to 1000000, got {size}"):
         make("run", keys={"CLIPS.BATCH_SIZE": size})
 
 

@@ -132,7 +132,7 @@ def test_a_video_that_is_not_there_is_a_user_error(tmp_path, cached):
         ("yolo", "unknown detector 'yolo'; expected yolox, or a file: .onnx, .csv"),
         ("missing.csv", "missing.csv: cannot be read"),
         ("missing.onnx", "missing.onnx: no such weight file"),
-        ("missing.pth", "missing.pth: no such file"),
+        ("missing.pth", r"missing.pth: the checkpoint cannot be read \(No such file"),
         ("missing.yaml", "missing.yaml: neither a file nor a configuration"),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_yaml_of_ones_own_goes_over_the_recipe(tmp_path):
     assert "RESNET.DEPTH" in cfg.TRAIN.AUTO_KEYS and "RESNET" not in cfg.TRAIN.AUTO_KEYS
 
 
-def test_a_run_that_goes_on_keeps_its_recipe_though_the_dataset_grew(custom, scenes, tmp_path, caplog):
+def test_resumed_run_keeps_its_recipe_and_refuses_a_dataset_that_grew(custom, scenes, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     root = shutil.copytree(scenes, tmp_path / "mine")
     small = custom("SOLVER.MAX_EPOCH", "1", root=root)
@@ -85,7 +85,11 @@ def test_a_run_that_goes_on_keeps_its_recipe_though_the_dataset_grew(custom, sce
     csv = root / "annotations" / "train.csv"
     rows = [line.split(",", 2) for line in csv.read_text().splitlines()]
     more = [f"{video},{float(time) + k / 50},{rest}\n" for k in range(1, 40) for video, time, rest in rows]
-    csv.write_text(csv.read_text() + "".join(more))
+    before = csv.read_text()
+    csv.write_text(before + "".join(more))
+    with pytest.raises(UserError, match=r"learned from other data: 9 samples.*360 samples"):
+        Trainer(custom("SOLVER.MAX_EPOCH", "2", root=root))
+    csv.write_text(before)
     on = Trainer(custom("SOLVER.MAX_EPOCH", "2", root=root)).cfg
     assert on.TRAIN.BATCH_SIZE == first.cfg.TRAIN.BATCH_SIZE and on.RESNET == first.cfg.RESNET
     assert "keys as the run that goes on has them" in caplog.text

@@ -98,7 +98,7 @@ def read_export(path: Path, classes: str | None = None, options: TableOptions = 
             reading.excluded.extend(times)
             reading.bad.extend(wrong)
         elif not document.content.strip():
-            reading.bad.append(f"{document.name}: the file is empty")
+            reading.bad.extend([] if is_beside else [f"{document.name}: the file is empty"])
         elif document.stem.lower().startswith(("trainlist", "testlist")):
             if document.stem.lower().endswith(("01", "list")):  # of three ways to split, the first
                 lists |= _listed(document)

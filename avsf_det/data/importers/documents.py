@@ -114,10 +114,14 @@ def documents_in(export: Path) -> Iterator[Document]:
 
 def _of_file(path: Path, name: str) -> Iterator[Document]:
     if not zipfile.is_zipfile(path):
+        if path.suffix.lower() == ".zip":
+            raise UserError(f"{path}: not a complete zip file; export or download it again")
         yield Document(str(path), name, path.read_bytes())
         return
     try:
         with zipfile.ZipFile(path) as archive:
+            if not archive.infolist():
+                raise UserError(f"{path}: the zip file is empty; export it again")
             for member in sorted(archive.infolist(), key=lambda member: member.filename):
                 if PurePosixPath(member.filename).suffix.lower() not in SUFFIXES or "__MACOSX" in member.filename:
                     continue

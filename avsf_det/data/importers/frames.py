@@ -108,8 +108,9 @@ class FrameVideos:
             video.tracks, video.spans = join_boxes(video.tracks), join_spans(video.spans)
         if self._by_name:
             self._export.notes.append(
-                f"{self._file}: frame numbers in the names of images count the video's own frames; if they were "
-                "extracted at another rate, give it as --frame-rate"
+                f"{self._file}: frame numbers in image names are taken as the video's own frames, counted from 0 if "
+                "there is a number 0 or the names are CVAT's or Roboflow's, else from 1; if the frames were extracted "
+                "at another rate, give it as --frame-rate"
             )
 
 

@@ -7,6 +7,7 @@ classes.txt.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from avsf_det.data.importers.class_lists import ClassList
@@ -62,13 +63,15 @@ def read(documents: Sequence[Document], others: Sequence[Document], classes: Cla
     sixth = [[row[5] for _, row in own if len(row) == 6] for own in rows.values()]
     are_ids = all(value >= 1 and value % 1 == 0 for own in sixth for value in own)
     are_ids = are_ids and all(len(set(own)) == len(own) for own in sixth)
-    unknown = set()
+    unknown: Counter[str] = Counter()
     for document in documents:
         suffix = ".PNG" if document.path.startswith("obj_train_data/") else ".jpg"  # CVAT's
         frame = frames.frame(f"{document.path[: -len(document.suffix)]}{suffix}", document.name)
         for line, row in rows[document.path] if frame else ():
+            if names and int(row[0]) not in names:
+                unknown[f"{row[0]:g}"] += 1
+                continue
             label = names.get(int(row[0]), f"class {row[0]:g}")
-            unknown |= {f"{row[0]:g}"} if names and int(row[0]) not in names else set()
             person = row[6] if len(row) == 7 else row[5] if len(row) == 6 and are_ids else None
             text = "" if person is None or person < 0 else f"{person:g}"
             frame.add(_corners(row), {LABEL: (label,)}, f"{document.name}:{line}", text)
@@ -78,7 +81,10 @@ def read(documents: Sequence[Document], others: Sequence[Document], classes: Cla
             "--label-map"
         )
     if unknown:
-        export.notes.append(f"classes {', '.join(sorted(unknown))} are beyond the {len(names)} named ones")
+        export.bad.append(
+            f"{first.name}: class ids {', '.join(sorted(unknown))} are not among the {len(names)} named classes; "
+            f"{sum(unknown.values())} boxes left out"
+        )
     meaning = "track ids" if are_ids else "confidences, which are ignored"
     if any(sixth):
         export.notes.append(f"{first.name} and others: numbers in column 6 are {meaning}")

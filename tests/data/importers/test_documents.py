@@ -22,6 +22,16 @@ def test_files_folders_and_zips(tmp_path):
         list(documents_in(tmp_path / "b.csv"))
 
 
+def test_documents_in_broken_and_empty_zips_are_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        archive.writestr("a.csv", "x")
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "whole.zip").read_bytes()[:40])
+    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
+    for name, reason in (("cut", "not a complete zip file"), ("empty", "the zip file is empty")):
+        with pytest.raises(UserError, match=reason):
+            list(documents_in(tmp_path / f"{name}.zip"))
+
+
 def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_BYTES", 1 << 20)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:

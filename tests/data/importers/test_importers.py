@@ -69,3 +69,13 @@ def test_an_export_without_labels_is_named(tmp_path):
     with_row = put(tmp_path / "a.csv", ROW)
     put(tmp_path / "x.json", {"images": [], "annotations": []})
     assert "without a single box or label" in read_export(with_row.parent).bad[0]
+
+
+def test_read_export_empty_file_beside_a_named_one_is_ignored(tmp_path):
+    put(tmp_path / "stranger.csv", "")
+    reading = read_export(put(tmp_path / "rows.csv", ROW))
+    assert len(reading.exports) == 1 and not reading.bad
+    with pytest.raises(UserError) as error:
+        read_export(put(tmp_path / "odd.csv", "a,b\n1,2\n"))
+    assert "stranger" not in str(error.value)
+    assert any("stranger.csv: the file is empty" in line for line in read_export(tmp_path).bad)

@@ -35,6 +35,13 @@ def test_read_further_columns_are_track_ids_or_confidences(more, person):
     assert video.tracks[0].person == person
 
 
+def test_read_class_id_beyond_the_names_is_left_out_and_named():
+    export = read({"clip_1.txt": f"{ROW}\n5 0.5 0.5 0.1 0.1\n5 0.2 0.2 0.1 0.1\n"}, NAMES)
+    (video,) = export.videos
+    assert [track.values[0][LABEL] for track in video.tracks] == [("run",)]
+    assert "class ids 5 are not among the 2 named classes; 2 boxes left out" in export.bad[0]
+
+
 @pytest.mark.parametrize(
     "yaml", ["names: [walk, run]", "names:\n  0: walk\n  1: run", "nc: 2\nnames: ['walk', 'run']\n"]
 )
