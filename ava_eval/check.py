@@ -148,8 +148,9 @@ def _verify(truth: Table, written: Table, fixes: list[Fix], labels: LabelMap, re
         if issue is None:
             value = mAP([other for other in kept if other is not fix])
             others = " (and those of the other problems)" if len(kept) > 1 else ""
-            gain = f"with this fix{others} the mAP{of_sample} would be {total:.4f} instead of {value:.4f}"
-            issue = replace(fix.issue, evidence=f"{fix.issue.evidence}; {gain}")
+            gain = f"; with this fix{others} the mAP{of_sample} would be {total:.4f} instead of {value:.4f}"
+            changes = f"{total:.4f}" != f"{value:.4f}"
+            issue = replace(fix.issue, evidence=f"{fix.issue.evidence}{gain if changes else ''}")
         result.add(issue)
     if kept:
         result.facts.append(f"mAP{of_sample} with every fix below: {total:.4f}")

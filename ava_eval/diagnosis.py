@@ -68,7 +68,8 @@ class Diagnosis:
                 lines += [f"{title} {issue.name}{issue.where()}", f"  seen: {issue.evidence}"]
                 lines.append(f"  {'fix' if issue.is_certain else 'try'}:  {issue.advice}")
         if not self.issues:
-            lines.append("no problem found: the files fit each other" + (" otherwise" if self.suspicions else ""))
+            other = "other " if self.suspicions else ""
+            lines.append(f"no {other}problem found; in a video with few labeled frames a fault may go unnoticed")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, object]:
