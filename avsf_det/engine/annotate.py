@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from avsf_det.visual.waveform import Envelope, WaveformLane, lane_height, stack
 logger = logging.getLogger(__name__)
 
 # Frames that come sooner than this many seconds after the one before are left out: a millisecond, less rounding.
+_PAUSE = 1.0  # seconds that a frame stays on display from which on it is repeated
 _SHORTEST_FRAME = 0.001 - 1e-5
 SOUND_CHUNK = 30.0  # seconds of sound read at once for the waveform
 
@@ -53,7 +56,8 @@ def annotate_video(
     """Write a copy of a video with the persons drawn on it, the waveform below and the original sound.
 
     A legend, of colours and what they mean, comes between the two. Frames that come less than a millisecond after the
-    one before, as of a file with a wrong frame rate, are left out.
+    one before, as of a file with a wrong frame rate, are left out. Where the video pauses on a frame, it is repeated at
+    every keyframe, so that boxes and clock follow.
 
     Returns:
         Person id -> picture of the person's face and shoulders, as large as it was seen.
@@ -70,7 +74,7 @@ def annotate_video(
 
         height, width = stack(np.zeros((video.height, video.width, 3), np.uint8), below(0.0)).shape[:2]
         with VideoWriter(target, width, height, info.fps, sound_from=None if sound.is_dir() else sound) as writer:
-            for t, image in video.frames():
+            for t, image in _with_still_frames(video.frames(), times, info.duration):
                 while upcoming < len(times) and times[upcoming] <= t:
                     thumbnails.add(image, persons[upcoming])
                     upcoming += 1
@@ -90,6 +94,20 @@ def annotate_video(
         )
     on_progress(len(times) - upcoming)
     return thumbnails.images
+
+
+def _with_still_frames(
+    frames: Iterable[tuple[float, np.ndarray]], times: Sequence[float], end: float
+) -> Iterator[tuple[float, np.ndarray]]:
+    """The frames; one that stays on display for more than `_PAUSE` seconds is repeated at the times meanwhile."""
+    shown: tuple[float, np.ndarray] | None = None
+    for time, image in chain(frames, [(end, None)]):
+        if shown is not None and time - shown[0] > _PAUSE:
+            for again in times[bisect_right(times, shown[0]) : bisect_left(times, time)]:
+                yield again, shown[1]
+        if image is not None:
+            yield time, image
+            shown = time, image
 
 
 def cut_thumbnails(

@@ -2,6 +2,7 @@ import numpy as np
 
 from avsf_det.engine.annotate import annotate_video, read_envelope
 from avsf_det.media.video import VideoReader, probe
+from avsf_det.media.writer import VideoWriter
 from avsf_det.structures import Persons
 from avsf_det.visual.draw import Annotator
 
@@ -45,3 +46,23 @@ def test_annotate_video_frames_a_millisecond_apart_are_all_kept(tmp_path):
     annotate_video(path, tmp_path / "drawn.mp4", probe(path), [0.0], [Persons.none()], (), Grey(["walk"]), None)
     with VideoReader(tmp_path / "drawn.mp4") as video:
         assert len(list(video.frames())) == 40
+
+
+def test_annotate_video_while_a_frame_stays_on_display_boxes_follow_the_keyframes(tmp_path):
+    with VideoWriter(tmp_path / "slides.mp4", 64, 48, 1, duration=8.0) as writer:
+        for time in (0.0, 0.5, 5.0):
+            writer.write(np.full((48, 64, 3), 90, np.uint8), time)
+    info, times = probe(tmp_path / "slides.mp4"), [float(second) for second in range(8)]
+    seen = [Persons([[0.1, 0.1, 0.6, 0.9]], [1.0], [0], [[0.9]]) if time < 3 else Persons.none() for time in times]
+
+    class Counting(Grey):
+        def draw(self, image, persons):
+            counts.append(len(persons))
+            return super().draw(image, persons)
+
+    counts = []
+    annotate_video(tmp_path / "slides.mp4", tmp_path / "drawn.mp4", info, times, seen, (), Counting(["walk"]), None)
+    with VideoReader(tmp_path / "drawn.mp4") as video:
+        written = [time for time, _ in video.frames()]
+    assert written == [0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    assert counts[:4] == [1, 1, 1, 1] and counts[5:] == [0, 0, 0, 0]
